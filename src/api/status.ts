@@ -1,0 +1,287 @@
+import { z } from 'zod';
+import {
+  BASELINE_ORIGINS,
+  CONDITIONS,
+  FINDINGS,
+  OUTCOMES,
+  PROOFS,
+  SITUATIONS,
+  STEP_OUTCOMES,
+  STEPS,
+  TRIGGERS,
+  VERDICTS,
+} from './reasons.ts';
+
+/**
+ * What mxr writes: the answer to people and, at once, its own memory (handover.md "Memory").
+ * A fact that is not known is absent, never 0 or empty. GTIDs and GTID states are MariaDB's own text.
+ */
+
+const time = z.iso.datetime({ offset: true });
+const count = z.int().min(0);
+/** File offsets and sizes stay far below 2^53. */
+const bytes = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const serverId = z.int().min(0).max(4_294_967_295);
+const gtid = z.string();
+const file = z.string();
+
+function listMap(key: string): Record<string, unknown> {
+  return { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [key] };
+}
+
+export const Coordinates = z.object({ file, position: bytes });
+export type Coordinates = z.infer<typeof Coordinates>;
+
+/** Where a replica was or is, for people: each part where it is known. */
+export const Place = z.object({ file: file.optional(), position: bytes.optional(), gtid: gtid.optional() });
+export type Place = z.infer<typeof Place>;
+
+export const Identity = z.object({
+  hostname: z.string(),
+  serverId,
+  serverUid: z.string().describe('Empty where the version has none (10.5).'),
+  startedAt: time,
+  port: z.int().optional(),
+  datadir: z.string().optional(),
+});
+export type Identity = z.infer<typeof Identity>;
+
+export const Transactions = z.object({
+  count,
+  firstAt: time.optional(),
+  lastAt: time.optional(),
+  bytes: bytes.optional(),
+  gtids: z.array(gtid).max(20).default([]).describe('The first and the last ten.'),
+});
+export type Transactions = z.infer<typeof Transactions>;
+
+export const BinlogFile = z.object({
+  name: file,
+  createdAt: time.optional().describe('From its Format_description event.'),
+  size: bytes.describe('The largest size seen.'),
+});
+export type BinlogFile = z.infer<typeof BinlogFile>;
+
+/** The last look at a member while it replicated from another one. */
+export const LastStandby = z.object({
+  at: time,
+  file: file.describe('Its own binlog.'),
+  position: bytes,
+  gtidBinlogPos: gtid,
+  gtidBinlogState: gtid,
+  gtidSlavePos: gtid,
+  usingGtid: z.boolean(),
+  sourceHost: z.string(),
+  sourceServerId: serverId,
+  applied: Coordinates.describe('What it had applied, as coordinates of its source.'),
+  drained: z.boolean(),
+});
+export type LastStandby = z.infer<typeof LastStandby>;
+
+export const MemberStatus = z.object({
+  name: z.string(),
+  reachable: z.boolean(),
+  holdsVip: z.boolean().optional(),
+  readOnly: z.boolean().optional(),
+  serverId: serverId.optional(),
+  version: z.string().optional(),
+  gtidBinlogPos: gtid.optional(),
+  gtidSlavePos: gtid.optional(),
+  file: file.optional(),
+  position: bytes.optional(),
+  oldestFile: file.optional(),
+  logSlaveUpdates: z.boolean().optional(),
+  applying: z.boolean().optional(),
+  startedAt: time.optional(),
+  lineage: z.string().optional(),
+  inQuestion: z.boolean().optional().describe('It restarted, and its lineage is not proven to go on yet.'),
+  identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
+  logBinBasename: z.string().optional(),
+  binlogState: gtid.optional(),
+  files: z.array(BinlogFile).max(64).default([]).meta(listMap('name')),
+  lastStandby: LastStandby.optional(),
+  ownTransactions: Transactions.optional().describe('What only this member has.'),
+  publisher: z.object({ reachable: z.boolean(), vipHeld: z.boolean().optional() }).optional(),
+  observedAt: time.optional().describe('When these facts were read; older than now while it does not answer.'),
+  message: z.string().default(''),
+});
+export type MemberStatus = z.infer<typeof MemberStatus>;
+
+/** The last proven fact about a replica. */
+export const Baseline = z.object({
+  by: z.enum(BASELINE_ORIGINS),
+  member: z.string(),
+  lineage: z.string(),
+  file: file.optional(),
+  position: bytes.optional(),
+  gtid,
+  contains: gtid.describe('Per domain and server id, the last number proven to be in the replica.'),
+  proof: z.enum(PROOFS).optional(),
+  at: time,
+});
+export type Baseline = z.infer<typeof Baseline>;
+
+/** What was read right after mxr stopped receiving: a reconnect may overwrite it on the replica. */
+export const Captured = z.object({
+  at: time,
+  file: file.describe('Applied, in the binlog of the server it followed.'),
+  position: bytes,
+  readFile: file.describe('Received.'),
+  readPosition: bytes,
+  gtid,
+  gtidIoPos: gtid,
+});
+export type Captured = z.infer<typeof Captured>;
+
+export const ReplicaStatus = z.object({
+  pod: z.string(),
+  podUid: z.string().optional(),
+  verdict: z.enum(VERDICTS),
+  reason: z.string(),
+  message: z.string().default(''),
+  startedAt: time.optional(),
+  captured: Captured.optional(),
+  transactions: Transactions.optional().describe('What only this replica has.'),
+  attachedTo: z.string().optional(),
+  ready: z.boolean(),
+  gtid: gtid.optional(),
+  file: file.optional(),
+  position: bytes.optional(),
+  lagSeconds: count.optional(),
+  serving: z.boolean(),
+  through: z.enum(['Member', 'VIP']).optional(),
+  positioning: z.enum(['GTID', 'FilePosition']).optional(),
+  baseline: Baseline.optional(),
+  retentionHeadroomSeconds: count.optional(),
+  foreignChanges: z.array(time).max(8).default([]).describe('When somebody else changed the link.'),
+  since: time,
+});
+export type ReplicaStatus = z.infer<typeof ReplicaStatus>;
+
+export const IntentReplica = z.object({
+  pod: z.string(),
+  podUid: z.string().optional(),
+  member: z.string(),
+  incarnation: z.string().describe("The member's incarnation that the proof holds for."),
+  lineage: z.string().optional(),
+  gtid,
+  file: file.optional(),
+  position: bytes.optional(),
+  proof: z.enum(PROOFS).optional(),
+  step: z.enum(STEPS),
+});
+export type IntentReplica = z.infer<typeof IntentReplica>;
+
+/** Written before the first statement that it covers; there only while a handover is open. */
+export const Intent = z.object({
+  id: z.string(),
+  from: z.string(),
+  to: z.string(),
+  trigger: z.enum(TRIGGERS).optional(),
+  startedAt: time,
+  vipAnsweredAt: time.optional(),
+  replicas: z.array(IntentReplica).max(500).default([]).meta(listMap('pod')),
+});
+export type Intent = z.infer<typeof Intent>;
+
+export const Approval = z.object({
+  id: z.string(),
+  by: z.string(),
+  at: time,
+  via: z.string(),
+});
+export type Approval = z.infer<typeof Approval>;
+
+export const StepRecord = z.object({
+  step: z.enum(STEPS),
+  outcome: z.enum(STEP_OUTCOMES),
+  startedAt: time.optional(),
+  durationMs: count,
+  detail: z.string().default('').describe('The statement run or the answer found, without secrets.'),
+});
+export type StepRecord = z.infer<typeof StepRecord>;
+
+export const HandoverReplica = z.object({
+  pod: z.string(),
+  proof: z.enum(PROOFS).optional(),
+  from: Place,
+  to: Place,
+  durationMs: count,
+  message: z.string().default('').describe('Why it was not moved, where it was not.'),
+  steps: z.array(StepRecord).max(64).default([]),
+});
+export type HandoverReplica = z.infer<typeof HandoverReplica>;
+
+export const HandoverRecord = z.object({
+  id: z.string(),
+  from: z.string(),
+  to: z.string(),
+  trigger: z.enum(TRIGGERS),
+  startedAt: time,
+  vipAnsweredAt: time.optional(),
+  finishedAt: time,
+  durationMs: count,
+  outcome: z.enum(OUTCOMES),
+  replicas: z.array(HandoverReplica).max(500).default([]).meta(listMap('pod')),
+});
+export type HandoverRecord = z.infer<typeof HandoverRecord>;
+
+export const Condition = z.object({
+  type: z.enum(CONDITIONS),
+  status: z.enum(['True', 'False', 'Unknown']),
+  reason: z.string(),
+  message: z.string(),
+  lastTransitionTime: time,
+  observedGeneration: count.optional(),
+});
+export type Condition = z.infer<typeof Condition>;
+
+export const FindingStatus = z.object({
+  finding: z.enum(FINDINGS),
+  severity: z.enum(['error', 'warning']),
+  subject: z.string().describe('The member or pod concerned.'),
+  message: z.string(),
+});
+export type FindingStatus = z.infer<typeof FindingStatus>;
+
+export const VipStatus = z.object({ answers: z.boolean(), since: time.optional(), identity: Identity.optional() });
+export type VipStatus = z.infer<typeof VipStatus>;
+
+/** A split is remembered until it is resolved: what each side had when it began tells who wrote meanwhile. */
+export const Split = z.object({
+  id: z.string(),
+  since: time,
+  endedAt: time.optional(),
+  sides: z
+    .array(z.object({ member: z.string(), gtidBinlogState: gtid, file: file.optional(), position: bytes.optional() }))
+    .max(9)
+    .default([])
+    .meta(listMap('member')),
+});
+export type Split = z.infer<typeof Split>;
+
+export const SourceStatus = z.object({
+  situation: z.enum(SITUATIONS).optional(),
+  message: z.string().default(''),
+  vip: VipStatus.optional(),
+  members: z.array(MemberStatus).max(9).default([]).meta(listMap('name')),
+  split: Split.optional(),
+});
+export type SourceStatus = z.infer<typeof SourceStatus>;
+
+export const Status = z.object({
+  observedGeneration: count.optional(),
+  holder: z.string().default('').describe('The member that holds the VIP, proven; empty when not known.'),
+  verdict: z.enum(VERDICTS).optional().describe("The worst replica's verdict."),
+  lagSeconds: count.optional().describe('The largest; absent when unknown.'),
+  lastHandover: time.optional(),
+  following: z.string().default(''),
+  source: SourceStatus.prefault({}),
+  replicas: z.array(ReplicaStatus).max(500).default([]).meta(listMap('pod')),
+  intent: Intent.optional(),
+  approvals: z.array(Approval).max(32).default([]).meta(listMap('id')),
+  handovers: z.array(HandoverRecord).max(10).default([]).meta(listMap('id')),
+  findings: z.array(FindingStatus).max(200).default([]).describe('What the audit of the standby found.'),
+  conditions: z.array(Condition).max(16).default([]).meta(listMap('type')),
+});
+export type Status = z.infer<typeof Status>;
