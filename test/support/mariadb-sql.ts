@@ -1,0 +1,76 @@
+import { type ConnectionOptions, createConnection } from 'mysql2';
+
+/** One row as text, like in `src/sql/port.ts`. */
+export type Row = Readonly<Record<string, string | null>>;
+export type Params = readonly (string | number | null)[];
+
+export interface SqlAddress {
+  /** For messages. */
+  readonly name: string;
+  readonly user: string;
+  readonly password?: string;
+  readonly socketPath?: string;
+  readonly host?: string;
+  readonly port?: number;
+}
+
+/** A test's own session. It shares no code with `src/sql`, which the tests judge by it. */
+export interface TestSession {
+  /** Rows of the last result set of one or more statements. */
+  sql(text: string, params?: Params, deadlineMs?: number): Promise<Row[]>;
+  close(): void;
+}
+
+/** Connects, runs, disconnects. */
+export async function runSql(address: SqlAddress, text: string, params: Params, deadlineMs: number): Promise<Row[]> {
+  const session = await openSession(address, deadlineMs);
+  try {
+    return await session.sql(text, params, deadlineMs);
+  } finally {
+    session.close();
+  }
+}
+
+export async function openSession(address: SqlAddress, deadlineMs = 10_000): Promise<TestSession> {
+  const { name, ...where } = address;
+  const options: ConnectionOptions = {
+    ...where,
+    multipleStatements: true,
+    connectTimeout: deadlineMs,
+    typeCast: (field) => field.string(),
+  };
+  const connection = createConnection(options);
+  // A dying socket also fails the pending statement, which is where it is reported.
+  connection.on('error', () => undefined);
+  await new Promise<void>((resolve, reject) => {
+    connection.connect((error) => (error === null ? resolve() : reject(new Error(`${name}: ${error.message}`))));
+  });
+  return { sql, close };
+
+  function close(): void {
+    connection.destroy();
+  }
+
+  function sql(text: string, params: Params = [], limitMs = 30_000): Promise<Row[]> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        close();
+        reject(new Error(`${name}: no answer within ${limitMs} ms to ${text.slice(0, 200)}`));
+      }, limitMs);
+      connection.query(text, [...params], (error, result) => {
+        clearTimeout(timer);
+        if (error !== null) {
+          const failure = new Error(`${name}: ${error.message} (in: ${text.slice(0, 200)})`, { cause: error });
+          reject(Object.assign(failure, { errno: error.errno }));
+        } else resolve(lastRows(result));
+      });
+    });
+  }
+}
+
+function lastRows(result: unknown): Row[] {
+  if (!Array.isArray(result)) return [];
+  const sets = result.filter((set): set is Row[] => Array.isArray(set));
+  if (sets.length > 0) return sets.at(-1) ?? [];
+  return result.some((row) => 'affectedRows' in row) ? [] : (result as Row[]);
+}
