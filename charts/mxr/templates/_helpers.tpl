@@ -1,0 +1,43 @@
+{{- define "mxr.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Objects without a namespace carry it in their name: two releases must not share them. */}}
+{{- define "mxr.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "mxr.fullname" .) -}}
+{{- end -}}
+
+{{- define "mxr.serviceAccount" -}}
+{{- .Values.serviceAccount.name | default (include "mxr.fullname" .) -}}
+{{- end -}}
+
+{{/* The one namespace that is handled; empty: all. */}}
+{{- define "mxr.watchNamespace" -}}
+{{- if not .Values.clusterWide -}}
+{{- .Values.watchNamespace | default .Release.Namespace -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mxr.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "mxr.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "mxr.labels" -}}
+{{ include "mxr.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
