@@ -1,17 +1,21 @@
-import { execFile } from 'node:child_process';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
 import { until } from '../wait.ts';
 import type { ControlPlane } from './build.ts';
-import { type Daemon, inNetns, startDaemon } from './daemon.ts';
+import type { Daemon } from './daemon.ts';
+import { runKubectl } from './kubectl.ts';
 import { type KubeObjects, kubeObjects } from './objects.ts';
 import { type Target, exchange } from './rest.ts';
-
-/** The user that mxr's own ServiceAccount would be: the chart's role bindings for `mxr/mxr` hold for it. */
-export const OPERATOR_USER = 'system:serviceaccount:mxr:mxr';
-const ADMIN_USER = 'admin';
+import {
+  ADMIN_USER,
+  OPERATOR_USER,
+  adminKubeconfigFile,
+  certificateFile,
+  kubeconfig,
+  startApiServer,
+  startEtcd,
+  writeCredentials,
+} from './servers.ts';
 
 export interface KubeApiOptions {
   readonly binaries: ControlPlane;
@@ -52,7 +56,6 @@ export interface KubeApi extends KubeObjects {
 
 const READY_DEADLINE_MS = 60_000;
 const STOP_GRACE_MS = 5_000;
-const KUBECTL_DEADLINE_MS = 60_000;
 
 /** Starts etcd and kube-apiserver and waits until they serve. Resolves after 3 to 6 s. */
 export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
@@ -60,12 +63,13 @@ export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
   const port = options.port ?? (netns === undefined ? await freePort(address) : 6443);
   mkdirSync(dir, { recursive: true });
   const tokens = writeCredentials(dir, [ADMIN_USER, OPERATOR_USER, ...(options.users ?? [])]);
-  const etcd = startEtcd(options);
-  let apiserver = startApiServer(options, port);
+  const servers = { binaries: options.binaries, dir, address, port, netns };
+  const etcd = startEtcd(servers);
+  let apiserver = startApiServer(servers);
   const target = (user: string): Target => {
     const token = tokens.get(user);
     if (token === undefined) throw new Error(`no user ${user}: name it in the option users`);
-    return { url: `https://${address}:${port}`, caPem: readFileSync(join(dir, 'pki/apiserver.crt'), 'utf8'), token };
+    return { url: `https://${address}:${port}`, caPem: readFileSync(certificateFile(dir), 'utf8'), token };
   };
   const ready = () => waitReady([etcd, apiserver], () => target(ADMIN_USER));
   const stop = async (): Promise<void> => {
@@ -80,8 +84,8 @@ export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
   }
   const admin = target(ADMIN_USER);
   const adminKubeconfig = kubeconfig(admin, ADMIN_USER);
-  writeFileSync(join(dir, 'admin.kubeconfig'), adminKubeconfig, { mode: 0o600 });
-  const kubectl = (args: readonly string[], stdin?: string) => runKubectl(options, args, stdin);
+  writeFileSync(adminKubeconfigFile(dir), adminKubeconfig, { mode: 0o600 });
+  const kubectl = (args: readonly string[], stdin?: string) => runKubectl(servers, args, stdin);
   return {
     ...kubeObjects(admin),
     url: admin.url,
@@ -96,9 +100,42 @@ export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
     kill: () => apiserver.stop(0),
     restart: async () => {
       await apiserver.stop(STOP_GRACE_MS);
-      apiserver = startApiServer(options, port);
+      apiserver = startApiServer(servers);
       await ready();
     },
     stop,
   };
+}
+
+/** Not only listening: its first objects (roles, priority classes) are there, or the first test meets a refusal. */
+async function waitReady(daemons: readonly Daemon[], target: () => Target): Promise<void> {
+  const logs = (): string => daemons.map((daemon) => daemon.logTail()).join('\n---\n');
+  let dead = false;
+  try {
+    await until(
+      'kube-apiserver answers /readyz',
+      async () => {
+        dead = daemons.some((daemon) => !daemon.running());
+        return dead || (await exchange(target(), { method: 'GET', path: '/readyz', deadlineMs: 5_000 })).status === 200;
+      },
+      { deadlineMs: READY_DEADLINE_MS },
+    );
+  } catch (error) {
+    throw new Error(`kube-apiserver did not become ready; the logs end with\n${logs()}`, { cause: error });
+  }
+  if (dead) throw new Error(`etcd or kube-apiserver ended at its start; the logs end with\n${logs()}`);
+}
+
+function freePort(address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, address, () => {
+      const bound = server.address();
+      server.close(() => {
+        if (bound === null || typeof bound === 'string') reject(new Error(`no free port on ${address}`));
+        else resolve(bound.port);
+      });
+    });
+  });
 }

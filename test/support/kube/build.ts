@@ -1,6 +1,16 @@
 import { execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -55,7 +65,9 @@ function installed(): ControlPlane | undefined {
   const [apiserver, etcd, kubectl] = [find('kube-apiserver'), find('etcd'), find('kubectl')];
   if (apiserver !== undefined && etcd !== undefined && kubectl !== undefined) return { apiserver, etcd, kubectl };
   if (assets === undefined) return undefined;
-  throw new ProvisionError(`KUBEBUILDER_ASSETS is ${assets}, which lacks kube-apiserver, etcd or kubectl: correct it or unset it`);
+  throw new ProvisionError(
+    `KUBEBUILDER_ASSETS is ${assets}, which lacks kube-apiserver, etcd or kubectl: correct it or unset it`,
+  );
 }
 
 function builtFolder(): string {
@@ -152,7 +164,8 @@ function linkFlags(): string {
 
 export function kubernetesVersion(): string {
   const found = /k8s\.io\/kubernetes (v\d+\.\d+\.\d+)/.exec(readFileSync(join(MODULE, 'go.mod'), 'utf8'));
-  if (found?.[1] === undefined) throw new Error('test/support/controlplane/go.mod names no version of k8s.io/kubernetes');
+  if (found?.[1] === undefined)
+    throw new Error('test/support/controlplane/go.mod names no version of k8s.io/kubernetes');
   return found[1];
 }
 
@@ -163,7 +176,8 @@ async function requireGo(): Promise<void> {
   const cure = `install Go >= ${major}.${minor} (https://go.dev/dl), or put kube-apiserver, etcd and kubectl on the PATH or in KUBEBUILDER_ASSETS`;
   const version = await goSays(['env', 'GOVERSION'], { GOTOOLCHAIN: 'local' });
   const found = /^go(\d+)\.(\d+)/.exec(version ?? '');
-  if (version === undefined || found === null) throw new ProvisionError(`not found: go, to build the Kubernetes API server: ${cure}`);
+  if (version === undefined || found === null)
+    throw new ProvisionError(`not found: go, to build the Kubernetes API server: ${cure}`);
   const [hasMajor, hasMinor] = [Number(found[1]), Number(found[2])];
   if (hasMajor > major || (hasMajor === major && hasMinor >= minor)) return;
   const fetches = hasMajor === 1 && hasMinor >= 21 && (await goSays(['env', 'GOTOOLCHAIN'], {})) !== 'local';
@@ -172,7 +186,9 @@ async function requireGo(): Promise<void> {
 
 async function goSays(args: readonly string[], env: NodeJS.ProcessEnv): Promise<string | undefined> {
   try {
-    return (await run('go', args, { cwd: '/', env: { ...process.env, ...env }, timeout: COMMAND_DEADLINE_MS })).stdout.trim();
+    return (
+      await run('go', args, { cwd: '/', env: { ...process.env, ...env }, timeout: COMMAND_DEADLINE_MS })
+    ).stdout.trim();
   } catch {
     return undefined;
   }

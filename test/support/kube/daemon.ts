@@ -7,6 +7,7 @@ export interface DaemonOptions {
   readonly args: readonly string[];
   /** Collects both output streams; appended to. */
   readonly logFile: string;
+  readonly cwd: string;
   /** Network namespace to run in; default: this process's own. */
   readonly netns?: string | undefined;
   readonly env?: NodeJS.ProcessEnv;
@@ -17,7 +18,7 @@ export interface Daemon {
   readonly pid: number;
   running(): boolean;
   signal(name: NodeJS.Signals): void;
-  /** SIGTERM, and SIGKILL when that has not worked after `graceMs`. Resolves when it is gone. */
+  /** SIGTERM, and SIGKILL when that has not worked after `graceMs` (0: at once). Resolves when it is gone. */
   stop(graceMs: number): Promise<void>;
   /** The end of its log. */
   logTail(): string;
@@ -27,13 +28,11 @@ const TAIL_LINES = 30;
 
 export function startDaemon(options: DaemonOptions): Daemon {
   const log = openSync(options.logFile, 'a');
-  const [program, ...args] = inNetns(options.netns, [
-    // Both wrappers replace themselves by what they run, so the pid is that of the program itself.
-    ...['setpriv', '--pdeathsig', 'KILL', '--'],
-    options.program,
-    ...options.args,
-  ]);
+  // Both wrappers replace themselves by what they run, so the pid is that of the program itself.
+  const bound = ['setpriv', '--pdeathsig', 'KILL', '--', options.program, ...options.args];
+  const [program, ...args] = inNetns(options.netns, bound);
   const child = spawn(program ?? '', args, {
+    cwd: options.cwd,
     stdio: ['ignore', log, log],
     env: { ...process.env, ...options.env },
     // Out of the terminal's reach: Ctrl-C is for us, and we stop our daemons in order.
@@ -64,9 +63,11 @@ function isRunning(child: ChildProcess): boolean {
 async function stop(child: ChildProcess, graceMs: number): Promise<void> {
   if (!isRunning(child)) return;
   const exited = once(child, 'exit');
-  child.kill('SIGTERM');
-  // A stopped (frozen) process receives SIGTERM only after it is continued.
-  child.kill('SIGCONT');
+  if (graceMs > 0) {
+    child.kill('SIGTERM');
+    // A stopped (frozen) process receives SIGTERM only after it is continued.
+    child.kill('SIGCONT');
+  }
   const timer = setTimeout(() => child.kill('SIGKILL'), graceMs);
   await exited;
   clearTimeout(timer);

@@ -65,7 +65,10 @@ export function resourcePath(resource: Resource, query: Readonly<Record<string, 
   const { api, plural, namespace, name, subresource } = resource;
   const scope = namespace === undefined ? [] : ['namespaces', namespace];
   const parts = [api.includes('/') ? 'apis' : 'api', ...api.split('/'), ...scope, plural, name, subresource];
-  const path = parts.filter((part) => part !== undefined).map(encodeURIComponent).join('/');
+  const path = parts
+    .filter((part) => part !== undefined)
+    .map(encodeURIComponent)
+    .join('/');
   const search = new URLSearchParams(query).toString();
   return search === '' ? `/${path}` : `/${path}?${search}`;
 }
@@ -93,12 +96,18 @@ export function exchange(target: Target, call: Call): Promise<{ status: number; 
       const why = signal.aborted ? `no answer within ${deadlineMs} ms` : error.message;
       reject(new Error(`${method} ${target.url}${path}: ${why}`, { cause: error }));
     };
-    const sent = httpsRequest(new URL(path, target.url), { method, headers, ca: target.caPem, agent: false, signal }, (answer) => {
-      const chunks: Buffer[] = [];
-      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
-      answer.on('error', fail);
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }));
-    });
+    const sent = httpsRequest(
+      new URL(path, target.url),
+      { method, headers, ca: target.caPem, agent: false, signal },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+        answer.on('error', fail);
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+        );
+      },
+    );
     sent.on('error', fail);
     sent.end(payload);
   });
