@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -81,7 +81,9 @@ export class MariaDbServer {
     if (this.#process !== undefined) throw new Error(`${this.name} is running already`);
     if (!existsSync(this.datadir)) await this.wipe();
     const [program = '', ...args] = [...(this.#options.enter ?? []), this.#options.tools.server, ...this.#arguments()];
-    const child = spawn(program, args, { stdio: 'ignore', cwd: this.directory });
+    const log = openSync(this.errorLog, 'a');
+    const child = spawn(program, args, { stdio: ['ignore', log, log], cwd: this.directory });
+    closeSync(log);
     this.#process = child;
     this.#frozen = false;
     child.once('exit', () => {
@@ -161,6 +163,8 @@ export class MariaDbServer {
   #arguments(): string[] {
     const { name, server, port, bindAddress } = { ...this.#options, server: this.#server };
     const options: ServerOptions = {
+      // First, because it sets the names of the other logs.
+      'log-basename': name,
       'skip-name-resolve': true,
       'innodb-buffer-pool-size': '64M',
       'innodb-log-file-size': REDO_LOG_SIZE,
@@ -170,7 +174,6 @@ export class MariaDbServer {
       'pid-file': join(this.directory, 'mariadbd.pid'),
       'log-error': this.errorLog,
       'general-log-file': this.generalLog,
-      'log-basename': name,
       'log-bin': `${name}-bin`,
       'binlog-format': 'MIXED',
       'server-id': this.serverId,

@@ -1,0 +1,2 @@
+// `npm run check`: what CI runs.
+import './run.ts';

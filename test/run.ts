@@ -1,0 +1,73 @@
+// `npm test`: set-up, then everything that shows that mxr works; ends with one line of totals.
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { controlPlane, helm, requireControlPlane } from './support/kube/build.ts';
+import { ProvisionError, provision } from './support/provision.ts';
+import { checksOf, runCheck } from './support/runner/checks.ts';
+import { pooled } from './support/runner/command.ts';
+import { STAGES, filesOf, runFile } from './support/runner/files.ts';
+import { type StepOutcome, lastLine, stepReport, totals } from './support/runner/outcome.ts';
+import { enterSandbox } from './support/sandbox.ts';
+
+const USAGE = 'usage: npm test -- [--full] [path ...]    (paths of test files or folders; none: everything)';
+const CHECK_WIDTH = 2;
+
+const root = dirname(import.meta.dirname);
+const { full, paths } = readArguments();
+const stages = STAGES.map((stage) => ({ stage, files: filesOf(stage, root, paths) }));
+if (paths.length > 0 && stages.every(({ files }) => files.length === 0))
+  fail(`no test file matches ${paths.join(' ')}`);
+await setUp();
+await enterSandbox();
+if (full) process.env['MXR_FULL'] = '1';
+
+const outcomes: StepOutcome[] = [];
+if (paths.length === 0) {
+  await pooled(checksOf(root), CHECK_WIDTH, async (check) => report(await runCheck(check, root)));
+}
+for (const { stage, files } of stages) {
+  await pooled(files, stage.width, async (file) => report(await runFile(file, stage, root)));
+}
+const failed = outcomes.filter((outcome) => outcome.failures.length > 0);
+if (failed.length > 0) print(`\nfailed:\n${failed.map((outcome) => `  ${outcome.name}`).join('\n')}`);
+print(`\n${lastLine(totals(outcomes))}`);
+process.exitCode = failed.length === 0 ? 0 : 1;
+
+function readArguments(): { full: boolean; paths: string[] } {
+  try {
+    const { values, positionals } = parseArgs({ options: { full: { type: 'boolean' } }, allowPositionals: true });
+    return { full: values.full === true, paths: positionals.map((path) => resolve(path)) };
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+  }
+}
+
+/** Everything that needs the network happens here, before the sandbox, which has none. */
+async function setUp(): Promise<void> {
+  const usesKube = stages.some(({ files }) => files.some((file) => /^test\/(e2e|integration\/kube)/.test(file)));
+  try {
+    if (usesKube) await requireControlPlane();
+    await provision(print);
+    if (usesKube) {
+      await controlPlane(print);
+      await helm(print);
+    }
+  } catch (error) {
+    if (error instanceof ProvisionError) fail(error.message);
+    throw error;
+  }
+}
+
+function report(outcome: StepOutcome): void {
+  outcomes.push(outcome);
+  print(stepReport(outcome));
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(1);
+}

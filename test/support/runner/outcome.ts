@@ -1,0 +1,47 @@
+/** What one step (a check, or a test file) came to. */
+export interface StepOutcome {
+  /** What to look for: a path or the name of a check. */
+  readonly name: string;
+  readonly passed: number;
+  readonly skipped: number;
+  readonly durationMs: number;
+  /** One text per failed test, starting with its name. */
+  readonly failures: readonly string[];
+}
+
+export interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+export function totals(outcomes: readonly StepOutcome[]): Totals {
+  let [passed, failed, skipped] = [0, 0, 0];
+  for (const outcome of outcomes) {
+    passed += outcome.passed;
+    failed += outcome.failures.length;
+    skipped += outcome.skipped;
+  }
+  return { passed, failed, skipped };
+}
+
+/** The last line of `npm test`; its form is part of the contract. */
+export function lastLine({ passed, failed, skipped }: Totals): string {
+  return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
+}
+
+/** What is printed when a step ends. */
+export function stepReport(outcome: StepOutcome): string {
+  const { name, passed, failures, skipped, durationMs } = outcome;
+  const counts = lastLine({ passed, failed: failures.length, skipped });
+  const head = `${failures.length === 0 ? 'ok  ' : 'FAIL'} ${name} (${counts}; ${(durationMs / 1000).toFixed(1)} s)`;
+  return [head, ...failures.map((failure) => indent(failure))].join('\n');
+}
+
+function indent(text: string): string {
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => `     ${line}`)
+    .join('\n');
+}

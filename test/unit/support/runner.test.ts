@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
+import { lastLine, stepReport, totals } from '../../support/runner/outcome.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'mxr-runner-'));
+const stage: Stage = { folder: 'unit', width: 1, deadlineMs: 20_000, ownSandbox: false };
+const HEADER = `import { describe, it, test } from 'node:test';\n`;
+
+after(() => rmSync(folder, { recursive: true }));
+
+function write(text: string): string {
+  writeFileSync(join(folder, 'some.test.ts'), HEADER + text);
+  return 'some.test.ts';
+}
+
+describe('runFile', () => {
+  it('counts tests, not suites, and keeps the whole message of a failure', async () => {
+    const file = write(`
+      describe('suite', () => { it('right', () => {}); it('wrong', () => { throw new Error('what broke'); });
+        it('later', { skip: true }, () => {}); });
+      test('parent', async (t) => { await t.test('child', () => { throw new Error('inner'); }); });`);
+    const outcome = await runFile(file, stage, folder);
+    assert.equal(outcome.passed, 1);
+    assert.equal(outcome.skipped, 1);
+    assert.equal(outcome.failures.length, 2);
+    assert.match(outcome.failures[0] ?? '', /^suite > wrong\n.*what broke/s);
+    assert.match(outcome.failures[1] ?? '', /^parent > child\n.*inner/s);
+  });
+
+  it('fails a file that runs no test', async () => {
+    const outcome = await runFile(write(''), stage, folder);
+    assert.match(outcome.failures.join(), /ran no test/);
+  });
+
+  it('fails a file that crashes after its tests passed, and shows its output', async () => {
+    const file = write(
+      `test('fine', () => { console.log('so far'); process.on('exit', () => { process.exitCode = 3; }); });`,
+    );
+    const outcome = await runFile(file, stage, folder);
+    assert.equal(outcome.passed, 1);
+    assert.match(outcome.failures.join(), /exit code 3.*so far/s);
+  });
+
+  it('fails a file that cannot be loaded', async () => {
+    const outcome = await runFile(write(`import './missing.ts';`), stage, folder);
+    assert.match(outcome.failures.join(), /missing\.ts/);
+  });
+
+  it('ends a file that does not end', async () => {
+    const file = write(`test('fine', () => {}); setInterval(() => {}, 1000);`);
+    const outcome = await runFile(file, { ...stage, deadlineMs: 1_500 }, folder);
+    assert.match(outcome.failures.join(), /did not end within 1\.5 s/);
+  });
+});
+
+describe('filesOf', () => {
+  const root = dirname(dirname(dirname(import.meta.dirname)));
+
+  it('takes all files without a path, and only those below a given path', () => {
+    const here = join(root, 'test/unit/support/runner.test.ts');
+    assert.ok(filesOf(stage, root, []).includes('test/unit/support/runner.test.ts'));
+    assert.deepEqual(filesOf(stage, root, [here]), ['test/unit/support/runner.test.ts']);
+    assert.deepEqual(filesOf(stage, root, [join(root, 'test/e2e')]), []);
+  });
+});
+
+describe('the report', () => {
+  const good = { name: 'a', passed: 3, skipped: 0, durationMs: 1_200, failures: [] };
+  const bad = { name: 'b', passed: 1, skipped: 2, durationMs: 0, failures: ['one\ntwo'] };
+
+  it('ends with the line of the contract', () => {
+    assert.equal(lastLine(totals([good])), '3 passed, 0 failed');
+    assert.equal(lastLine(totals([good, bad])), '4 passed, 1 failed, 2 skipped');
+  });
+
+  it('shows each failure under its step', () => {
+    assert.equal(stepReport(good), 'ok   a (3 passed, 0 failed; 1.2 s)');
+    assert.equal(stepReport(bad), 'FAIL b (1 passed, 1 failed, 2 skipped; 0.0 s)\n     one\n     two');
+  });
+});
