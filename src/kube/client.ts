@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { KubeConfig } from '@kubernetes/client-node';
+import { API_VERSION, PLURAL } from '../api/names.ts';
 import { MxrError } from '../errors.ts';
 import { listWatch, parsed } from './list-watch.ts';
 import type { ListWatch } from './list-watch.ts';
@@ -8,8 +9,7 @@ import type { LeaseSpec, ObjectRef } from './objects.ts';
 import { createTransport } from './transport.ts';
 import type { ApiRequest, Transport } from './transport.ts';
 
-const RESOURCES = '/apis/mxr.dev/v1alpha1';
-const PLURAL = 'mariadbexternalreplicas';
+const RESOURCES = `/apis/${API_VERSION}`;
 const LEASES = '/apis/coordination.k8s.io/v1';
 const CORE = '/api/v1';
 const MERGE_PATCH = 'application/merge-patch+json';

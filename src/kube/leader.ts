@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import { MxrError, isMxrError } from '../errors.ts';
-import type { LeaseApi } from './client.ts';
+import type { CallOptions, LeaseApi } from './client.ts';
 import type { Lease, LeaseSpec, ObjectRef } from './objects.ts';
 import { pause } from './timers.ts';
 import type { Timers } from './timers.ts';
@@ -52,54 +52,64 @@ const FENCE_FRACTION = 0.98;
 const CANDIDATE_PERIOD_MS = 750;
 
 export function createElector(options: ElectorOptions): Elector {
-  validate(options);
-  const { leases, ref, clock, timers, random, onError } = options;
-  const identity = `${options.identity}_${Math.floor(random() * 2 ** 32).toString(16)}`;
+  return new LeaseElector(options);
+}
+
+class LeaseElector implements Elector {
+  readonly identity: string;
+  readonly #options: ElectorOptions;
   /** The Lease's content, and when this process first saw it: another host's clock is never compared with ours. */
-  let observed = { content: '', atMs: 0 };
+  #observed = { content: '', atMs: 0 };
+  #everSeen = false;
 
-  function free(lease: Lease): boolean {
-    const holder = lease.spec.holderIdentity ?? '';
-    if (holder === '' || holder === identity) return true;
-    const heldMs = Math.max(options.leaseDurationMs, (lease.spec.leaseDurationSeconds ?? 0) * 1000);
-    return clock.monotonicMs() >= observed.atMs + heldMs;
+  constructor(options: ElectorOptions) {
+    validate(options);
+    this.identity = `${options.identity}_${Math.floor(options.random() * 2 ** 32).toString(16)}`;
+    this.#options = { ...options, identity: this.identity };
   }
 
-  function observe(lease: Lease): void {
-    const content = JSON.stringify(lease.spec);
-    if (content !== observed.content) observed = { content, atMs: clock.monotonicMs() };
-  }
-
-  async function attempt(signal: AbortSignal): Promise<Leadership | undefined> {
-    const call = { signal, timeoutMs: options.renewDeadlineMs / 2 };
-    const found = await unlessMissing(leases.getLease(ref, call));
-    if (found !== undefined) observe(found);
-    if (found !== undefined && !free(found)) return undefined;
-    const epoch = (found?.spec.leaseTransitions ?? 0) + 1;
-    const spec = claim(options, identity, epoch);
-    const startedAtMs = clock.monotonicMs();
-    const lease = await (found === undefined
-      ? leases.createLease(ref, spec, call)
-      : leases.updateLease(found, spec, call));
-    return startTerm({ ...options, identity }, { lease, epoch, startedAtMs });
-  }
-
-  async function acquire(signal: AbortSignal): Promise<Leadership | undefined> {
+  async acquire(signal: AbortSignal): Promise<Leadership | undefined> {
+    const { timers, random, retryPeriodMs, onError } = this.#options;
     while (!signal.aborted) {
       try {
-        const term = await attempt(signal);
+        const term = await this.#attempt(signal);
         if (term?.isLeader() === true) return term;
       } catch (error) {
         // A conflict is another candidate that was faster: nothing to tell.
         if (!signal.aborted && !isMxrError(error, 'KubeConflict')) onError(error);
       }
-      const periodMs = Math.min(options.retryPeriodMs, CANDIDATE_PERIOD_MS);
+      const periodMs = Math.min(retryPeriodMs, CANDIDATE_PERIOD_MS);
       await pause(timers, periodMs * (0.8 + 0.2 * random()), signal);
     }
     return undefined;
   }
 
-  return { identity, acquire };
+  async #attempt(signal: AbortSignal): Promise<Leadership | undefined> {
+    const { leases, ref, clock, renewDeadlineMs } = this.#options;
+    const call = { signal, timeoutMs: renewDeadlineMs / 2 };
+    const found = await unlessMissing(leases.getLease(ref, call));
+    if (!this.#isFree(found)) return undefined;
+    const epoch = (found?.spec.leaseTransitions ?? 0) + 1;
+    const spec = claim(this.#options, epoch);
+    const startedAtMs = clock.monotonicMs();
+    const lease = await (found === undefined
+      ? leases.createLease(ref, spec, call)
+      : leases.updateLease(found, spec, call));
+    return new Term(this.#options, { lease, epoch, startedAtMs });
+  }
+
+  #isFree(lease: Lease | undefined): boolean {
+    const { clock, leaseDurationMs } = this.#options;
+    const content = JSON.stringify(lease?.spec ?? 'missing');
+    if (content !== this.#observed.content) this.#observed = { content, atMs: clock.monotonicMs() };
+    if (lease !== undefined) this.#everSeen = true;
+    const holder = lease?.spec.holderIdentity ?? '';
+    // A Lease that vanishes was deleted by a person, and its holder does not know it yet.
+    const vanished = lease === undefined && this.#everSeen;
+    if (!vanished && (holder === '' || holder === this.identity)) return true;
+    const heldMs = Math.max(leaseDurationMs, (lease?.spec.leaseDurationSeconds ?? 0) * 1000);
+    return clock.monotonicMs() >= this.#observed.atMs + heldMs;
+  }
 }
 
 interface Won {
@@ -109,64 +119,38 @@ interface Won {
   readonly startedAtMs: number;
 }
 
-function startTerm(options: ElectorOptions, won: Won): Leadership {
-  const { leases, ref, identity, clock, timers, renewDeadlineMs, retryPeriodMs, onError } = options;
-  const { epoch } = won;
-  const fenceMs = options.leaseDurationMs * FENCE_FRACTION;
-  const ended = new AbortController();
-  let renewedAtMs = won.startedAtMs;
-  /** The version to update; undefined when an update got no answer and may or may not have happened. */
-  let current: Lease | undefined = won.lease;
+class Term implements Leadership {
+  readonly epoch: number;
+  readonly #options: ElectorOptions;
+  readonly #ended = new AbortController();
+  readonly #kept: Promise<void>;
+  #renewedAtMs: number;
+  /** The version to update; undefined when an update got no answer: it may have happened or not. */
+  #current: Lease | undefined;
 
-  function end(detail: string): void {
-    if (ended.signal.aborted) return;
-    const details = { operation: 'stay the leader', target: `lease ${ref.namespace}/${ref.name}`, detail };
-    ended.abort(new MxrError({ ...details, code: 'FenceLost', retryable: true }));
+  constructor(options: ElectorOptions, won: Won) {
+    this.epoch = won.epoch;
+    this.#options = options;
+    this.#renewedAtMs = won.startedAtMs;
+    this.#current = won.lease;
+    this.#kept = this.#keep();
   }
 
-  /** The Lease if it is still this term's. Ends the term if it is not. */
-  async function reread(signal: AbortSignal | undefined, timeoutMs: number): Promise<Lease | undefined> {
-    const lease = await unlessMissing(leases.getLease(ref, { signal, timeoutMs }));
-    if (lease?.spec.holderIdentity === identity && lease.spec.leaseTransitions === epoch) return lease;
-    end(lease === undefined ? 'the Lease was deleted' : `it is held by ${lease.spec.holderIdentity ?? 'nobody'}`);
-    return undefined;
+  get signal(): AbortSignal {
+    return this.#ended.signal;
   }
 
-  async function renew(timeoutMs: number): Promise<void> {
-    const { signal } = ended;
-    const known = current ?? (await reread(signal, timeoutMs));
-    if (known === undefined) return;
-    const startedAtMs = clock.monotonicMs();
-    current = undefined;
-    const spec = { ...claim(options, identity, epoch), acquireTime: known.spec.acquireTime };
-    current = await leases.updateLease(known, spec, { signal, timeoutMs });
-    renewedAtMs = startedAtMs;
+  isLeader(): boolean {
+    if (this.signal.aborted) return false;
+    return this.#options.clock.monotonicMs() < this.#renewedAtMs + this.#options.leaseDurationMs * FENCE_FRACTION;
   }
 
-  async function keep(): Promise<void> {
-    for (;;) {
-      const leftMs = renewedAtMs + renewDeadlineMs - clock.monotonicMs();
-      if (leftMs <= 0) return end(`no renewal succeeded for ${renewDeadlineMs} ms`);
-      await pause(timers, Math.min(retryPeriodMs, leftMs), ended.signal);
-      if (ended.signal.aborted) return;
-      const callMs = Math.min(renewDeadlineMs / 2, renewedAtMs + renewDeadlineMs - clock.monotonicMs());
-      if (callMs <= 0) continue;
-      try {
-        await renew(callMs);
-      } catch (error) {
-        if (ended.signal.aborted) return;
-        if (isMxrError(error, 'KubeConflict', 'KubeNotFound')) await reread(ended.signal, callMs).catch(onError);
-        else onError(error);
-      }
-    }
-  }
-  const kept = keep();
-
-  async function release(): Promise<void> {
-    end('it was released');
-    await kept;
+  async release(): Promise<void> {
+    const { leases, renewDeadlineMs, onError } = this.#options;
+    this.#end('it was released');
+    await this.#kept;
     try {
-      const lease = await reread(undefined, renewDeadlineMs / 2);
+      const lease = await this.#reread({ timeoutMs: renewDeadlineMs / 2 });
       if (lease === undefined) return;
       const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1 };
       await leases.updateLease(lease, spec, { timeoutMs: renewDeadlineMs / 2 });
@@ -175,19 +159,65 @@ function startTerm(options: ElectorOptions, won: Won): Leadership {
     }
   }
 
-  return {
-    epoch,
-    isLeader: () => !ended.signal.aborted && clock.monotonicMs() < renewedAtMs + fenceMs,
-    signal: ended.signal,
-    release,
-  };
+  #leftMs(): number {
+    return this.#renewedAtMs + this.#options.renewDeadlineMs - this.#options.clock.monotonicMs();
+  }
+
+  async #keep(): Promise<void> {
+    const { timers, renewDeadlineMs, retryPeriodMs, onError } = this.#options;
+    for (let leftMs = this.#leftMs(); leftMs > 0; leftMs = this.#leftMs()) {
+      await pause(timers, Math.min(retryPeriodMs, leftMs), this.signal);
+      if (this.#leftMs() > 0) await this.#renew().catch((error: unknown) => this.signal.aborted || onError(error));
+      if (this.signal.aborted) return;
+    }
+    this.#end(`no renewal succeeded for ${renewDeadlineMs} ms`);
+  }
+
+  async #renew(): Promise<void> {
+    const { leases, clock } = this.#options;
+    const known = this.#current ?? (await this.#reread(this.#call()));
+    if (known === undefined || this.signal.aborted) return;
+    const startedAtMs = clock.monotonicMs();
+    this.#current = undefined;
+    const spec = { ...claim(this.#options, this.epoch), acquireTime: known.spec.acquireTime };
+    try {
+      this.#current = await leases.updateLease(known, spec, this.#call());
+      this.#renewedAtMs = startedAtMs;
+    } catch (error) {
+      if (!isMxrError(error, 'KubeConflict', 'KubeNotFound')) throw error;
+      // Somebody else wrote it, or an earlier update of ours that was given up did arrive: look at once who has it.
+      this.#current = await this.#reread(this.#call());
+    }
+  }
+
+  /** Two tries fit into what is left, and none outlives it. */
+  #call(): CallOptions {
+    const timeoutMs = Math.max(1, Math.min(this.#options.renewDeadlineMs / 2, this.#leftMs()));
+    return { signal: this.signal, timeoutMs };
+  }
+
+  /** The Lease if it is still this term's; ends the term if it is not. */
+  async #reread(call: CallOptions): Promise<Lease | undefined> {
+    const lease = await unlessMissing(this.#options.leases.getLease(this.#options.ref, call));
+    const { holderIdentity, leaseTransitions } = lease?.spec ?? {};
+    if (holderIdentity === this.#options.identity && leaseTransitions === this.epoch) return lease;
+    this.#end(lease === undefined ? 'the Lease was deleted' : `the Lease is held by ${holderIdentity ?? 'nobody'}`);
+    return undefined;
+  }
+
+  #end(detail: string): void {
+    if (this.signal.aborted) return;
+    const { namespace, name } = this.#options.ref;
+    const call = { operation: 'stay the leader', target: `lease ${namespace}/${name}` };
+    this.#ended.abort(new MxrError({ ...call, code: 'FenceLost', detail, retryable: true }));
+  }
 }
 
-function claim(options: ElectorOptions, identity: string, epoch: number): LeaseSpec {
+function claim(options: ElectorOptions, epoch: number): LeaseSpec {
   // MicroTime wants six digits. Only people read these: expiry is judged by observation.
   const now = new Date(options.clock.wallMs()).toISOString().replace('Z', '000Z');
   return {
-    holderIdentity: identity,
+    holderIdentity: options.identity,
     leaseDurationSeconds: Math.ceil(options.leaseDurationMs / 1000),
     acquireTime: now,
     renewTime: now,

@@ -1,4 +1,3 @@
-import { MxrError } from '../errors.ts';
 import { malformed } from './errors.ts';
 import type { CallName } from './errors.ts';
 
@@ -8,17 +7,16 @@ const MAX_LINE_CHARS = 8 * 1024 * 1024;
 export interface LineOptions extends CallName {
   readonly inactivityMs: number;
   /** Must make the pending read end: aborts the request. */
-  readonly onQuiet: () => void;
+  readonly onSilence: () => void;
 }
 
-/** Lines of a streaming answer, with a deadline for silence. A line that the server did not finish is dropped. */
+/** Lines of a streaming answer until it ends or is silent. A line that the server did not finish is dropped. */
 export async function* readLines(body: ReadableStream<Uint8Array>, options: LineOptions): AsyncGenerator<string, void> {
-  const { operation, target, inactivityMs, onQuiet } = options;
-  let quiet = false;
+  let silent = false;
   const timer = setTimeout(() => {
-    quiet = true;
-    onQuiet();
-  }, inactivityMs);
+    silent = true;
+    options.onSilence();
+  }, options.inactivityMs);
   try {
     const decoder = new TextDecoder();
     let rest = '';
@@ -30,9 +28,7 @@ export async function* readLines(body: ReadableStream<Uint8Array>, options: Line
       for (const line of lines) if (line.trim() !== '') yield line;
     }
   } catch (error) {
-    if (!quiet) throw error;
-    const detail = `nothing came for ${inactivityMs} ms`;
-    throw new MxrError({ operation, target, code: 'Deadline', detail, retryable: true });
+    if (!silent) throw error;
   } finally {
     clearTimeout(timer);
   }

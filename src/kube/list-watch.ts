@@ -17,8 +17,10 @@ export type WatchEvent<T> =
 
 export interface WatchOptions {
   readonly resourceVersion: string;
-  /** Ends with `Deadline` after so much silence. */
+  /** The watch ends after so much silence. */
   readonly inactivityMs: number;
+  /** The server is asked to close the watch after so long. */
+  readonly lifetimeMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +32,7 @@ export interface HasMeta {
 export interface ListWatch<T extends HasMeta> {
   readonly target: string;
   list(signal?: AbortSignal): Promise<Listed<T>>;
-  /** Returns when the server closes the watch; rejects with MxrError on everything else, an expired version included. */
+  /** Returns when the watch was closed or silent; rejects with MxrError on all else, an expired version included. */
   watch(options: WatchOptions): AsyncGenerator<WatchEvent<T>, void>;
 }
 
@@ -43,8 +45,6 @@ export interface Collection<T extends HasMeta> {
 }
 
 const PAGE_SIZE = '500';
-/** The server closes a watch after so long; well above the inactivity deadline, so that it is never the ordinary end. */
-const WATCH_SECONDS = '1800';
 
 export function listWatch<T extends HasMeta>(transport: Transport, collection: Collection<T>): ListWatch<T> {
   const { path, target, schema, labelSelector } = collection;
@@ -67,11 +67,11 @@ export function listWatch<T extends HasMeta>(transport: Transport, collection: C
   }
 
   async function* watch(options: WatchOptions): AsyncGenerator<WatchEvent<T>, void> {
-    const { resourceVersion, inactivityMs, signal } = options;
+    const { resourceVersion, inactivityMs, lifetimeMs, signal } = options;
     const query = {
       watch: 'true',
       allowWatchBookmarks: 'true',
-      timeoutSeconds: WATCH_SECONDS,
+      timeoutSeconds: String(Math.ceil(lifetimeMs / 1000)),
       resourceVersion,
       labelSelector,
     };

@@ -1,8 +1,8 @@
+import type { Clock } from '../clock.ts';
 import { backoffMs } from './backoff.ts';
 import type { BackoffOptions } from './backoff.ts';
 import { pause } from './timers.ts';
 import type { Timers } from './timers.ts';
-import type { Clock } from '../clock.ts';
 
 export interface QueueOptions {
   /** One pass over `key`. A rejection is retried with the key's own backoff; returning resets that backoff. */
@@ -34,101 +34,106 @@ export interface Queue {
   stop(deadlineMs: number): Promise<readonly string[]>;
 }
 
+export function createQueue(options: QueueOptions): Queue {
+  return new KeyedQueue(options);
+}
+
+interface Flight {
+  /** The key was added while it was in flight. */
+  again: boolean;
+}
+
 interface Wake {
   readonly atMs: number;
   readonly cancel: () => void;
 }
 
-export function createQueue(options: QueueOptions): Queue {
-  const { clock, timers, backoff, random } = options;
+class KeyedQueue implements Queue {
+  readonly #options: QueueOptions;
   /** A Set keeps the order of insertion: first come, first served. */
-  const ready = new Set<string>();
-  const inFlight = new Map<string, { again: boolean }>();
-  const wakes = new Map<string, Wake>();
-  const failures = new Map<string, number>();
-  const stopping = new AbortController();
-  let whenIdle: () => void = () => undefined;
+  readonly #ready = new Set<string>();
+  readonly #inFlight = new Map<string, Flight>();
+  readonly #wakes = new Map<string, Wake>();
+  readonly #failures = new Map<string, number>();
+  readonly #stopping = new AbortController();
+  readonly #idle = new AbortController();
 
-  function add(key: string): void {
-    if (stopping.signal.aborted) return;
-    const flight = inFlight.get(key);
-    if (flight === undefined) ready.add(key);
-    else flight.again = true;
-    startNext();
+  constructor(options: QueueOptions) {
+    this.#options = options;
   }
 
-  function addAfter(key: string, ms: number): void {
-    if (stopping.signal.aborted) return;
-    const atMs = clock.monotonicMs() + ms;
-    const known = wakes.get(key);
+  get depth(): number {
+    return this.#ready.size;
+  }
+
+  add(key: string): void {
+    if (this.#stopping.signal.aborted) return;
+    const flight = this.#inFlight.get(key);
+    if (flight === undefined) this.#ready.add(key);
+    else flight.again = true;
+    this.#startNext();
+  }
+
+  addAfter(key: string, ms: number): void {
+    if (this.#stopping.signal.aborted) return;
+    const atMs = this.#options.clock.monotonicMs() + ms;
+    const known = this.#wakes.get(key);
     if (known !== undefined && known.atMs <= atMs) return;
     known?.cancel();
-    const cancel = timers.after(ms, () => {
-      wakes.delete(key);
-      add(key);
+    const cancel = this.#options.timers.after(ms, () => {
+      this.#wakes.delete(key);
+      this.add(key);
     });
-    wakes.set(key, { atMs, cancel });
+    this.#wakes.set(key, { atMs, cancel });
   }
 
-  function forget(key: string): void {
-    wakes.get(key)?.cancel();
-    wakes.delete(key);
-    failures.delete(key);
-    ready.delete(key);
-    const flight = inFlight.get(key);
+  forget(key: string): void {
+    this.#wakes.get(key)?.cancel();
+    this.#wakes.delete(key);
+    this.#failures.delete(key);
+    this.#ready.delete(key);
+    const flight = this.#inFlight.get(key);
     if (flight !== undefined) flight.again = false;
   }
 
-  function startNext(): void {
-    for (const key of ready) {
-      if (stopping.signal.aborted || inFlight.size >= options.concurrency) return;
-      ready.delete(key);
+  async stop(deadlineMs: number): Promise<readonly string[]> {
+    this.#stopping.abort();
+    for (const wake of this.#wakes.values()) wake.cancel();
+    this.#wakes.clear();
+    this.#ready.clear();
+    if (this.#inFlight.size > 0) await pause(this.#options.timers, deadlineMs, this.#idle.signal);
+    return [...this.#inFlight.keys()];
+  }
+
+  #startNext(): void {
+    for (const key of this.#ready) {
+      if (this.#inFlight.size >= this.#options.concurrency) return;
+      this.#ready.delete(key);
       const flight = { again: false };
-      inFlight.set(key, flight);
-      void run(key, flight);
+      this.#inFlight.set(key, flight);
+      void this.#run(key, flight);
     }
   }
 
-  async function run(key: string, flight: { again: boolean }): Promise<void> {
+  async #run(key: string, flight: Flight): Promise<void> {
     try {
-      await options.process(key, stopping.signal);
-      failures.delete(key);
+      await this.#options.process(key, this.#stopping.signal);
+      this.#failures.delete(key);
     } catch (error) {
-      retry(key, error);
+      this.#retry(key, error);
     }
-    inFlight.delete(key);
-    if (flight.again) add(key);
-    startNext();
-    if (inFlight.size === 0) whenIdle();
+    this.#inFlight.delete(key);
+    if (flight.again) this.add(key);
+    this.#startNext();
+    if (this.#stopping.signal.aborted && this.#inFlight.size === 0) this.#idle.abort();
   }
 
-  function retry(key: string, error: unknown): void {
-    const count = (failures.get(key) ?? 0) + 1;
-    failures.set(key, count);
-    const ms = backoffMs(count, backoff, random);
-    options.onError(key, error, ms);
-    addAfter(key, ms);
+  #retry(key: string, error: unknown): void {
+    const { backoff, random, onError } = this.#options;
+    const failures = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, failures);
+    const ms = backoffMs(failures, backoff, random);
+    this.addAfter(key, ms);
+    onError(key, error, ms);
   }
-
-  async function stop(deadlineMs: number): Promise<readonly string[]> {
-    stopping.abort();
-    for (const wake of wakes.values()) wake.cancel();
-    wakes.clear();
-    ready.clear();
-    if (inFlight.size === 0) return [];
-    const idle = new AbortController();
-    whenIdle = () => idle.abort();
-    await pause(timers, deadlineMs, idle.signal);
-    return [...inFlight.keys()];
-  }
-
-  return {
-    add,
-    addAfter,
-    forget,
-    stop,
-    get depth() {
-      return ready.size;
-    },
-  };
 }

@@ -3,10 +3,12 @@ import type { KubeConfig, ResponseContext } from '@kubernetes/client-node';
 import { MxrError, isMxrError } from '../errors.ts';
 import { cancelled, withDeadline } from './deadline.ts';
 import { shareDispatcher } from './dispatcher.ts';
+import type { SharedDispatcher } from './dispatcher.ts';
 import { malformed, statusError, transportError } from './errors.ts';
 import type { CallName } from './errors.ts';
 import { readLines } from './lines.ts';
 import { createSlots } from './slots.ts';
+import type { Slots } from './slots.ts';
 
 export interface ApiRequest extends CallName {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
@@ -24,7 +26,7 @@ export interface ApiRequest extends CallName {
 export interface StreamRequest extends CallName {
   readonly path: string;
   readonly query: Readonly<Record<string, string | undefined>>;
-  /** A stream that brings no byte for so long ends with `Deadline`. */
+  /** A stream that brings no byte for so long ends. */
   readonly inactivityMs: number;
   readonly signal: AbortSignal;
 }
@@ -32,8 +34,9 @@ export interface StreamRequest extends CallName {
 export interface Transport {
   /** One call; the parsed JSON answer. Rejects with MxrError only. */
   call(request: ApiRequest): Promise<unknown>;
-  /** One watch; yields parsed JSON lines, returns when the server closes it. Leaving the loop closes the socket. */
+  /** One watch; yields parsed JSON lines, returns when it is closed or silent. Leaving the loop closes the socket. */
   stream(request: StreamRequest): AsyncGenerator<unknown, void>;
+  /** Closes every connection at once; calls and streams under way end with an error. */
   close(): Promise<void>;
 }
 
@@ -43,14 +46,75 @@ export interface TransportOptions {
   readonly maxInFlight: number;
 }
 
+/** HTTP with the kubeconfig's authentication and TLS, by client-node; connections, deadlines and errors, by mxr. */
 export function createTransport(kubeConfig: KubeConfig, options: TransportOptions): Transport {
-  const server = serverOf(kubeConfig);
-  const dispatcher = shareDispatcher(kubeConfig);
-  const http = new IsomorphicFetchHttpLibrary();
-  const slots = createSlots(options.maxInFlight);
+  return new HttpTransport(kubeConfig, options);
+}
 
-  async function send(request: Omit<ApiRequest, 'signal'>, signal: AbortSignal): Promise<ResponseContext> {
-    const context = new RequestContext(`${server}${request.path}`, HttpMethod[request.method]);
+class HttpTransport implements Transport {
+  readonly #kubeConfig: KubeConfig;
+  readonly #server: string;
+  readonly #requestTimeoutMs: number;
+  readonly #dispatcher: SharedDispatcher;
+  readonly #slots: Slots;
+  readonly #http = new IsomorphicFetchHttpLibrary();
+
+  constructor(kubeConfig: KubeConfig, options: TransportOptions) {
+    this.#kubeConfig = kubeConfig;
+    this.#server = serverOf(kubeConfig);
+    this.#requestTimeoutMs = options.requestTimeoutMs;
+    this.#dispatcher = shareDispatcher(kubeConfig);
+    this.#slots = createSlots(options.maxInFlight);
+  }
+
+  async call(request: ApiRequest): Promise<unknown> {
+    const { operation, target, signal } = request;
+    const ms = request.timeoutMs ?? this.#requestTimeoutMs;
+    try {
+      return await withDeadline({ ms, operation, target, signal }, (inner) => this.#exchange(request, inner));
+    } catch (error) {
+      throw this.#failure(request, error);
+    }
+  }
+
+  async *stream(request: StreamRequest): AsyncGenerator<unknown, void> {
+    const { operation, target, signal } = request;
+    const controller = new AbortController();
+    const abort = (): void => controller.abort();
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      const ms = this.#requestTimeoutMs;
+      const response = await withDeadline({ ms, operation, target, signal }, (inner) => {
+        inner.addEventListener('abort', abort, { once: true });
+        return this.#send({ ...request, method: 'GET' }, controller.signal);
+      });
+      if (response.httpStatusCode !== 200) await answerOf(request, response);
+      const body = response.body.stream();
+      if (body === null) throw malformed(request, 'a stream');
+      for await (const line of readLines(body, { ...request, onSilence: abort })) yield parseJson(request, line);
+    } catch (error) {
+      throw signal.aborted ? cancelled(operation, target) : this.#failure(request, error);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      abort();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#dispatcher.destroy();
+  }
+
+  async #exchange(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
+    const giveBack = request.urgent === true ? undefined : await this.#slots.take(signal);
+    try {
+      return await answerOf(request, await this.#send(request, signal));
+    } finally {
+      giveBack?.();
+    }
+  }
+
+  async #send(request: Omit<ApiRequest, 'signal'>, signal: AbortSignal): Promise<ResponseContext> {
+    const context = new RequestContext(`${this.#server}${request.path}`, HttpMethod[request.method]);
     for (const [key, value] of Object.entries(request.query ?? {})) {
       if (value !== undefined) context.setQueryParam(key, value);
     }
@@ -61,56 +125,15 @@ export function createTransport(kubeConfig: KubeConfig, options: TransportOption
       context.setBody(JSON.stringify(request.body));
     }
     context.setSignal(signal);
-    await kubeConfig.applySecurityAuthentication(context);
-    return http.send(context).toPromise();
+    await this.#kubeConfig.applySecurityAuthentication(context);
+    return this.#http.send(context).toPromise();
   }
 
-  async function exchange(request: ApiRequest, signal: AbortSignal): Promise<unknown> {
-    const release = request.urgent === true ? undefined : await slots.take(signal);
-    try {
-      return await answerOf(request, await send(request, signal));
-    } finally {
-      release?.();
-    }
+  #failure(request: CallName, error: unknown): MxrError {
+    // Idle connections to a server that has gone quiet are as dead as the one that was tried.
+    if (isMxrError(error, 'Deadline')) this.#dispatcher.renew();
+    return transportError(request, error);
   }
-
-  async function call(request: ApiRequest): Promise<unknown> {
-    const { operation, target, signal } = request;
-    const ms = request.timeoutMs ?? options.requestTimeoutMs;
-    try {
-      return await withDeadline({ ms, operation, target, signal }, (signal) => exchange(request, signal));
-    } catch (error) {
-      // Idle connections to a server that has gone quiet are as dead as the one that was tried.
-      if (isMxrError(error, 'Deadline')) dispatcher.renew();
-      throw transportError(request, error);
-    }
-  }
-
-  async function* stream(request: StreamRequest): AsyncGenerator<unknown, void> {
-    const { operation, target, signal } = request;
-    const controller = new AbortController();
-    const abort = (): void => controller.abort();
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      const open = (inner: AbortSignal): Promise<ResponseContext> => {
-        inner.addEventListener('abort', abort, { once: true });
-        return send({ ...request, method: 'GET' }, controller.signal);
-      };
-      const response = await withDeadline({ ms: options.requestTimeoutMs, operation, target, signal }, open);
-      if (response.httpStatusCode !== 200) await answerOf(request, response);
-      const body = response.body.stream();
-      if (body === null) throw malformed(request, 'a stream');
-      for await (const line of readLines(body, { ...request, onQuiet: abort })) yield parseJson(request, line);
-    } catch (error) {
-      if (isMxrError(error, 'Deadline')) dispatcher.renew();
-      throw signal.aborted ? cancelled(operation, target) : transportError(request, error);
-    } finally {
-      signal.removeEventListener('abort', abort);
-      abort();
-    }
-  }
-
-  return { call, stream, close: () => dispatcher.destroy() };
 }
 
 async function answerOf(call: CallName, response: ResponseContext): Promise<unknown> {
