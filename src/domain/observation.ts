@@ -145,6 +145,8 @@ export interface ReplicaObservation {
   readonly podReady: boolean;
   /** Whether the pod carries `mxr.dev/serving: "true"` now. */
   readonly labelledServing: boolean;
+  /** Counts the incarnations of this replica's server that this process has seen, as for members. */
+  readonly incarnation: number;
   readonly look: Fact<ServerLook>;
 }
 

@@ -1,0 +1,127 @@
+import type { Context } from './context.ts';
+import { linkTarget } from './context.ts';
+import { attachmentOf } from './attached.ts';
+import { beyond, formatGtid, formatPosition, gtidsOf, mergeStates, stateOfPosition, unknownDomains } from './gtid.ts';
+import type { GtidState } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import { binlogStateOf } from './memory.ts';
+import type { ServerLook } from './observation.ts';
+import { planAdopt } from './plan.ts';
+import type { Proven, Refused } from './proof.ts';
+import { lacking, refused } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
+import type { Decision } from './verdict.ts';
+import { decide } from './verdict.ts';
+
+/**
+ * A replica without a baseline is never touched until a calm look has proven where it stands: attached to the proven
+ * holder, at a position of that lineage, with nothing of the holder's history missing (handover.md, First sight).
+ */
+export function decideAdoption(context: Context, replica: ReplicaFacts): Decision {
+  const { pod } = replica;
+  const holder = context.diagnosis.holder;
+  if (context.diagnosis.situation !== 'Stable' && context.diagnosis.situation !== 'VipMoved') {
+    return notYet(pod, `mxr has no baseline of it and waits for calm (${context.diagnosis.situation})`);
+  }
+  const target = holder?.look ?? null;
+  if (holder === null || target === null) return notYet(pod, 'the holder was not looked at yet');
+  const attachment = attachmentOf(context, replica, holder);
+  if (attachment === 'No') return notYet(pod, whyNotAttached(replica, holder));
+  const doubt = doubtOf(replica, holder, target);
+  if (doubt !== null)
+    return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
+  return adopt(context, replica, holder, target);
+}
+
+function notYet(pod: string, message: string): Decision {
+  return decide(pod, 'Unproven', 'NotAdopted', message);
+}
+
+function whyNotAttached(replica: ReplicaFacts, holder: Holder): string {
+  const { link } = replica;
+  if (link.io !== 'Yes' || link.sql !== 'Yes') {
+    const error = link.ioErrno === 0 ? '' : ` (${link.ioErrno} ${link.ioError})`;
+    return `its threads are IO ${link.io}${error}, SQL ${link.sql}; it is adopted once it replicates from ${holder.member.name}`;
+  }
+  return `it replicates from ${link.host}:${link.port}, and ${holder.member.name} has no binlog dump from ${replica.observed.ip ?? 'its address'}`;
+}
+
+/** Both directions, as far as a first look can tell. */
+function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
+  const state = binlogStateOf(target);
+  const domains = unknownDomains(state, replica.contains);
+  if (domains.length > 0) {
+    const gtids = gtidsOf(state)
+      .filter((gtid) => domains.includes(gtid.domain))
+      .map(formatGtid);
+    const message = `the binlog of ${holder.member.name} has the GTID domain ${domains.join(', ')} (${gtids.join(', ')}), which ${replica.pod} never had; by GTID it would be replayed from its start`;
+    return refused('Unproven', 'UnknownDomain', message, { count: null, gtids });
+  }
+  if (replica.position.size === 0) {
+    return refused(
+      'Unproven',
+      'NotComparable',
+      `${replica.pod} has no GTID position: it never applied a transaction that carries one`,
+    );
+  }
+  if (holder.lookAt > replica.lookAt) {
+    const ahead = beyond(stateOfPosition(replica.position), mergeStates(state, hiddenState(target)));
+    if (ahead.length > 0) {
+      const transactions = lacking(ahead, state);
+      const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks`;
+      return refused('Ahead', 'Ahead', message, transactions);
+    }
+  }
+  return hiddenAtFirstSight(replica, holder, target);
+}
+
+function hiddenState(target: ServerLook): GtidState {
+  return target.logSlaveUpdates ? new Map() : stateOfPosition(target.gtidSlavePos);
+}
+
+/**
+ * What an lsu=0 holder applied in an earlier life as a standby is older than its own history and came before the replica
+ * was seeded or moved; what it applied later is hidden from the replica for ever.
+ */
+function hiddenAtFirstSight(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
+  const hidden = beyond(hiddenState(target), replica.contains).filter((gtid) => {
+    const here = replica.position.get(gtid.domain);
+    return here === undefined || here.seq < gtid.seq;
+  });
+  if (hidden.length === 0) return null;
+  const gtids = hidden.map(formatGtid);
+  const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} cannot have it. Set log_slave_updates=1 on the members`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+function adopt(context: Context, replica: ReplicaFacts, holder: Holder, target: ServerLook): Decision {
+  const proven: Proven = {
+    kind: 'Proven',
+    proof: 'SameServer',
+    gtid: replica.position,
+    at: replica.link.exec,
+    contains: mergeStates(replica.contains, hiddenState(target)),
+    because: `attached to ${holder.member.name} at ${formatPosition(replica.position)}, nothing of its history is missing`,
+  };
+  const to = linkTarget(context, replica, holder);
+  if (isAsWanted(context, replica, to)) {
+    return decide(replica.pod, 'Following', 'Following', proven.because, { proven });
+  }
+  const plan = planAdopt({
+    pod: replica.pod,
+    from: holder.member.name,
+    trigger: 'Adoption',
+    proven,
+    target: to,
+    positioning: context.policy.positioning,
+    received: replica.received,
+  });
+  return decide(replica.pod, 'Unproven', 'NotAdopted', `being adopted: ${proven.because}`, { plan });
+}
+
+/** The link already is what mxr would write: adopting it changes nothing. */
+function isAsWanted(context: Context, replica: ReplicaFacts, to: { host: string; port: number }): boolean {
+  const { link } = replica;
+  const mode = (link.usingGtid === 'Slave_Pos') === (context.policy.positioning === 'GTID');
+  return mode && link.host === to.host && link.port === to.port;
+}

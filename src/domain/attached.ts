@@ -1,0 +1,85 @@
+import { beyond, isWithin, stateOfPosition } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import type { MemberMemory } from './memory.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Observation } from './observation.ts';
+import type { ReplicaFacts } from './replica.ts';
+import { hiddenWrites } from './same-server.ts';
+import type { Decision } from './verdict.ts';
+import { decide } from './verdict.ts';
+import type { Memory } from './memory.ts';
+import type { Policy } from './context.ts';
+import { lacking } from './proof.ts';
+
+export const CATCHING_UP_SECONDS = 5;
+
+interface Input {
+  readonly policy: Policy;
+  readonly observation: Observation;
+  readonly memory: Memory;
+}
+
+/**
+ * Who really feeds the replica. `Dump`: the holder has a Binlog Dump from this replica's address. `ServerId`: the address
+ * is translated on the way, but the IO thread names the holder's server id, which no other member has.
+ */
+export function attachmentOf(input: Input, replica: ReplicaFacts, holder: Holder): 'Dump' | 'ServerId' | 'No' {
+  const { link, observed } = replica;
+  if (link.io !== 'Yes' || link.sql !== 'Yes' || !pointsAt(input.policy, replica, holder)) return 'No';
+  const dumps = holder.look?.dumps ?? [];
+  if (dumps.some((dump) => dump.address === observed.ip)) return 'Dump';
+  const others = input.observation.members.filter((member) => member.name !== holder.member.name);
+  const elsewhere = others.some(
+    (member) => member.look.known && (member.look.value.dumps ?? []).some((dump) => dump.address === observed.ip),
+  );
+  const dialsMember = link.host === holder.member.host;
+  if (elsewhere && !dialsMember) return 'No';
+  const holderId = holder.look?.identity.serverId;
+  const ambiguous = others.some((member) => !member.look.known || member.look.value.identity.serverId === holderId);
+  if (link.sourceServerId !== holderId) return 'No';
+  return dialsMember || !ambiguous ? 'ServerId' : 'No';
+}
+
+function pointsAt(policy: Policy, replica: ReplicaFacts, holder: Holder): boolean {
+  const { host, port } = replica.link;
+  return (
+    (host === holder.member.host && port === holder.member.port) ||
+    (host === policy.vip.host && port === policy.vip.port)
+  );
+}
+
+/** The replica is attached to the holder at a proven position: is that still true, and how late is it? */
+export function decideAttached(input: Input, replica: ReplicaFacts, holder: Holder): Decision {
+  const { pod } = replica;
+  const target = holder.look;
+  const memory = input.memory.members.get(holder.member.name);
+  if (target === null || memory === undefined) {
+    return decide(pod, 'Following', 'Following', `attached to ${holder.member.name}`);
+  }
+  const hidden = hiddenWrites({ replica, holder, target });
+  if (hidden !== null)
+    return decide(pod, hidden.verdict, hidden.reason, hidden.message, { transactions: hidden.transactions });
+  const ahead = holder.lookAt > replica.lookAt ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
+  const foreign = ahead.filter((gtid) => !target.gtidSlavePos.has(gtid.domain) || target.logSlaveUpdates);
+  if (foreign.length > 0) {
+    const transactions = lacking(foreign, binlogStateOf(target));
+    const message = `${pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks although it feeds it`;
+    return decide(pod, 'Ahead', 'Ahead', message, { transactions });
+  }
+  const lagSeconds = lagOf(replica, memory, input.observation.wallNow);
+  if (lagSeconds !== null && lagSeconds > CATCHING_UP_SECONDS) {
+    const message = `attached to ${holder.member.name}, ${Math.round(lagSeconds)} s behind`;
+    return decide(pod, 'CatchingUp', 'CatchingUp', message, { lagSeconds });
+  }
+  return decide(pod, 'Following', 'Following', `follows ${holder.member.name}`, { lagSeconds });
+}
+
+/** Seconds since the replica last had everything that the holder was seen to have; null when that was never seen. */
+function lagOf(replica: ReplicaFacts, holder: MemberMemory, wallNow: number): number | null {
+  const reached = stateOfPosition(replica.position);
+  const index = holder.anchors.findLastIndex((anchor) => isWithin(stateOfPosition(anchor.binlogPos), reached));
+  if (index === holder.anchors.length - 1) return 0;
+  const anchor = holder.anchors[index];
+  if (anchor !== undefined) return Math.max(0, wallNow - anchor.at) / 1000;
+  return replica.link.secondsBehind;
+}

@@ -1,0 +1,214 @@
+import type { FileHeaderQuestion, WalkedTransaction, WalkQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  gtidsOf,
+  isWithin,
+  seqIn,
+  stateHas,
+  stateOfPosition,
+  unknownDomains,
+} from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Coordinates } from './observation.ts';
+import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
+import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+
+/**
+ * Proof `Contained`: the target logs what it applies (lsu=1), has everything that the replica has, and the replica is a
+ * prefix of the target's binlog: after the first transaction that the replica lacks comes none that it has.
+ */
+export function proveContained(input: ProofInput): ProofResult {
+  const { replica, holder, target } = input;
+  const state = binlogStateOf(target);
+  const missing = notDrained(input, state) ?? missingOnTarget(input, state) ?? unknownToReplica(input, state);
+  if (missing !== null) return missing;
+
+  const resume = findResume(input, state);
+  if (resume.kind !== 'Resume') return resume;
+  const gtidText = formatPosition(replica.position);
+  const doubt =
+    proveRehearsal(input, gtidText, resume.next) ?? (mustCompareContent(input) ? proveContent(input) : null);
+  if (doubt !== null) return doubt;
+  const offset = input.positioning === 'FilePosition' ? proveOffset(input, resume.at) : null;
+  if (offset !== null) return offset;
+  return {
+    kind: 'Proven',
+    proof: 'Contained',
+    gtid: replica.position,
+    at: resume.at,
+    contains: replica.contains,
+    because: `${holder.member.name} has all of ${gtidText || 'an empty position'} and continues it at ${resume.at.file}:${resume.at.position} (${resume.how})`,
+  };
+}
+
+/**
+ * Unapplied relay log may be the only copy of a transaction: it is applied first. Exception: by GTID, when the target
+ * provably has everything that was received, it will send it again (a delayed or locked replica moves at once).
+ */
+function notDrained({ replica, holder }: ProofInput, state: GtidState): Undecided | null {
+  if (replica.drained) return null;
+  if (replica.link.usingGtid !== 'No' && isWithin(replica.received, state)) return null;
+  const message = `${replica.pod} applies what it received before it is moved to ${holder.member.name}: ${replica.link.sqlState || 'its SQL thread is stopped'}`;
+  return { kind: 'Undecided', reason: 'HandingOver', message };
+}
+
+/** Direction 1: nothing that the replica has is missing on the target. */
+function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking | null {
+  const { replica, holder } = input;
+  const ahead = aheadOf(input, state);
+  if (ahead.length === 0) return null;
+  if (holder.lookAt < replica.lookAt) {
+    // The side that must be the larger is read last: the accusation is asked again before it is made.
+    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+    return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
+  }
+  const transactions = lacking(ahead, state);
+  const list = transactions.gtids.slice(0, 10).join(', ');
+  const message = `${replica.pod} has ${transactions.count ?? 'some'} transactions that ${holder.member.name} lacks, up to ${list}; salvage them, then reseed the replica, or apply them on ${holder.member.name}`;
+  return refused('Ahead', 'Ahead', message, transactions);
+}
+
+/** The last GTID of each domain must be there; a pair that both know must not be behind on the target. */
+function aheadOf({ replica }: ProofInput, state: GtidState): Gtid[] {
+  const last = beyond(stateOfPosition(replica.position), state);
+  const shared = beyond(replica.logged, state).filter((gtid) => seqIn(state, gtid) !== undefined);
+  const all = new Map([...last, ...shared].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
+  return [...all.values()];
+}
+
+/** A domain that the target has and the replica never had would be replayed from its start. */
+function unknownToReplica({ replica, holder }: ProofInput, state: GtidState): Refused | null {
+  const domains = unknownDomains(state, replica.contains);
+  if (domains.length === 0) return null;
+  const gtids = gtidsOf(state)
+    .filter((gtid) => domains.includes(gtid.domain))
+    .map(formatGtid);
+  const message = `the binlog of ${holder.member.name} has the GTID domain ${domains.join(', ')} (${gtids.join(', ')}), which ${replica.pod} never had: MariaDB would replay it from its start. Find out what wrote it; remove it with FLUSH BINARY LOGS DELETE_DOMAIN_ID on ${holder.member.name} once no live file holds it, or reseed the replica`;
+  return refused('Unproven', 'UnknownDomain', message, { count: null, gtids });
+}
+
+type Resume = { kind: 'Resume'; at: Coordinates; next: Gtid | null; how: string };
+
+/**
+ * Where the replica would go on in the target's binlog. Best: a look at which the target had exactly what the replica
+ * has; everything it logged since is new to the replica, for a binlog only grows. Else the binlog is read from the last
+ * place before which the replica has everything.
+ */
+function findResume(input: ProofInput, state: GtidState): Resume | Refused | Asking {
+  const { replica, target, targetMemory, holder } = input;
+  if (target.end === null) {
+    return refused('Unproven', 'TakeoverUnknown', `${holder.member.name} has no binlog; switch log_bin on`);
+  }
+  if (isWithin(state, replica.contains))
+    return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there' };
+  const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
+  if (common === undefined) return resumeFromFiles(input, target.end);
+  const all = [...replica.position.values()].every((gtid) => stateHas(common.binlogState, gtid));
+  if (all)
+    return {
+      kind: 'Resume',
+      at: common.end,
+      next: null,
+      how: `both had the same at ${new Date(common.at).toISOString()}`,
+    };
+  return resumeByWalk(input, common.end, target.end);
+}
+
+/** Without a remembered common point: the newest file before which the replica has everything. */
+function resumeFromFiles(input: ProofInput, end: Coordinates): Resume | Refused | Asking {
+  const { replica, target, holder } = input;
+  let oldest: GtidState = new Map();
+  for (const file of target.files.toReversed()) {
+    const question: FileHeaderQuestion = {
+      kind: 'FileHeader',
+      member: holder.member.name,
+      incarnation: incarnationKey(holder.member),
+      file: file.name,
+    };
+    const header = answerTo(input.evidence, question);
+    if (!header.known) return asking(`reading the head of ${file.name} on ${holder.member.name}`, question);
+    if (isWithin(header.value.gtidList, replica.contains))
+      return resumeByWalk(input, { file: file.name, position: 4 }, end);
+    oldest = header.value.gtidList;
+  }
+  return beforeOldest(input, oldest);
+}
+
+/** Every file of the target begins after something that the replica lacks. */
+function beforeOldest({ replica, target, holder }: ProofInput, oldest: GtidState): Refused {
+  const file = target.files[0]?.name ?? 'its oldest file';
+  const foreign = beyond(oldest, replica.contains).filter((gtid) => seqIn(replica.contains, gtid) === undefined);
+  if (foreign.length > 0) {
+    const gtids = foreign.map(formatGtid);
+    const message = `the binlog of ${holder.member.name} had ${gtids.join(', ')} before ${file}, which ${replica.pod} is not known to have; reseed the replica, or adopt it again in calm`;
+    return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
+  }
+  const message = `${replica.pod} at ${formatPosition(replica.position)} needs transactions from before ${file}, which ${holder.member.name} has purged; reseed the replica, or restore the purged files`;
+  return refused('Purged', 'Purged', message);
+}
+
+function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates): Resume | Refused | Asking {
+  const { holder } = input;
+  const question: WalkQuestion = {
+    kind: 'Walk',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    from,
+    through,
+    firstOnly: false,
+  };
+  const walk = answerTo(input.evidence, question);
+  if (!walk.known)
+    return asking(`reading the binlog of ${holder.member.name} from ${from.file}:${from.position}`, question);
+  if (walk.value.truncated !== null) {
+    const message = `the binlog of ${holder.member.name} from ${from.file}:${from.position} is too long to compare (cut by ${walk.value.truncated})`;
+    return refused('Unproven', 'NotComparable', message);
+  }
+  return prefixOf(input, walk.value.transactions, through);
+}
+
+function prefixOf(input: ProofInput, walked: readonly WalkedTransaction[], end: Coordinates): Resume | Refused {
+  const { replica, holder } = input;
+  const first = walked.findIndex((one) => !stateHas(replica.contains, one.gtid));
+  const next = walked[first];
+  if (next === undefined) return { kind: 'Resume', at: end, next: null, how: 'read to its end' };
+  const later = walked.slice(first).findLastIndex((one) => stateHas(replica.contains, one.gtid));
+  if (later !== -1) {
+    const errant = walked.slice(first, first + later).filter((one) => !stateHas(replica.contains, one.gtid));
+    const gtids = errant.map((one) => formatGtid(one.gtid));
+    const message = `${holder.member.name} logged ${gtids.slice(0, 10).join(', ')} before transactions that ${replica.pod} already has: a replica that attaches would never get them. Find out what they are (an errant write on the standby?), then reseed the replica`;
+    return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
+  }
+  return { kind: 'Resume', at: next.at, next: next.gtid, how: `${first} common transactions read` };
+}
+
+/** Where ids repeat or nobody watched, equal numbers prove nothing: the content is compared. */
+function mustCompareContent(input: ProofInput): boolean {
+  const { baseline, source, target, targetMemory, replica } = input;
+  const sameIds =
+    source !== undefined && source.name !== targetMemory.name && source.identity.serverId === target.identity.serverId;
+  const unwatched = source === undefined || source.lineage !== baseline.lineage || source.inQuestion;
+  const targetNew = targetMemory.anchors.length === 0 || targetMemory.inQuestion;
+  return replica.position.size > 0 && (sameIds || unwatched || targetNew);
+}
+
+/** An offset is used only if the target itself says that it is exactly the replica's position, in every domain. */
+function proveOffset(input: ProofInput, at: Coordinates): Refused | Asking | null {
+  const { holder, replica } = input;
+  const question = {
+    kind: 'GtidAt',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    at,
+  } as const;
+  const answer = answerTo(input.evidence, question);
+  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
+  const there = answer.value;
+  if (there !== null && formatPosition(there) === formatPosition(replica.position)) return null;
+  const message = `${holder.member.name} says that ${at.file}:${at.position} is ${there === null ? 'no place in its binlog' : formatPosition(there)}, the replica is at ${formatPosition(replica.position)}`;
+  return refused('Unproven', 'WitnessesDisagree', message);
+}

@@ -1,0 +1,63 @@
+import type { Evidence } from './evidence.ts';
+import type { Holder } from './holder.ts';
+import type { Memory } from './memory.ts';
+import type { Observation, ReplicaObservation } from './observation.ts';
+import { linkOf } from './observation.ts';
+import type { LinkTarget } from './plan.ts';
+import type { ReplicaFacts } from './replica.ts';
+import { replicaFacts } from './replica.ts';
+import type { Diagnosis } from './situation.ts';
+
+/** What a user asked for, as far as deciding depends on it. */
+export interface Policy {
+  readonly channel: string;
+  readonly vip: { readonly host: string; readonly port: number };
+  readonly through: 'Auto' | 'Member' | 'VIP';
+  readonly positioning: 'GTID' | 'FilePosition';
+  readonly topology: 'Auto' | 'PrimaryStandby' | 'DualPrimary' | 'SharedStorage';
+}
+
+/** Everything that the decision about one replica may look at. */
+export interface DecisionInput {
+  readonly policy: Policy;
+  readonly observation: Observation;
+  readonly diagnosis: Diagnosis;
+  readonly memory: Memory;
+  readonly evidence: Evidence;
+  /** Replicas on which a plan is being carried out: what it is doing, and since when (monotonic ms). */
+  readonly busy: ReadonlyMap<string, { readonly what: string; readonly since: number }>;
+  /** Replicas named by an open intent: a stopped link there is ours. */
+  readonly intended: ReadonlySet<string>;
+}
+
+export interface Context extends DecisionInput {
+  readonly replica: ReplicaFacts;
+}
+
+export function factsOf(
+  input: Pick<DecisionInput, 'memory' | 'policy'>,
+  observed: ReplicaObservation,
+): ReplicaFacts | null {
+  const look = observed.look;
+  if (!look.known) return null;
+  const link = linkOf(look.value, input.policy.channel);
+  if (link === undefined) return null;
+  const memory = input.memory.replicas.get(observed.pod) ?? NEW_REPLICA(observed.pod);
+  const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
+  return replicaFacts(observed, look.at, { look: look.value, link, memory, source });
+}
+
+function NEW_REPLICA(pod: string) {
+  return { pod, baseline: null, startedAt: null, captured: null, through: null } as const;
+}
+
+export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFacts, holder: Holder): LinkTarget {
+  const { policy } = context;
+  const through = policy.through === 'Auto' ? (replica.memory.through ?? 'Member') : policy.through;
+  const { name, host, port } = holder.member;
+  return through === 'VIP' ? { member: name, ...policy.vip, through } : { member: name, host, port, through };
+}
+
+export function dialsVip(replica: ReplicaFacts, policy: Policy): boolean {
+  return replica.link.host === policy.vip.host && replica.link.port === policy.vip.port;
+}

@@ -1,0 +1,275 @@
+import type { Trigger } from '../api/reasons.ts';
+import { decideAdoption } from './adopt.ts';
+import { attachmentOf, decideAttached } from './attached.ts';
+import type { Context, DecisionInput, Policy } from './context.ts';
+import { dialsVip, factsOf, linkTarget } from './context.ts';
+import { proveContained } from './contained.ts';
+import { valueOf, wasAsked } from './fact.ts';
+import type { Holder } from './holder.ts';
+import type { MemberObservation, ReplicaObservation } from './observation.ts';
+import { linkOf } from './observation.ts';
+import { planMove, planResume, planStopReceiving } from './plan.ts';
+import { beyond } from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import type { ProofInput, ProofResult, Refused } from './proof.ts';
+import { lacking, refused } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
+import { proveSameServer } from './same-server.ts';
+import { proveTakeover } from './takeover.ts';
+import type { Decision } from './verdict.ts';
+import { decide } from './verdict.ts';
+
+type Check = (context: Context) => Decision | null;
+
+/** First match wins: what cannot be judged, what is stopped by an error, what must wait, then the position itself. */
+const CHECKS: readonly Check[] = [
+  incomplete,
+  beingMoved,
+  applierFailed,
+  notAdopted,
+  frozen,
+  waiting,
+  stoppedByHand,
+  onHolder,
+  toBeMoved,
+];
+
+export function decideReplica(input: DecisionInput, observed: ReplicaObservation): Decision {
+  const unseen = cannotJudge(input, observed);
+  if (unseen !== null) return unseen;
+  const replica = factsOf(input, observed);
+  if (replica === null)
+    return decide(observed.pod, 'Unseeded', 'Unseeded', 'the replica has no replication link and no position');
+  for (const check of CHECKS) {
+    const decision = check({ ...input, replica });
+    if (decision !== null) return decision;
+  }
+  return decide(observed.pod, 'Unproven', 'NotComparable', 'no check matched');
+}
+
+function cannotJudge(input: DecisionInput, observed: ReplicaObservation): Decision | null {
+  const { look, pod } = observed;
+  if (!wasAsked(look)) return decide(pod, 'Unreachable', 'NotLookedYet', 'not asked yet');
+  if (!look.known) return decide(pod, 'Unreachable', 'Unreachable', `the replica does not answer: ${look.why}`);
+  if (linkOf(look.value, input.policy.channel) !== undefined) return null;
+  if (input.memory.replicas.get(pod)?.baseline == null) {
+    const empty = look.value.gtidSlavePos.size === 0;
+    const text = empty
+      ? 'it has no replication link and no position: it waits for its first data'
+      : 'it has a position but no replication link; point it at the source once, mxr adopts it then';
+    return decide(pod, 'Unseeded', 'Unseeded', text);
+  }
+  return decide(
+    pod,
+    'StoppedByHand',
+    'StoppedByHand',
+    'its replication link was removed; configure it again, or delete the pod',
+  );
+}
+
+/** Nothing is touched before every look has answered once. */
+function incomplete({ diagnosis, replica }: Context): Decision | null {
+  if (diagnosis.complete) return null;
+  return decide(replica.pod, 'Waiting', 'NotLookedYet', 'not everything has answered once since mxr started');
+}
+
+function beingMoved({ busy, replica, observation }: Context): Decision | null {
+  const task = busy.get(replica.pod);
+  if (task === undefined) return null;
+  const slow = observation.now - task.since > DRAIN_SLOW_MS;
+  return decide(replica.pod, 'HandingOver', slow ? 'DrainSlow' : 'HandingOver', task.what);
+}
+
+const DRAIN_SLOW_MS = 60_000;
+
+function applierFailed({ replica }: Context): Decision | null {
+  const { link, pod } = replica;
+  if (link.sql === 'Yes' || link.sqlErrno === 0) return null;
+  const message = `the SQL thread stopped with ${link.sqlErrno}: ${link.sqlError}`;
+  return decide(pod, 'ApplierFailed', 'ApplierFailed', message);
+}
+
+function notAdopted(context: Context): Decision | null {
+  return context.replica.memory.baseline === null ? decideAdoption(context, context.replica) : null;
+}
+
+function frozen({ diagnosis, replica, policy }: Context): Decision | null {
+  const { situation, message } = diagnosis;
+  if (situation !== 'SplitBrain' && situation !== 'HolderUnknown') return null;
+  const stop = situation === 'SplitBrain' || dialsVip(replica, policy);
+  const plan = stop && replica.link.io !== 'No' ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  return decide(replica.pod, 'Frozen', situation, message, { plan });
+}
+
+const WAITING = ['VipSilent', 'AllDown', 'DatabaseDown', 'HolderRestarted', 'HolderReadOnly', 'HolderStillApplying'];
+
+/** Nothing is wrong here, the source is not ready. What must not go on receiving is stopped; it can always be resumed. */
+function waiting(context: Context): Decision | null {
+  const { diagnosis, replica } = context;
+  if (!WAITING.includes(diagnosis.situation)) return null;
+  const holder = diagnosis.holder;
+  const calmReadOnly = diagnosis.situation === 'HolderReadOnly' && holder !== null && isAttachedTo(context, holder);
+  if (calmReadOnly) return null;
+  const plan = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan });
+}
+
+/**
+ * Before MariaDB's own reconnect can end elsewhere, or on another lineage of the same server. On a Member link receiving
+ * goes on while the old holder's server lives and is the incarnation that the replica follows: it is the fill.
+ */
+function mustStopReceiving(context: Context): boolean {
+  const { replica, policy, diagnosis } = context;
+  if (replica.link.io === 'No') return false;
+  if (dialsVip(replica, policy) || replica.link.io !== 'Yes') return true;
+  const source = memberOf(context, baselineMember(replica));
+  if (source === undefined || !source.look.known) return true;
+  const restarted = diagnosis.situation === 'HolderRestarted' && diagnosis.holder?.member.name === source.name;
+  return restarted || context.memory.members.get(source.name)?.inQuestion === true;
+}
+
+/** Both threads stopped, no restart, no intent of ours and no error: a person did that. */
+function stoppedByHand({ replica, intended }: Context): Decision | null {
+  const { link, memory, look, pod } = replica;
+  if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0 || intended.has(pod)) return null;
+  const restarted = memory.startedAt === null || Math.abs(look.identity.startedAt - memory.startedAt) > 2500;
+  if (restarted) return null;
+  return decide(pod, 'StoppedByHand', 'StoppedByHand', 'somebody stopped replication; START SLAVE lets mxr go on');
+}
+
+function onHolder(context: Context): Decision | null {
+  const holder = context.diagnosis.holder;
+  if (holder === null) return decide(context.replica.pod, 'Waiting', 'VipSilent', context.diagnosis.message);
+  if (!isAttachedTo(context, holder)) return null;
+  return decideAttached(context, context.replica, holder);
+}
+
+function isAttachedTo(context: Context, holder: Holder): boolean {
+  const { replica, memory } = context;
+  const baseline = replica.memory.baseline;
+  const target = memory.members.get(holder.member.name);
+  if (baseline?.member !== holder.member.name || target?.lineage !== baseline.lineage || target.inQuestion)
+    return false;
+  return attachmentOf(context, replica, holder) !== 'No';
+}
+
+/** The replica is not where it should be: prove where it stands in the holder's history, then move or resume it. */
+function toBeMoved(context: Context): Decision {
+  const { replica, diagnosis } = context;
+  const holder = diagnosis.holder;
+  const input = holder === null ? null : proofInput(context, holder);
+  if (holder === null || input === null) {
+    return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message);
+  }
+  const broken = linkBroken(context, holder);
+  if (broken !== null) return broken;
+  return fromProof(context, holder, prove(input), input);
+}
+
+/** The replica dials the right server, which does not let it in or cannot be reached from there. */
+function linkBroken(context: Context, holder: Holder): Decision | null {
+  const { link, pod, memory } = context.replica;
+  if (memory.baseline?.member !== holder.member.name || link.io !== 'Connecting') return null;
+  const reason = [1045, 1044, 1597].includes(link.ioErrno)
+    ? 'LinkAuthentication'
+    : link.ioErrno === 2026
+      ? 'LinkTls'
+      : 'LinkNetwork';
+  const message = `the link to ${holder.member.name} (${link.host}:${link.port}) cannot connect: ${link.ioErrno} ${link.ioError}`;
+  return decide(pod, 'LinkBroken', reason, message);
+}
+
+function prove(input: ProofInput): ProofResult {
+  const lost = lostTail(input);
+  if (lost !== null) return lost;
+  const same =
+    input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
+  if (same) return proveSameServer(input);
+  return input.target.logSlaveUpdates ? proveContained(input) : proveTakeover(input);
+}
+
+/** A lost tail concerns every replica of the pair: rows may have stayed in the engine that no binlog has. */
+function lostTail(input: ProofInput): Refused | null {
+  const { replica, baseline, holder, target, targetMemory } = input;
+  if (baseline.member !== holder.member.name || baseline.lineage === targetMemory.lineage) return null;
+  if (targetMemory.broken?.reason !== 'LostTail') return null;
+  const state = binlogStateOf(target);
+  const ahead = beyond(replica.received, state);
+  const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return ahead.length > 0
+    ? refused('Ahead', 'LostTail', message, lacking(ahead, state))
+    : refused('Unproven', 'LostTail', message);
+}
+
+function fromProof(context: Context, holder: Holder, result: ProofResult, input: ProofInput): Decision {
+  const { replica } = context;
+  const stop = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  switch (result.kind) {
+    case 'Refused': {
+      const { verdict, reason, message, transactions } = result;
+      return decide(replica.pod, verdict, reason, message, { transactions, plan: stop });
+    }
+    case 'Undecided':
+      return decide(replica.pod, 'HandingOver', result.reason, result.message, { plan: stop });
+    case 'Asking':
+      return decide(replica.pod, 'HandingOver', 'HandingOver', result.message, {
+        questions: result.questions,
+        plan: stop,
+      });
+    case 'Proven':
+      return decide(replica.pod, 'HandingOver', 'HandingOver', result.because, {
+        plan: planFor(context, holder, result, input),
+      });
+    default:
+      return result satisfies never;
+  }
+}
+
+function planFor(
+  context: Context,
+  holder: Holder,
+  proven: Extract<ProofResult, { kind: 'Proven' }>,
+  input: ProofInput,
+) {
+  const { replica, policy } = context;
+  const target = linkTarget(context, replica, holder);
+  const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
+  const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
+  if (proven.proof === 'SameServer' && rightPlace && replica.link.ioErrno === 0 && isConverted(replica, policy)) {
+    return planResume({ ...common, trigger: 'Resume' }, replica.link.sql === 'Yes' ? 'Io' : 'Both');
+  }
+  const trigger: Trigger = input.baseline.member === holder.member.name ? 'Resume' : 'VipMoved';
+  return planMove({ ...common, trigger, positioning: policy.positioning });
+}
+
+function isConverted(replica: ReplicaFacts, policy: Policy): boolean {
+  return (replica.link.usingGtid === 'Slave_Pos') === (policy.positioning === 'GTID');
+}
+
+function proofInput(context: Context, holder: Holder): ProofInput | null {
+  const { replica, memory, observation, evidence, policy } = context;
+  const baseline = replica.memory.baseline;
+  const targetMemory = memory.members.get(holder.member.name);
+  if (baseline === null || targetMemory === undefined || holder.look === null) return null;
+  const sourceObserved = observation.members.find((member) => member.name === baseline.member);
+  return {
+    replica,
+    baseline,
+    holder,
+    target: holder.look,
+    targetMemory,
+    source: memory.members.get(baseline.member),
+    sourceObserved,
+    stillReceiving: replica.link.io === 'Yes' && valueOf(sourceObserved?.look) !== undefined,
+    positioning: policy.positioning,
+    evidence,
+  };
+}
+
+function baselineMember(replica: ReplicaFacts): string | null {
+  return replica.memory.baseline?.member ?? null;
+}
+
+function memberOf(context: Context, name: string | null): MemberObservation | undefined {
+  return context.observation.members.find((member) => member.name === name);
+}

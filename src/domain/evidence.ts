@@ -1,0 +1,127 @@
+import type { Fact } from './fact.ts';
+import { NOT_ASKED_YET } from './fact.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import type { Coordinates } from './observation.ts';
+
+/**
+ * What a proof still needs to know. A question is a value: the domain asks, `observe/evidence.ts` gets the answer, and
+ * the next pass decides with it. The incarnation is part of each question: an answer of another life never fits.
+ */
+export type Question =
+  FileHeaderQuestion | GtidAtQuestion | RehearsalQuestion | WalkQuestion | TransactionQuestion | LiveLookQuestion;
+
+/** The Format_description and Gtid_list with which one binlog file begins. */
+export interface FileHeaderQuestion {
+  readonly kind: 'FileHeader';
+  readonly member: string;
+  readonly incarnation: string;
+  readonly file: string;
+}
+/** BINLOG_GTID_POS(file, position). */
+export interface GtidAtQuestion {
+  readonly kind: 'GtidAt';
+  readonly member: string;
+  readonly incarnation: string;
+  readonly at: Coordinates;
+}
+/** Would this member accept a replica at this position, strictly, and where would it begin? */
+export interface RehearsalQuestion {
+  readonly kind: 'Rehearsal';
+  readonly member: string;
+  readonly incarnation: string;
+  /** Position text as a replica would send it. */
+  readonly gtid: string;
+}
+/** The transactions of a member's binlog from one place up to another (which must exist when asked), or only the first. */
+export interface WalkQuestion {
+  readonly kind: 'Walk';
+  readonly member: string;
+  readonly incarnation: string;
+  readonly from: Coordinates;
+  readonly through: Coordinates;
+  readonly firstOnly: boolean;
+}
+/** The content of one transaction, from a member's binlog or from a replica's own. */
+export interface TransactionQuestion {
+  readonly kind: 'Transaction';
+  readonly server: { readonly member: string } | { readonly pod: string };
+  readonly incarnation: string;
+  readonly gtid: string;
+}
+/** A look at this target that began after `after` (monotonic ms): an accusation is asked again before it is made. */
+export interface LiveLookQuestion {
+  readonly kind: 'LiveLook';
+  readonly target: { readonly member: string } | { readonly pod: string } | 'vip';
+  readonly after: number;
+}
+
+export interface FileHeader {
+  /** Wall clock ms of the Format_description event. */
+  readonly createdAt: number;
+  /** Whether the file was begun by a server start, and not by a rotation. */
+  readonly byServerStart: boolean;
+  readonly encrypted: boolean;
+  /** The state before this file: everything that the server had logged. */
+  readonly gtidList: GtidState;
+}
+
+export type Rehearsal =
+  | { readonly accepted: true; readonly at: Coordinates; readonly next: Gtid | null }
+  | { readonly accepted: false; readonly errno: number; readonly text: string };
+
+export interface WalkedTransaction {
+  readonly gtid: Gtid;
+  readonly at: Coordinates;
+  /** Wall clock ms (whole seconds) at which it was first committed. */
+  readonly timestamp: number;
+  readonly bytes: number;
+}
+export interface Walk {
+  readonly transactions: readonly WalkedTransaction[];
+  /** Not null: the walk was cut at a bound and proves nothing about what follows. */
+  readonly truncated: 'bytes' | 'time' | null;
+}
+
+export interface TransactionContent {
+  /** Null: this server's binlog does not have it. */
+  readonly found: {
+    readonly timestamp: number;
+    /** Contents of different kinds cannot be compared: rows with rows, statements with statements. */
+    readonly kind: string;
+    readonly digest: string;
+    /** For people: tables, statements, first bytes. */
+    readonly summary: string;
+    readonly bytes: number;
+  } | null;
+}
+
+export interface Answers {
+  FileHeader: FileHeader;
+  /** Null: not a place in this server's binlog. */
+  GtidAt: GtidPosition | null;
+  Rehearsal: Rehearsal;
+  Walk: Walk;
+  Transaction: TransactionContent;
+  LiveLook: true;
+}
+
+/** Answers so far, by question. Only `observe/evidence.ts` writes one; the domain reads. */
+export type Evidence = ReadonlyMap<string, Fact<Answers[Question['kind']]>>;
+
+export function questionKey(question: Question): string {
+  return JSON.stringify(question, Object.keys(flatten(question)).sort());
+}
+
+function flatten(value: object): Record<string, true> {
+  const keys: Record<string, true> = {};
+  for (const [key, inner] of Object.entries(value)) {
+    keys[key] = true;
+    if (typeof inner === 'object' && inner !== null) Object.assign(keys, flatten(inner));
+  }
+  return keys;
+}
+
+/** The answer to one question: unknown `NotAskedYet` until it was asked. */
+export function answerTo<Q extends Question>(evidence: Evidence, question: Q): Fact<Answers[Q['kind']]> {
+  return (evidence.get(questionKey(question)) as Fact<Answers[Q['kind']]> | undefined) ?? NOT_ASKED_YET;
+}

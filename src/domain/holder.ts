@@ -1,0 +1,84 @@
+import { valueOf } from './fact.ts';
+import { sameIncarnation } from './memory.ts';
+import type { Memory } from './memory.ts';
+import type { Identity, MemberObservation, Observation, ServerLook, VipLook } from './observation.ts';
+
+/** The member that answers behind the VIP, and how that is known. */
+export interface Holder {
+  readonly member: MemberObservation;
+  /** `Lock`: the same process, exactly. The others compare what servers say of themselves. */
+  readonly knownBy: 'Lock' | 'Identity' | 'Match';
+  /** What is known of the holder as a server: its direct look, else the VIP session's. Null: only its identity. */
+  readonly look: ServerLook | null;
+  /** Monotonic ms when that look began. */
+  readonly lookAt: number;
+  readonly readOnly: boolean;
+}
+
+export type HolderFinding =
+  | { readonly kind: 'Found'; readonly holder: Holder }
+  | { readonly kind: 'NoneOfTheMembers'; readonly identity: Identity; readonly why: string }
+  | { readonly kind: 'Silent' };
+
+/**
+ * Who holds the VIP, from the newest fresh VIP connection. A lock answer is exact in both directions: the member whose
+ * lock the answering server sees *is* it, and one whose live lock it does not see is not (equal hostnames, server ids
+ * and uids of clones cannot confuse it). Only members that could not be asked directly are told by their identity.
+ */
+export function findHolder(observation: Observation, memory: Memory): HolderFinding {
+  const vip = observation.vip.look;
+  if (!vip.known) return { kind: 'Silent' };
+  const byLock = observation.members.find((member) => lockVerdict(member, vip.value, vip.at) === 'same');
+  if (byLock !== undefined) return { kind: 'Found', holder: holder(byLock, 'Lock', vip.value, vip.at) };
+
+  const candidates = observation.members.filter((member) => lockVerdict(member, vip.value, vip.at) === 'unknown');
+  const byIdentity = candidates.filter((member) => identityFits(member, memory, vip.value.identity));
+  const [only] = byIdentity;
+  if (byIdentity.length === 1 && only !== undefined) {
+    return { kind: 'Found', holder: holder(only, 'Identity', vip.value, vip.at) };
+  }
+  const byMatch = candidates.filter((member) => matchFits(member, vip.value.identity));
+  const [matched] = byMatch;
+  if (byMatch.length === 1 && matched !== undefined) {
+    return { kind: 'Found', holder: holder(matched, 'Match', vip.value, vip.at) };
+  }
+  return { kind: 'NoneOfTheMembers', identity: vip.value.identity, why: whyNone(byIdentity.length + byMatch.length) };
+}
+
+function whyNone(fits: number): string {
+  return fits > 1
+    ? 'more than one member fits what the answering server says of itself; make them reachable directly, or set members[].match'
+    : 'the answering server is none of the members: check spec.source.members, or set members[].match where only the VIP is routed';
+}
+
+/** `same` and `other` need a live lock of ours that was taken before the VIP was asked. */
+function lockVerdict(member: MemberObservation, vip: VipLook, vipAt: number): 'same' | 'other' | 'unknown' {
+  if (member.lockHeldBy === null || !member.look.known) return 'unknown';
+  if (vip.lockOwners[member.name] === member.lockHeldBy) return 'same';
+  return member.look.at < vipAt ? 'other' : 'unknown';
+}
+
+function identityFits(member: MemberObservation, memory: Memory, identity: Identity): boolean {
+  const direct = valueOf(member.look)?.identity;
+  const remembered = memory.members.get(member.name)?.identity;
+  return [direct, remembered].some((known) => known !== undefined && sameIncarnation(known, identity));
+}
+
+function matchFits(member: MemberObservation, identity: Identity): boolean {
+  const match = member.match;
+  if (match === null || (match.hostname === '' && match.serverId === 0)) return false;
+  return (
+    (match.hostname === '' || match.hostname === identity.hostname) &&
+    (match.serverId === 0 || match.serverId === identity.serverId)
+  );
+}
+
+function holder(member: MemberObservation, knownBy: Holder['knownBy'], vip: VipLook, vipAt: number): Holder {
+  const direct = member.look;
+  if (direct.known && (vip.look === null || direct.at >= vipAt)) {
+    return { member, knownBy, look: direct.value, lookAt: direct.at, readOnly: direct.value.readOnly };
+  }
+  if (vip.look !== null) return { member, knownBy, look: vip.look, lookAt: vipAt, readOnly: vip.readOnly };
+  if (direct.known) return { member, knownBy, look: direct.value, lookAt: direct.at, readOnly: vip.readOnly };
+  return { member, knownBy, look: null, lookAt: vipAt, readOnly: vip.readOnly };
+}

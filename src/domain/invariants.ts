@@ -1,0 +1,92 @@
+import { isWithin } from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Memory } from './memory.ts';
+import type { Plan } from './plan.ts';
+import type { ReplicaFacts } from './replica.ts';
+import type { Diagnosis } from './situation.ts';
+
+/**
+ * The invariants of docs/invariants.md as code, asserted on every plan before it is carried out, in production and in
+ * every property test. A broken one is a bug in mxr: the plan is dropped, never repaired.
+ */
+export interface PlanContext {
+  readonly diagnosis: Diagnosis;
+  readonly memory: Memory;
+  readonly replica: ReplicaFacts;
+}
+
+export interface Violation {
+  /** Number in docs/invariants.md. */
+  readonly invariant: number;
+  readonly message: string;
+}
+
+type Invariant = (plan: Plan, context: PlanContext) => Violation | null;
+
+const INVARIANTS: readonly Invariant[] = [
+  keepsRelayLog,
+  startsOnlyAtProvenPositions,
+  keepsCoordinatesOnTheirLineage,
+  movesOnlyInClearSituations,
+  restsOnAnswers,
+  leavesStrangersAlone,
+];
+
+export function violations(plan: Plan, context: PlanContext): Violation[] {
+  return INVARIANTS.flatMap((invariant) => invariant(plan, context) ?? []);
+}
+
+function broken(invariant: number, message: string): Violation {
+  return { invariant, message };
+}
+
+function has(plan: Plan, step: string): boolean {
+  return plan.steps.some((one) => one.step === step);
+}
+
+/** 1. No CHANGE MASTER while a replica has unapplied relay log that the target is not proven to have. */
+function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violation | null {
+  if (!has(plan, 'Change') || replica.drained || has(plan, 'Drain')) return null;
+  const target = diagnosis.holder?.look;
+  if (target != null && replica.link.usingGtid !== 'No' && isWithin(replica.received, binlogStateOf(target)))
+    return null;
+  return broken(1, `${plan.pod} has unapplied relay log that ${plan.target?.member ?? 'nobody'} is not proven to have`);
+}
+
+/** 2. No start at a position that is not proven; every start is checked right before and verified after. */
+function startsOnlyAtProvenPositions(plan: Plan, _: PlanContext): Violation | null {
+  if (!has(plan, 'Start') && !has(plan, 'Change')) return null;
+  if (plan.proven !== null && has(plan, 'Prove') && has(plan, 'VerifyAttached')) return null;
+  return broken(2, `the plan for ${plan.pod} starts at a position without proof, check and verification`);
+}
+
+/** 3. Coordinates are never used on a lineage other than the one they were read from. */
+function keepsCoordinatesOnTheirLineage(plan: Plan, { memory, replica }: PlanContext): Violation | null {
+  const baseline = replica.memory.baseline;
+  const target = plan.target === null ? undefined : memory.members.get(plan.target.member);
+  if (plan.proven === null || target === undefined) return null;
+  if (target.inQuestion) return broken(3, `the lineage of ${target.name} is in question`);
+  if (plan.kind === 'Adopt' || plan.proven.proof !== 'SameServer') return null;
+  if (baseline?.member === target.name && baseline.lineage === target.lineage) return null;
+  return broken(3, `${plan.pod} would resume coordinates of ${baseline?.lineage ?? 'nowhere'} on ${target.lineage}`);
+}
+
+/** 4. Nothing moves while the pair is split, unknown, silent, read-only or still applying. */
+function movesOnlyInClearSituations(plan: Plan, { diagnosis }: PlanContext): Violation | null {
+  if (plan.kind === 'StopReceiving') return null;
+  if (diagnosis.situation === 'Stable' || diagnosis.situation === 'VipMoved') return null;
+  return broken(4, `nothing moves in ${diagnosis.situation}`);
+}
+
+/** 5. "Could not ask" is never "no": a plan rests on a holder that answered and on complete looks. */
+function restsOnAnswers(plan: Plan, { diagnosis }: PlanContext): Violation | null {
+  if (!diagnosis.complete) return broken(5, 'not everything has answered once');
+  if (plan.kind === 'StopReceiving' || diagnosis.holder?.look != null) return null;
+  return broken(5, 'the holder did not answer');
+}
+
+/** 13. A replica without a baseline is not touched, but by its adoption. */
+function leavesStrangersAlone(plan: Plan, { replica }: PlanContext): Violation | null {
+  if (replica.memory.baseline !== null || plan.kind === 'Adopt') return null;
+  return broken(13, `${plan.pod} has no baseline`);
+}

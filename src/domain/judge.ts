@@ -1,0 +1,157 @@
+import type { Context, Policy } from './context.ts';
+import { factsOf } from './context.ts';
+import { decideReplica } from './decide.ts';
+import type { Evidence, Question } from './evidence.ts';
+import { valueOf } from './fact.ts';
+import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
+import { newLineage, rememberMember, sameLineage } from './memory.ts';
+import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { Plan } from './plan.ts';
+import { judgeRestart } from './same-server.ts';
+import type { Diagnosis, PairMemory } from './situation.ts';
+import { diagnosePair, rememberPair } from './situation.ts';
+import type { Decision } from './verdict.ts';
+import { isReady } from './verdict.ts';
+
+export interface JudgeInput {
+  readonly policy: Policy;
+  readonly observation: Observation;
+  readonly memory: Memory;
+  readonly pair: PairMemory;
+  readonly evidence: Evidence;
+  readonly busy: Context['busy'];
+  readonly intended: Context['intended'];
+}
+
+/** Everything that one pass concludes. A value: nothing has been done yet. */
+export interface Picture {
+  readonly diagnosis: Diagnosis;
+  readonly decisions: readonly Decision[];
+  /** Plans that may be carried out now, before the policy's gates. */
+  readonly plans: readonly Plan[];
+  readonly questions: readonly Question[];
+  readonly memory: Memory;
+  readonly pair: PairMemory;
+}
+
+/** One pass of deciding: remember what was seen, say what is going on, then decide for each replica. Pure. */
+export function judge(input: JudgeInput): Picture {
+  const { memory, questions } = rememberMembers(input);
+  const diagnosis = diagnosePair({ ...input, memory, channel: input.policy.channel });
+  const pair = rememberPair(input.pair, diagnosis, input.observation);
+  const decisions = input.observation.replicas.map((replica) =>
+    decideReplica({ ...input, memory, diagnosis }, replica),
+  );
+  return {
+    diagnosis,
+    decisions,
+    plans: oneAdoptionAtATime(input, decisions),
+    questions: [...questions, ...decisions.flatMap((decision) => decision.questions)],
+    memory: rememberReplicas({ ...input, memory }, diagnosis, decisions),
+    pair,
+  };
+}
+
+function rememberMembers(input: JudgeInput): { memory: Memory; questions: readonly Question[] } {
+  const members = new Map(input.memory.members);
+  const questions: Question[] = [];
+  for (const observed of input.observation.members) {
+    const look = valueOf(observed.look);
+    if (look === undefined) continue;
+    const remembered = rememberMember(members.get(observed.name), observed.name, look, input.observation.wallNow);
+    members.set(observed.name, remembered);
+    if (!remembered.inQuestion) continue;
+    const settled = settleLineage(input, remembered, observed);
+    if ('questions' in settled) questions.push(...settled.questions);
+    else members.set(observed.name, settled.memory);
+  }
+  return { memory: { ...input.memory, members }, questions };
+}
+
+type Settled = { memory: MemberMemory } | { questions: readonly Question[] };
+
+/** A restarted member is the same history, or it is not; until that is proven nothing rests on it. */
+function settleLineage(input: JudgeInput, memory: MemberMemory, observed: MemberObservation): Settled {
+  const look = valueOf(observed.look);
+  if (look === undefined) return { questions: [] };
+  const replicas = input.observation.replicas.flatMap((replica) => factsOf(input, replica) ?? []);
+  const judgement = judgeRestart({ memory, observed, look, replicas, evidence: input.evidence });
+  const wallNow = input.observation.wallNow;
+  switch (judgement.kind) {
+    case 'Asking':
+      return { questions: judgement.questions };
+    case 'SameLineage':
+      return { memory: sameLineage(memory, look, wallNow) };
+    case 'LostTail':
+      return {
+        memory: {
+          ...newLineage(memory.name, look, wallNow),
+          broken: { reason: 'LostTail', message: judgement.message },
+        },
+      };
+    case 'NewLineage':
+      return {
+        memory: {
+          ...newLineage(memory.name, look, wallNow),
+          broken: { reason: 'LineageChanged', message: judgement.message },
+        },
+      };
+    default:
+      return judgement satisfies never;
+  }
+}
+
+const ADOPTION_BLOCKED_AFTER_MS = 5_000;
+
+/** Adoption goes one replica at a time, so that a surprise concerns one; a blocked one does not hold the others. */
+function oneAdoptionAtATime(input: JudgeInput, decisions: readonly Decision[]): readonly Plan[] {
+  const plans = decisions.flatMap((decision) => decision.plan ?? []);
+  const [first] = plans.filter((plan) => plan.kind === 'Adopt');
+  const adopting = [...input.busy].some(([pod, task]) => {
+    const isAdoption = input.memory.replicas.get(pod)?.baseline == null;
+    return isAdoption && input.observation.now - task.since < ADOPTION_BLOCKED_AFTER_MS;
+  });
+  return plans.filter((plan) => plan.kind !== 'Adopt' || (plan === first && !adopting));
+}
+
+function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: readonly Decision[]): Memory {
+  const replicas = new Map<string, ReplicaMemory>();
+  for (const observed of input.observation.replicas) {
+    const before = input.memory.replicas.get(observed.pod) ?? EMPTY(observed.pod);
+    const decision = decisions.find((one) => one.pod === observed.pod);
+    replicas.set(
+      observed.pod,
+      decision === undefined ? before : rememberReplica(input, before, observed, decision, diagnosis),
+    );
+  }
+  return { ...input.memory, replicas };
+}
+
+function EMPTY(pod: string): ReplicaMemory {
+  return { pod, baseline: null, startedAt: null, captured: null, through: null };
+}
+
+function rememberReplica(
+  input: JudgeInput,
+  before: ReplicaMemory,
+  observed: ReplicaObservation,
+  decision: Decision,
+  diagnosis: Diagnosis,
+): ReplicaMemory {
+  const facts = factsOf(input, observed);
+  const holder = diagnosis.holder;
+  const target = holder === null ? undefined : input.memory.members.get(holder.member.name);
+  if (facts === null) return before;
+  const running = facts.link.io !== 'No' || facts.link.sql !== 'No';
+  const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
+  if (target === undefined || !isReady(decision.verdict)) return { ...before, startedAt };
+  const at = input.observation.wallNow;
+  const place = { coordinates: facts.link.exec, gtid: facts.position, at };
+  if (before.baseline === null) {
+    if (decision.proven === null) return { ...before, startedAt };
+    const contains = decision.proven.contains;
+    const baseline: Baseline = { by: 'Adopted', member: target.name, lineage: target.lineage, ...place, contains };
+    return { ...before, startedAt, baseline, captured: null };
+  }
+  return { ...before, startedAt, captured: null, baseline: { ...before.baseline, ...place, contains: facts.contains } };
+}

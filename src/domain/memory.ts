@@ -1,0 +1,219 @@
+import type { GtidPosition, GtidState } from './gtid.ts';
+import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
+import type { BinlogFile, Coordinates, Identity, Link, ServerLook } from './observation.ts';
+import { isDrained, linkOf } from './observation.ts';
+
+/** What mxr knows from before. It lives in the resource's status, so that any process can go on (handover.md). */
+export interface Memory {
+  readonly members: ReadonlyMap<string, MemberMemory>;
+  readonly replicas: ReadonlyMap<string, ReplicaMemory>;
+}
+
+export interface MemberMemory {
+  readonly name: string;
+  /** Opaque name of this server's binlog history; coordinates are only comparable within one. */
+  readonly lineage: string;
+  readonly identity: Identity;
+  /** The server restarted (or was replaced) and the lineage is not proven yet: nothing may rest on it. */
+  readonly inQuestion: boolean;
+  /** Why this lineage is not the one that mxr knew before; null for a lineage that never broke. */
+  readonly broken: { readonly reason: 'LostTail' | 'LineageChanged'; readonly message: string } | null;
+  readonly logBinBasename: string;
+  readonly files: readonly RememberedFile[];
+  /** Looks of this lineage that differ, newest last, bounded; in memory only but for the newest. */
+  readonly anchors: readonly Anchor[];
+  /** The last look at this member as a standby that had applied all it had received, or else the last as a standby. */
+  readonly lastStandby: Anchor | null;
+}
+
+export interface RememberedFile extends BinlogFile {
+  /** Wall clock ms of the file's Format_description event; null until it was read. */
+  readonly createdAt: number | null;
+}
+
+/** One look at a member's history: what it had logged and applied when its binlog ended here. */
+export interface Anchor {
+  /** Wall clock ms. */
+  readonly at: number;
+  readonly end: Coordinates;
+  readonly binlogState: GtidState;
+  readonly binlogPos: GtidPosition;
+  readonly slavePos: GtidPosition;
+  readonly standby: StandbyFacts | null;
+}
+
+/** What a member that replicates had received and applied from another server. */
+export interface StandbyFacts {
+  readonly sourceHost: string;
+  readonly sourceServerId: number;
+  /** Relay_Master_Log_File:Exec_Master_Log_Pos: the applied position on its source. */
+  readonly applied: Coordinates;
+  readonly usingGtid: boolean;
+  readonly drained: boolean;
+}
+
+export interface Baseline {
+  readonly by: 'Adopted' | 'Handover' | 'Reseeded';
+  readonly member: string;
+  readonly lineage: string;
+  /** Where it stood on that lineage; null where only the GTID is known. */
+  readonly coordinates: Coordinates | null;
+  readonly gtid: GtidPosition;
+  /** Every (domain, server id) proven to be in the replica, with its highest number. */
+  readonly contains: GtidState;
+  /** Wall clock ms of the proof. */
+  readonly at: number;
+}
+
+export interface ReplicaMemory {
+  readonly pod: string;
+  readonly baseline: Baseline | null;
+  /** The replica's own start time at the last look (wall ms): tells a restart from a person's STOP SLAVE. */
+  readonly startedAt: number | null;
+  /** What was read right after mxr stopped receiving; null when receiving was not stopped by mxr. */
+  readonly captured: Captured | null;
+  /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
+  readonly through: 'Member' | 'VIP' | null;
+}
+
+export interface Captured {
+  readonly at: number;
+  readonly exec: Coordinates;
+  readonly read: Coordinates;
+  readonly gtid: GtidPosition;
+  readonly gtidIoPos: GtidPosition;
+}
+
+/** Start times are computed from whole seconds of uptime: two looks at one incarnation differ by less than this. */
+const START_TIME_TOLERANCE_MS = 2500;
+const MAX_ANCHORS = 64;
+
+export function sameIncarnation(a: Identity, b: Identity): boolean {
+  return sameServer(a, b) && Math.abs(a.startedAt - b.startedAt) <= START_TIME_TOLERANCE_MS;
+}
+
+/** The same installation of a server, restarted or not. */
+export function sameServer(a: Identity, b: Identity): boolean {
+  return (
+    a.hostname === b.hostname &&
+    a.serverUid === b.serverUid &&
+    a.serverId === b.serverId &&
+    a.port === b.port &&
+    a.datadir === b.datadir
+  );
+}
+
+/** A state from a look whose account may not read gtid_binlog_state: the position is the part that is known. */
+export function binlogStateOf(look: ServerLook): GtidState {
+  return look.gtidBinlogState ?? stateOfPosition(look.gtidBinlogPos);
+}
+
+/** The channel through which a member follows its peer: the only one it has, or the one of this name. */
+export function standbyLinkOf(look: ServerLook): Link | undefined {
+  return linkOf(look, '') ?? look.links[0];
+}
+
+export function anchorOf(look: ServerLook, wallNow: number): Anchor | null {
+  if (look.end === null) return null;
+  const link = standbyLinkOf(look);
+  return {
+    at: wallNow,
+    end: look.end,
+    binlogState: binlogStateOf(look),
+    binlogPos: look.gtidBinlogPos,
+    slavePos: look.gtidSlavePos,
+    standby: link === undefined ? null : standbyFacts(look, link),
+  };
+}
+
+function standbyFacts(look: ServerLook, link: Link): StandbyFacts {
+  return {
+    sourceHost: link.host,
+    sourceServerId: link.sourceServerId,
+    applied: link.exec,
+    usingGtid: link.usingGtid !== 'No',
+    drained: isDrained(look, link),
+  };
+}
+
+/** Adds one look to what is remembered of a member. Pure; the lineage of a restarted server stays in question. */
+export function rememberMember(
+  before: MemberMemory | undefined,
+  name: string,
+  look: ServerLook,
+  wallNow: number,
+): MemberMemory {
+  if (before === undefined) return newLineage(name, look, wallNow);
+  if (before.inQuestion || !sameIncarnation(before.identity, look.identity)) return { ...before, inQuestion: true };
+  return withLook({ ...before, identity: { ...look.identity, startedAt: before.identity.startedAt } }, look, wallNow);
+}
+
+/** A history that mxr has not seen before: everything about it starts here. */
+export function newLineage(name: string, look: ServerLook, wallNow: number): MemberMemory {
+  const fresh: MemberMemory = {
+    name,
+    lineage: `${name}@${new Date(wallNow).toISOString()}`,
+    identity: look.identity,
+    inQuestion: false,
+    broken: null,
+    logBinBasename: look.logBinBasename,
+    files: [],
+    anchors: [],
+    lastStandby: null,
+  };
+  return withLook(fresh, look, wallNow);
+}
+
+/** After SameServer was proven for a restarted member: the same history goes on under the new incarnation. */
+export function sameLineage(before: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
+  return withLook({ ...before, identity: look.identity, inQuestion: false }, look, wallNow);
+}
+
+function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
+  const anchor = anchorOf(look, wallNow);
+  if (anchor === null) return memory;
+  const anchors = sameAnchor(memory.anchors.at(-1), anchor)
+    ? [...memory.anchors.slice(0, -1), anchor]
+    : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
+  return { ...memory, anchors, files: mergeFiles(memory.files, look), lastStandby: laterStandby(memory, anchor) };
+}
+
+/** A look as a standby replaces the remembered one; while it is not drained, the drained one is worth more until new own history begins. */
+function laterStandby(memory: MemberMemory, anchor: Anchor): Anchor | null {
+  return anchor.standby === null ? memory.lastStandby : anchor;
+}
+
+function sameAnchor(a: Anchor | undefined, b: Anchor): boolean {
+  return (
+    a !== undefined &&
+    a.end.file === b.end.file &&
+    a.end.position === b.end.position &&
+    isWithin(stateOfPosition(b.slavePos), stateOfPosition(a.slavePos)) &&
+    isWithin(stateOfPosition(a.slavePos), stateOfPosition(b.slavePos)) &&
+    a.standby?.drained === b.standby?.drained &&
+    a.standby?.applied.position === b.standby?.applied.position &&
+    a.standby?.applied.file === b.standby?.applied.file
+  );
+}
+
+/** Sizes only grow: the largest ever seen is what a lost tail is measured against. */
+function mergeFiles(before: readonly RememberedFile[], look: ServerLook): readonly RememberedFile[] {
+  const old = new Map(before.map((file) => [file.name, file]));
+  const end = look.end;
+  return look.files.slice(-8).map((file) => {
+    const size = end !== null && end.file === file.name ? Math.max(file.size, end.position) : file.size;
+    const seen = old.get(file.name);
+    return { name: file.name, size: Math.max(size, seen?.size ?? 0), createdAt: seen?.createdAt ?? null };
+  });
+}
+
+/**
+ * What a replica that follows `holder` is now known to contain: every look at the holder whose position the replica has
+ * reached says that the replica has everything that the holder's binlog had then.
+ */
+export function containedByFollowing(baseline: Baseline, position: GtidPosition, holder: MemberMemory): GtidState {
+  const reached = stateOfPosition(position);
+  const anchor = holder.anchors.findLast((look) => isWithin(stateOfPosition(look.binlogPos), reached));
+  if (anchor === undefined) return mergeStates(baseline.contains, reached);
+  return mergeStates(baseline.contains, reached, anchor.binlogState);
+}

@@ -1,0 +1,123 @@
+import type { Step, Trigger } from '../api/reasons.ts';
+import type { GtidPosition, GtidState } from './gtid.ts';
+import { formatPosition } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import type { Coordinates } from './observation.ts';
+import type { Proven } from './proof.ts';
+
+/** What CHANGE MASTER points a replica at. */
+export interface LinkTarget {
+  readonly member: string;
+  /** An IP address. */
+  readonly host: string;
+  readonly port: number;
+  readonly through: 'Member' | 'VIP';
+}
+
+/** How a replica asks for its position after CHANGE. */
+export type Attach =
+  | { readonly by: 'Gtid'; readonly gtid: GtidPosition }
+  | { readonly by: 'File'; readonly at: Coordinates; readonly gtid: GtidPosition };
+
+/**
+ * `Between`: the replica's position is no less than `from` and no more than `upTo` (equal where everything received was
+ * applied; a lagging replica moves within what the target is proven to have).
+ * `OnHolder`: wherever the replica stopped, the holder itself says that its coordinates are that GTID (adoption).
+ */
+export type Expectation =
+  { readonly kind: 'Between'; readonly from: GtidPosition; readonly upTo: GtidState } | { readonly kind: 'OnHolder' };
+
+export type StepValue =
+  | { readonly step: 'StopReceiving' }
+  | { readonly step: 'Capture' }
+  | { readonly step: 'Drain' }
+  /** Live values once more, before and after Stop: what was proven must still be so. */
+  | { readonly step: 'Prove'; readonly expect: Expectation }
+  | { readonly step: 'Stop' }
+  | { readonly step: 'Change'; readonly target: LinkTarget; readonly attach: Attach }
+  | { readonly step: 'Start'; readonly threads: 'Both' | 'Io' }
+  | { readonly step: 'VerifyAttached'; readonly target: LinkTarget };
+
+/** One replica's plan: a list of steps as values. The executor runs one, re-checks the fence, verifies, goes on or stops. */
+export interface Plan {
+  readonly pod: string;
+  readonly kind: 'StopReceiving' | 'Adopt' | 'Move' | 'Resume';
+  readonly trigger: Trigger | null;
+  readonly steps: readonly StepValue[];
+  /** Null for StopReceiving, which needs no proof: it can always be taken back. */
+  readonly proven: Proven | null;
+  readonly target: LinkTarget | null;
+  /** The member that the replica followed before. */
+  readonly from: string | null;
+}
+
+export function planStopReceiving(pod: string, from: string | null): Plan {
+  const steps: StepValue[] = [{ step: 'StopReceiving' }, { step: 'Capture' }];
+  return { pod, kind: 'StopReceiving', trigger: null, steps, proven: null, target: null, from };
+}
+
+interface MoveParts {
+  readonly pod: string;
+  readonly from: string | null;
+  readonly trigger: Trigger;
+  readonly proven: Proven;
+  readonly target: LinkTarget;
+  readonly positioning: 'GTID' | 'FilePosition';
+  /** Everything received: what the position may still grow to before Stop. */
+  readonly received: GtidState;
+}
+
+export function planMove(parts: MoveParts): Plan {
+  const { pod, from, trigger, proven, target } = parts;
+  const steps: StepValue[] = [
+    { step: 'Capture' },
+    { step: 'Prove', expect: { kind: 'Between', from: proven.gtid, upTo: parts.received } },
+    { step: 'Stop' },
+    { step: 'Change', target, attach: attachOf(proven, parts.positioning) },
+    { step: 'Start', threads: 'Both' },
+    { step: 'VerifyAttached', target },
+  ];
+  return { pod, kind: 'Move', trigger, steps, proven, target, from };
+}
+
+/** Adoption rewrites the link at the same place, so it first lets everything received be applied. */
+export function planAdopt(parts: MoveParts): Plan {
+  const move = planMove(parts);
+  const steps = move.steps.map((step) =>
+    step.step === 'Prove' ? ({ step: 'Prove', expect: { kind: 'OnHolder' } } as const) : step,
+  );
+  return { ...move, kind: 'Adopt', steps: [{ step: 'StopReceiving' }, { step: 'Drain' }, ...steps] };
+}
+
+export function planResume(parts: Omit<MoveParts, 'positioning'>, threads: 'Both' | 'Io'): Plan {
+  const { pod, from, trigger, proven, target, received } = parts;
+  const steps: StepValue[] = [
+    { step: 'Prove', expect: { kind: 'Between', from: proven.gtid, upTo: received } },
+    { step: 'Start', threads },
+    { step: 'VerifyAttached', target },
+  ];
+  return { pod, kind: 'Resume', trigger, steps, proven, target, from };
+}
+
+function attachOf(proven: Proven, positioning: 'GTID' | 'FilePosition'): Attach {
+  if (positioning === 'GTID' || proven.at === null) return { by: 'Gtid', gtid: proven.gtid };
+  return { by: 'File', at: proven.at, gtid: proven.gtid };
+}
+
+/** The steps that issue a statement which changes something on the replica. */
+export const ACTING_STEPS: readonly Step[] = ['StopReceiving', 'Stop', 'Change', 'Start'];
+
+/**
+ * Names a handover for approvals: it changes when the holder's incarnation or any replica's position changes, so nobody
+ * approves something else than what was shown. FNV-1a, for people to copy; not a secret.
+ */
+export function handoverId(holder: Holder, plans: readonly Plan[]): string {
+  const text = [
+    holder.member.name,
+    Math.round((holder.look?.identity.startedAt ?? 0) / 60_000),
+    ...plans.map((plan) => `${plan.pod}@${plan.proven === null ? '' : formatPosition(plan.proven.gtid)}`).sort(),
+  ].join('|');
+  let hash = 0x811c9dc5;
+  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return `${holder.member.name}-${hash.toString(16).padStart(8, '0')}`;
+}

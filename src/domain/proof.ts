@@ -1,0 +1,199 @@
+import type { Proof, Reason, Verdict } from '../api/reasons.ts';
+import type { Evidence, Question } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import { formatGtid, stateHas } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import type { Baseline, MemberMemory } from './memory.ts';
+import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
+import type { ReplicaFacts } from './replica.ts';
+
+/** The result of asking "may this replica go on from here on that server?" */
+export type ProofResult = Proven | Refused | Undecided | Asking;
+
+export interface Proven {
+  readonly kind: 'Proven';
+  readonly proof: Proof;
+  /** Where the replica stands: what it will ask for. */
+  readonly gtid: GtidPosition;
+  /** The same place in the target's own binlog; null where it is not needed and not known. */
+  readonly at: Coordinates | null;
+  /** Everything that the replica is proven to contain at that place. */
+  readonly contains: GtidState;
+  /** How it was proven, for the record. */
+  readonly because: string;
+}
+
+/** A verdict: what is missing and what would cure it. */
+export interface Refused {
+  readonly kind: 'Refused';
+  readonly verdict: Verdict;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly transactions: Transactions | null;
+}
+
+/** Nothing is wrong; something has to happen first. */
+export interface Undecided {
+  readonly kind: 'Undecided';
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+export interface Asking {
+  readonly kind: 'Asking';
+  readonly questions: readonly Question[];
+  readonly message: string;
+}
+
+export interface Transactions {
+  /** Null when they cannot be counted (holes, several servers). */
+  readonly count: number | null;
+  readonly gtids: readonly string[];
+}
+
+/** Everything that a proof against one target may look at. */
+export interface ProofInput {
+  readonly replica: ReplicaFacts;
+  readonly baseline: Baseline;
+  readonly holder: Holder;
+  readonly target: ServerLook;
+  readonly targetMemory: MemberMemory;
+  /** The member that the replica followed last. */
+  readonly source: MemberMemory | undefined;
+  readonly sourceObserved: MemberObservation | undefined;
+  /** The source answers directly, is the incarnation that the replica followed, and the replica still receives from it. */
+  readonly stillReceiving: boolean;
+  readonly positioning: 'GTID' | 'FilePosition';
+  readonly evidence: Evidence;
+}
+
+/** Names one incarnation of a target for questions, as this process counts them: an answer of another life never fits. */
+export function incarnationKey(observed: { readonly incarnation: number }): string {
+  return String(observed.incarnation);
+}
+
+export function refused(
+  verdict: Verdict,
+  reason: Reason,
+  message: string,
+  transactions: Transactions | null = null,
+): Refused {
+  return { kind: 'Refused', verdict, reason, message, transactions };
+}
+
+export function asking(message: string, ...questions: Question[]): Asking {
+  return { kind: 'Asking', questions, message };
+}
+
+/** The transactions between what one side has and the other lacks, as far as numbers alone tell. */
+export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
+  const counts = gtids.map((gtid) => {
+    const has = than.get(gtid.domain)?.get(gtid.serverId);
+    return has === undefined ? null : Number(gtid.seq - has);
+  });
+  const count = counts.every((one) => one !== null) ? counts.reduce((sum: number, one) => sum + (one ?? 0), 0) : null;
+  return { count, gtids: gtids.map(formatGtid) };
+}
+
+/**
+ * Content proof (handover.md): the replica's last transaction of each domain, read from the target and from the
+ * replica's own binlog. Null: equal, the histories are common.
+ */
+export function proveContent(input: ProofInput): Refused | Asking | null {
+  const { replica, holder } = input;
+  if (!replica.look.logSlaveUpdates) {
+    return refused(
+      'Unproven',
+      'NotComparable',
+      `the last transactions of ${replica.pod} cannot be compared with ${holder.member.name}: the replica has no binlog of what it applied; set log_slave_updates=1 on it`,
+    );
+  }
+  const questions: Question[] = [];
+  for (const gtid of replica.position.values()) {
+    const text = formatGtid(gtid);
+    const there = {
+      kind: 'Transaction',
+      server: { member: holder.member.name },
+      incarnation: incarnationKey(holder.member),
+      gtid: text,
+    } as const;
+    const here = {
+      kind: 'Transaction',
+      server: { pod: replica.pod },
+      incarnation: incarnationKey(replica.observed),
+      gtid: text,
+    } as const;
+    const [onTarget, onReplica] = [answerTo(input.evidence, there), answerTo(input.evidence, here)];
+    if (!onTarget.known) questions.push(there);
+    if (!onReplica.known) questions.push(here);
+    if (!onTarget.known || !onReplica.known) continue;
+    const result = compareContent(text, onTarget.value.found, onReplica.value.found, input);
+    if (result !== null) return result;
+  }
+  return questions.length === 0 ? null : asking('the last transactions of both sides are being compared', ...questions);
+}
+
+type Content = { timestamp: number; kind: string; digest: string; summary: string } | null;
+
+function compareContent(gtid: string, there: Content, here: Content, input: ProofInput): Refused | null {
+  const [pod, member] = [input.replica.pod, input.holder.member.name];
+  if (there === null || here === null) {
+    const where = there === null ? member : pod;
+    return refused(
+      'Unproven',
+      'NotComparable',
+      `${gtid} is not in the binlog of ${where}, so its content cannot be compared`,
+    );
+  }
+  if (there.kind !== here.kind) {
+    return refused(
+      'Unproven',
+      'NotComparable',
+      `${gtid} is logged as ${there.kind} on ${member} and as ${here.kind} on ${pod}; use one binlog_format and row image on all`,
+    );
+  }
+  if (there.digest === here.digest && there.timestamp === here.timestamp) return null;
+  const message = `${gtid} is not the same transaction on both sides. On ${member}: ${there.summary} (${iso(there.timestamp)}). On ${pod}: ${here.summary} (${iso(here.timestamp)})`;
+  return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid] });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/**
+ * The rehearsal: necessary, never sufficient. `firstMissing` is the first transaction that the replica is to get, where
+ * that is known; a server that would begin elsewhere disagrees with the proof.
+ */
+export function proveRehearsal(
+  input: ProofInput,
+  gtidText: string,
+  firstMissing: Gtid | null,
+): Refused | Asking | null {
+  const { holder } = input;
+  const question = {
+    kind: 'Rehearsal',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    gtid: gtidText,
+  } as const;
+  const answer = answerTo(input.evidence, question);
+  if (!answer.known) return asking(`rehearsing ${gtidText} on ${holder.member.name}`, question);
+  const rehearsal = answer.value;
+  if (!rehearsal.accepted) {
+    const purged = /purged/i.test(rehearsal.text);
+    const message = `${holder.member.name} would refuse ${gtidText}: ${rehearsal.errno} ${rehearsal.text}`;
+    return refused(purged ? 'Purged' : 'Unproven', purged ? 'Purged' : 'RehearsalRefused', message);
+  }
+  const { next } = rehearsal;
+  const repeated = next !== null && stateHas(input.replica.contains, next);
+  const other = next !== null && firstMissing !== null && formatGtid(next) !== formatGtid(firstMissing);
+  if (!repeated && !other) return null;
+  const expected = firstMissing === null ? 'a transaction that the replica lacks' : formatGtid(firstMissing);
+  return refused(
+    'Unproven',
+    'WitnessesDisagree',
+    `${holder.member.name} would begin with ${formatGtid(next)}, the proof says ${expected}`,
+  );
+}

@@ -1,0 +1,62 @@
+import type { GtidPosition, GtidState } from './gtid.ts';
+import { mergeStates, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
+import type { MemberMemory, ReplicaMemory } from './memory.ts';
+import { containedByFollowing } from './memory.ts';
+import type { Link, ReplicaObservation, ServerLook } from './observation.ts';
+import { isDrained } from './observation.ts';
+
+/** One reachable replica with a link, and what follows from its look and from memory. */
+export interface ReplicaFacts {
+  readonly pod: string;
+  readonly observed: ReplicaObservation;
+  readonly look: ServerLook;
+  /** Monotonic ms when the look began. */
+  readonly lookAt: number;
+  readonly link: Link;
+  readonly memory: ReplicaMemory;
+  /** Applied: gtid_slave_pos. */
+  readonly position: GtidPosition;
+  /** Applied or waiting in the relay log: what may be the only copy. */
+  readonly received: GtidState;
+  readonly drained: boolean;
+  /** What its own logs say that it has, without its own local writes. */
+  readonly logged: GtidState;
+  /** Everything that it is proven to have. */
+  readonly contains: GtidState;
+}
+
+export function replicaFacts(
+  observed: ReplicaObservation,
+  lookAt: number,
+  parts: { look: ServerLook; link: Link; memory: ReplicaMemory; source: MemberMemory | undefined },
+): ReplicaFacts {
+  const { look, link, memory, source } = parts;
+  const applied = stateOfPosition(look.gtidSlavePos);
+  const relayed = link.usingGtid === 'No' ? stateOf([]) : stateOfPosition(link.gtidIoPos);
+  const logged = mergeStates(applied, ownLog(look));
+  const followed =
+    memory.baseline === null
+      ? stateOf([])
+      : source === undefined || source.lineage !== memory.baseline.lineage
+        ? memory.baseline.contains
+        : containedByFollowing(memory.baseline, look.gtidSlavePos, source);
+  return {
+    pod: observed.pod,
+    observed,
+    look,
+    lookAt,
+    link,
+    memory,
+    position: look.gtidSlavePos,
+    received: mergeStates(applied, relayed),
+    drained: isDrained(look, link),
+    logged,
+    contains: mergeStates(followed, logged),
+  };
+}
+
+/** The replica's binlog shows what it applied only when it logs it; its own writes are nobody else's history. */
+function ownLog(look: ServerLook): GtidState {
+  if (!look.logSlaveUpdates || look.gtidBinlogState === null) return stateOf([]);
+  return withoutServer(look.gtidBinlogState, look.identity.serverId);
+}

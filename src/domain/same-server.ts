@@ -1,0 +1,209 @@
+import type { Evidence, FileHeaderQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import type { GtidState } from './gtid.ts';
+import { beyond, formatGtid, formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import type { MemberMemory } from './memory.ts';
+import type { MemberObservation, ServerLook } from './observation.ts';
+import { compareCoordinates } from './observation.ts';
+import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
+import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
+
+/**
+ * Proof `SameServer` for one replica: the target is the server that it followed, on the same lineage (proven by
+ * `judgeRestart` where it restarted), so it goes on where it stopped.
+ */
+export function proveSameServer(input: ProofInput): ProofResult {
+  const { replica, holder, target } = input;
+  const state = binlogStateOf(target);
+  const hidden = hiddenWrites(input);
+  if (hidden !== null) return hidden;
+  const ahead = beyond(stateOfPosition(replica.position), state).filter(
+    (gtid) => !appliedThere(target, gtid.domain, gtid.seq),
+  );
+  if (ahead.length > 0) {
+    if (holder.lookAt < replica.lookAt) {
+      const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+      return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
+    }
+    const transactions = lacking(ahead, state);
+    const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} itself no longer has: its binlog lost its end`;
+    return refused('Ahead', 'Ahead', message, transactions);
+  }
+  const place =
+    input.positioning === 'FilePosition'
+      ? provePlace(input)
+      : proveRehearsal(input, formatPosition(replica.position), null);
+  if (place !== null) return place;
+  return {
+    kind: 'Proven',
+    proof: 'SameServer',
+    gtid: replica.position,
+    at: replica.memory.captured?.exec ?? replica.link.exec,
+    contains: replica.contains,
+    because: `${holder.member.name} is the server that it followed, with the same binlog`,
+  };
+}
+
+/** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */
+function appliedThere(target: ServerLook, domain: number, seq: bigint): boolean {
+  const applied = target.gtidSlavePos.get(domain);
+  return !target.logSlaveUpdates && applied !== undefined && applied.seq === seq;
+}
+
+/** An lsu=0 server that applies writes of its peer hides them from everybody who follows its binlog. */
+export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'target'>): Refused | null {
+  const { replica, holder, target } = input;
+  if (target.logSlaveUpdates) return null;
+  const hidden = beyond(stateOfPosition(target.gtidSlavePos), replica.contains);
+  if (hidden.length === 0) return null;
+  const gtids = hidden.map(formatGtid);
+  const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} can never get it from there. Set log_slave_updates=1 on the members, stop the writes on the other side, and reseed the replica`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+/** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
+function provePlace(input: ProofInput): Refused | Asking | null {
+  const { replica, holder } = input;
+  const at = replica.memory.captured?.exec ?? replica.link.exec;
+  const captured = replica.memory.captured?.gtid ?? replica.position;
+  const question = {
+    kind: 'GtidAt',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    at,
+  } as const;
+  const answer = answerTo(input.evidence, question);
+  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
+  if (answer.value !== null && formatPosition(answer.value) === formatPosition(captured)) return null;
+  const there = answer.value === null ? 'no place in its binlog' : formatPosition(answer.value);
+  return refused(
+    'Unproven',
+    'LineageChanged',
+    `${at.file}:${at.position} is ${there} on ${holder.member.name}, the replica had ${formatPosition(captured)} there`,
+  );
+}
+
+export interface RestartInput {
+  readonly memory: MemberMemory;
+  readonly observed: MemberObservation;
+  readonly look: ServerLook;
+  readonly replicas: readonly ReplicaFacts[];
+  readonly evidence: Evidence;
+}
+
+export type RestartJudgement =
+  | { readonly kind: 'SameLineage'; readonly because: string }
+  | { readonly kind: 'LostTail'; readonly message: string }
+  | { readonly kind: 'NewLineage'; readonly message: string }
+  | Asking;
+
+/**
+ * Is a restarted server still the history that it was? Every file seen before has its creation time and at least the
+ * size seen, and the list with which the first file after the start begins has everything that mxr or *any* replica ever
+ * saw: a lost tail concerns the whole pair.
+ */
+export function judgeRestart(input: RestartInput): RestartJudgement {
+  const { memory, look } = input;
+  if (memory.logBinBasename !== look.logBinBasename) {
+    const message = `the binlog of ${memory.name} is now called ${look.logBinBasename} and was ${memory.logBinBasename}: another history`;
+    return { kind: 'NewLineage', message };
+  }
+  const shorter = shortened(input);
+  if (shorter !== null) return { kind: 'LostTail', message: shorter };
+  const lost = lostAtStart(input);
+  if (lost !== null) return lost;
+  const replaced = replacedFile(input);
+  return (
+    replaced ?? { kind: 'SameLineage', because: `every file of ${memory.name} is at least as long as it was seen` }
+  );
+}
+
+function shortened({ memory, look, replicas }: RestartInput): string | null {
+  const sizes = new Map(look.files.map((file) => [file.name, file.size]));
+  for (const file of memory.files) {
+    const now = sizes.get(file.name);
+    if (now !== undefined && now < file.size)
+      return `${file.name} of ${memory.name} has ${now} bytes and had ${file.size}`;
+  }
+  const newest = memory.files.at(-1);
+  if (newest !== undefined && !sizes.has(newest.name) && look.files.length > 0) {
+    return `${newest.name}, the newest binlog file of ${memory.name}, is gone`;
+  }
+  for (const replica of replicas) {
+    const read = replica.memory.captured?.read ?? replica.link.read;
+    const size = sizes.get(read.file);
+    if (replica.memory.baseline?.member !== memory.name || size === undefined || size >= read.position) continue;
+    return `${replica.pod} has read ${read.file} up to ${read.position}, on ${memory.name} it ends at ${size}`;
+  }
+  return null;
+}
+
+/** The state with which the first file after the start begins is all that survived. */
+function lostAtStart({ memory, look, observed, replicas, evidence }: RestartInput): RestartJudgement | null {
+  const newest = memory.files.at(-1);
+  const later = look.files.filter(
+    (file) => newest === undefined || compareCoordinates(at(file.name), at(newest.name)) > 0,
+  );
+  const headers = later.map((file) => headerOf(observed, file.name));
+  const unread = headers.filter((question) => !answerTo(evidence, question).known);
+  if (unread.length > 0) return asking(`reading the new binlog files of ${memory.name}`, ...unread);
+  const known = headers
+    .map((question) => answerTo(evidence, question))
+    .flatMap((fact) => (fact.known ? [fact.value] : []));
+  const begun = known.findLast((header) => header.byServerStart);
+  if (begun === undefined) {
+    return {
+      kind: 'NewLineage',
+      message: `${memory.name} restarted, but no binlog file of it begins with a server start`,
+    };
+  }
+  const anchor = memory.anchors.at(-1);
+  if (anchor !== undefined && !isWithin(anchor.binlogState, begun.gtidList)) {
+    const gtids = beyond(anchor.binlogState, begun.gtidList).map(formatGtid);
+    return { kind: 'LostTail', message: `${memory.name} had logged ${gtids.join(', ')} and restarted without it` };
+  }
+  for (const replica of replicas) {
+    if (replica.memory.baseline?.member !== memory.name || replica.memory.baseline.lineage !== memory.lineage) continue;
+    const gtids = beyond(receivedBefore(replica), begun.gtidList).filter(
+      (gtid) => !appliedThere(look, gtid.domain, gtid.seq),
+    );
+    if (gtids.length === 0) continue;
+    return {
+      kind: 'LostTail',
+      message: `${replica.pod} has ${gtids.map(formatGtid).join(', ')} of ${memory.name}, which restarted without it`,
+    };
+  }
+  return null;
+}
+
+/** What the replica had before the restart: what was captured, for a reconnect may have brought new transactions since. */
+function receivedBefore(replica: ReplicaFacts): GtidState {
+  const captured = replica.memory.captured;
+  if (captured === null) return replica.received;
+  return mergeStates(stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos));
+}
+
+function replacedFile({ memory, look, observed, evidence }: RestartInput): RestartJudgement | null {
+  const listed = memory.files.filter(
+    (file) => file.createdAt !== null && look.files.some((now) => now.name === file.name),
+  );
+  for (const file of listed) {
+    const question = headerOf(observed, file.name);
+    const header = answerTo(evidence, question);
+    if (!header.known) return asking(`reading the head of ${file.name} on ${memory.name}`, question);
+    if (header.value.createdAt !== file.createdAt) {
+      return { kind: 'NewLineage', message: `${file.name} of ${memory.name} is another file than before` };
+    }
+  }
+  return null;
+}
+
+function headerOf(observed: MemberObservation, file: string): FileHeaderQuestion {
+  return { kind: 'FileHeader', member: observed.name, incarnation: incarnationKey(observed), file };
+}
+
+function at(file: string): { file: string; position: number } {
+  return { file, position: 0 };
+}

@@ -1,0 +1,228 @@
+import type { WalkQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import type { Gtid, GtidPosition } from './gtid.ts';
+import { beyond, formatGtid, formatPosition, isWithin, sameGtid, samePosition } from './gtid.ts';
+import type { Anchor } from './memory.ts';
+import { binlogStateOf, standbyLinkOf } from './memory.ts';
+import type { Coordinates } from './observation.ts';
+import { compareCoordinates, isDrained, sameCoordinates } from './observation.ts';
+import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
+import { asking, incarnationKey, proveRehearsal, refused } from './proof.ts';
+
+/**
+ * Proof `TakeoverPoint`: the target does not log what it applied (lsu=0), so its binlog continues a replica only from
+ * the one place where both had the same: the last transaction that the target applied from the old holder, followed by
+ * the target's own first.
+ */
+export function proveTakeover(input: ProofInput): ProofResult {
+  const { replica, holder, targetMemory } = input;
+  if (!replica.drained && !input.stillReceiving) {
+    const message = `${replica.pod} applies what it received before it is compared with ${holder.member.name}: ${replica.link.sqlState || 'its SQL thread is stopped'}`;
+    return { kind: 'Undecided', reason: 'HandingOver', message };
+  }
+  const standby = targetMemory.lastStandby;
+  if (standby === null || standby.standby === null) {
+    const message = `${holder.member.name} does not log what it applies, and mxr never saw it as a standby: where its own history begins is not known. Set log_slave_updates=1 on the members, or let mxr watch the pair in calm before the next move; reseed ${replica.pod} from ${holder.member.name}`;
+    return refused('Unproven', 'StandbyNeverSeen', message);
+  }
+  const place = standby.standby.usingGtid ? compareByGtid(input, standby) : compareByCoordinates(input, standby);
+  if (place !== null) return place;
+  const errant = beyond(standby.binlogState, replica.contains);
+  if (errant.length > 0) return errantOnStandby(input, errant);
+  const follow = ownHistoryFollows(input, standby);
+  if (follow !== null) return follow;
+  const gtidText = formatPosition(replica.position);
+  const doubt = input.positioning === 'GTID' ? proveRehearsal(input, gtidText, null) : null;
+  if (doubt !== null) return doubt;
+  return {
+    kind: 'Proven',
+    proof: 'TakeoverPoint',
+    gtid: replica.position,
+    at: standby.end,
+    contains: replica.contains,
+    because: `${holder.member.name} had applied exactly ${gtidText} when its own history went on at ${standby.end.file}:${standby.end.position}`,
+  };
+}
+
+/** Where the target stood at its takeover, per domain: what it applied, or its own older transactions if those are later. */
+function positionAtTakeover(input: ProofInput, standby: Anchor): GtidPosition {
+  const position = new Map(input.target.gtidSlavePos);
+  for (const [domain, own] of standby.binlogPos) {
+    const applied = position.get(domain);
+    if (applied === undefined || applied.seq < own.seq) position.set(domain, own);
+  }
+  return position;
+}
+
+function compareByGtid(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
+  const there = positionAtTakeover(input, standby);
+  if (samePosition(there, input.replica.position)) return null;
+  return notEqual(input, there);
+}
+
+function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided | Asking {
+  const { replica, holder } = input;
+  const domains = new Set([...there.keys(), ...replica.position.keys()]);
+  const behind: string[] = [];
+  const ahead: string[] = [];
+  for (const domain of domains) {
+    const [target, own] = [there.get(domain), replica.position.get(domain)];
+    if (sameGtid(target, own)) continue;
+    if (own === undefined || (target !== undefined && target.serverId === own.serverId && own.seq < target.seq)) {
+      behind.push(
+        `${own === undefined ? 'nothing' : formatGtid(own)} of ${target === undefined ? '' : formatGtid(target)}`,
+      );
+    } else ahead.push(formatGtid(own));
+  }
+  if (ahead.length > 0) return aheadOrAgain(input, there, ahead);
+  if (input.stillReceiving || !replica.drained) {
+    const message = `${replica.pod} still gets what it lacks of ${formatPosition(there)} from the old holder`;
+    return { kind: 'Undecided', reason: 'HandingOver', message };
+  }
+  const missing = missingCount(there, replica.position);
+  const message = `${replica.pod} is ${missing} transactions behind the place where ${holder.member.name} took over (${behind.join('; ')}); ${holder.member.name} does not log what it applied, so it cannot give them. Bring the old primary back, or reseed the replica`;
+  return refused('Behind', 'Behind', message, { count: missing, gtids: [...there.values()].map(formatGtid) });
+}
+
+function missingCount(there: GtidPosition, here: GtidPosition): number | null {
+  let sum = 0n;
+  for (const gtid of there.values()) {
+    const own = here.get(gtid.domain);
+    if (own === undefined || own.serverId !== gtid.serverId) return null;
+    sum += gtid.seq > own.seq ? gtid.seq - own.seq : 0n;
+  }
+  return Number(sum);
+}
+
+function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly string[]): Refused | Asking {
+  const { replica, holder } = input;
+  if (holder.lookAt < replica.lookAt) {
+    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+    return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
+  }
+  const count = missingCount(replica.position, there);
+  const message = `${replica.pod} has ${ahead.join(', ')}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;
+  return refused('Ahead', 'Ahead', message, { count, gtids: ahead });
+}
+
+/** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */
+function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
+  const { replica, holder, source, baseline } = input;
+  const applied = appliedBy(input, standby);
+  if (applied === null) {
+    const message = `${holder.member.name} was last seen while it had not applied all that it had received from the old holder, and its link is gone now`;
+    return refused('Unproven', 'TakeoverUnknown', message);
+  }
+  if (source === undefined || source.lineage !== baseline.lineage) {
+    const message = `${replica.pod} stands on another binlog history than the one ${holder.member.name} applied`;
+    return refused('Unproven', 'LineageChanged', message);
+  }
+  const own = replica.memory.captured?.exec ?? replica.link.exec;
+  if (sameCoordinates(own, applied)) return null;
+  const order = compareCoordinates(own, applied);
+  if (Number.isNaN(order)) {
+    const message = `${own.file}:${own.position} and ${applied.file}:${applied.position} are not of one binlog`;
+    return refused('Unproven', 'NotComparable', message);
+  }
+  if (order < 0 && (input.stillReceiving || !replica.drained)) {
+    return {
+      kind: 'Undecided',
+      reason: 'HandingOver',
+      message: `${replica.pod} still gets what it lacks from the old holder`,
+    };
+  }
+  return orderOfGtids(input, own, applied, order);
+}
+
+/** Different coordinates can still be the same place (a restart between them): the GTIDs decide, asked of the old server. */
+function orderOfGtids(
+  input: ProofInput,
+  own: Coordinates,
+  applied: Coordinates,
+  order: number,
+): Refused | Asking | null {
+  const { replica, holder, source, sourceObserved } = input;
+  if (source !== undefined && !source.inQuestion && sourceObserved !== undefined) {
+    const ask = { kind: 'GtidAt', member: source.name, incarnation: incarnationKey(sourceObserved) } as const;
+    const [here, there] = [
+      answerTo(input.evidence, { ...ask, at: own }),
+      answerTo(input.evidence, { ...ask, at: applied }),
+    ];
+    if (
+      here.known &&
+      there.known &&
+      here.value !== null &&
+      there.value !== null &&
+      samePosition(here.value, there.value)
+    )
+      return null;
+    const notAsked = [here, there].some((fact) => !fact.known && fact.code === 'NotAskedYet');
+    if (notAsked)
+      return asking(
+        `asking ${source.name} whether both places are the same`,
+        { ...ask, at: own },
+        { ...ask, at: applied },
+      );
+  }
+  const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
+  return order < 0
+    ? refused(
+        'Behind',
+        'Behind',
+        `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`,
+      )
+    : refused(
+        'Ahead',
+        'Ahead',
+        `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`,
+      );
+}
+
+/** Live while its link still shows them and it has drained; else as it was last seen, drained. */
+function appliedBy({ target }: ProofInput, standby: Anchor): Coordinates | null {
+  const link = standbyLinkOf(target);
+  if (link !== undefined && link.exec.file !== '' && (isDrained(target, link) || sameCoordinates(link.read, link.exec)))
+    return link.exec;
+  return standby.standby?.drained === true ? standby.standby.applied : null;
+}
+
+function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
+  const { replica, holder } = input;
+  const gtids = errant.map(formatGtid);
+  const message = `${holder.member.name} had ${gtids.join(', ')} in its own binlog before it took over, which ${replica.pod} never had: writes on the standby. Find out what they are, then reseed the replica`;
+  return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
+}
+
+/**
+ * The mandatory cross-check: applying D-S-N makes the server's next own transaction in that domain N+1. A smaller number
+ * is an errant write that the last look missed. Nothing written yet: the first transaction is watched after attaching.
+ */
+function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking | null {
+  const { target, holder } = input;
+  if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
+  const question: WalkQuestion = {
+    kind: 'Walk',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    from: standby.end,
+    through: standby.end,
+    firstOnly: true,
+  };
+  const walk = answerTo(input.evidence, question);
+  if (!walk.known) return asking(`reading the first own transaction of ${holder.member.name}`, question);
+  const first = walk.value.transactions[0]?.gtid;
+  if (first === undefined) {
+    return refused(
+      'Unproven',
+      'TakeoverUnknown',
+      `no transaction was found at ${standby.end.file}:${standby.end.position} on ${holder.member.name}`,
+    );
+  }
+  const last = input.replica.position.get(first.domain);
+  const expected = first.domain === target.gtidDomainId ? (last?.seq ?? 0n) + 1n : null;
+  if (expected === null || first.seq === expected) return null;
+  const message = `the first transaction of ${holder.member.name} after it stopped applying is ${formatGtid(first)}, expected number ${expected}: ${first.seq < expected ? 'it was written while it was still a standby' : 'it had applied more than was seen'}`;
+  return first.seq < expected
+    ? refused('Unproven', 'NotPrefix', message, { count: null, gtids: [formatGtid(first)] })
+    : refused('Unproven', 'TakeoverUnknown', message);
+}
