@@ -54,7 +54,7 @@ function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violati
 }
 
 /** 2. No start at a position that is not proven; every start is checked right before and verified after. */
-function startsOnlyAtProvenPositions(plan: Plan, _: PlanContext): Violation | null {
+function startsOnlyAtProvenPositions(plan: Plan): Violation | null {
   if (!has(plan, 'Start') && !has(plan, 'Change')) return null;
   if (plan.proven !== null && has(plan, 'Prove') && has(plan, 'VerifyAttached')) return null;
   return broken(2, `the plan for ${plan.pod} starts at a position without proof, check and verification`);
