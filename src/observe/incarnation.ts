@@ -1,0 +1,33 @@
+import type { Identity, ServerLook } from '../domain/observation.ts';
+
+/** Counts the lives of one server as this process sees them. */
+export interface Incarnation {
+  readonly count: number;
+  /** Monotonic ms of the look that first saw this life. */
+  readonly since: number;
+  readonly identity: Identity;
+  readonly connectionId: number;
+}
+
+/**
+ * A lower connection id, another start time or another identity than the look before makes a new incarnation. A start
+ * time is exact to the second and does not move with the server's clock, so a restart can only hide within one second,
+ * and then the connection ids begin anew.
+ */
+export function nextIncarnation(before: Incarnation | null, look: ServerLook, at: number): Incarnation {
+  const { identity, connectionId } = look;
+  const same = before !== null && connectionId >= before.connectionId && sameIdentity(before.identity, identity);
+  if (same) return { ...before, connectionId };
+  return { count: (before?.count ?? 0) + 1, since: at, identity, connectionId };
+}
+
+export function sameIdentity(a: Identity, b: Identity): boolean {
+  return (
+    a.hostname === b.hostname &&
+    a.serverId === b.serverId &&
+    a.serverUid === b.serverUid &&
+    a.port === b.port &&
+    a.datadir === b.datadir &&
+    a.startedAt === b.startedAt
+  );
+}

@@ -1,0 +1,244 @@
+import type { Clock } from '../clock.ts';
+import type { BinlogFile, DumpThread, Identity, ServerLook, VipLook } from '../domain/observation.ts';
+import { isMxrError } from '../errors.ts';
+import type { Row, SqlSession } from '../sql/port.ts';
+import type { IdentityRow, MasterStatusRow } from './rows.ts';
+import {
+  BinlogFileRow,
+  DumpRow,
+  IdentityRow as IdentitySchema,
+  LinkRow,
+  MasterStatusRow as MasterStatusSchema,
+  parseOneRow,
+  parseRows,
+  ServerRow,
+} from './rows.ts';
+
+export interface LookOptions {
+  readonly clock: Clock;
+  /** Of the whole look, in ms. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  /** Ask for the list of binlog files too: the server opens each one, so not on every look at a source. */
+  readonly files: boolean;
+  /** What to report while `files` is false. */
+  readonly previousFiles: readonly BinlogFile[];
+}
+
+/** What one session may read, learnt from refusals, so that a statement that cannot work is not tried again. */
+export interface SessionLimits {
+  readonly unreadable: Set<string>;
+  /** Whether the account sees the sessions of others; null: not asked yet. */
+  process: boolean | null;
+}
+
+export function noLimits(): SessionLimits {
+  return { unreadable: new Set(), process: null };
+}
+
+/** `UNIX_TIMESTAMP() - Uptime` is exact: the server computes its uptime from the same clock in whole seconds. */
+const STARTED_AT = `1000 * (UNIX_TIMESTAMP() - (SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME')) AS started_at`;
+const IDENTITY = ['hostname', 'server_id', 'server_uid', 'port', 'datadir', 'read_only'];
+const VARIABLES = [
+  ...IDENTITY,
+  'version',
+  'log_bin',
+  'log_slave_updates',
+  'log_bin_basename',
+  'gtid_domain_id',
+  'gtid_binlog_pos',
+  'gtid_binlog_state',
+  'gtid_slave_pos',
+  'sync_binlog',
+  'slave_net_timeout',
+  'gtid_strict_mode',
+  'binlog_format',
+  'binlog_row_image',
+  'slave_skip_errors',
+];
+/** Absent in some versions, or not readable with the grants that mxr asks for: then absent in the look too. */
+const OPTIONAL = ['server_uid', 'gtid_binlog_state'];
+const READ_VARIABLES = 'read its variables';
+
+const ER_UNKNOWN_VARIABLE = 1193;
+const ER_NO_BINARY_LOGGING = 1381;
+
+/**
+ * One look at one server. Order matters, because the parts are read one after the other on a server that lives: what
+ * must be the larger for a proof is read last. `end` comes before `gtidSlavePos` and the links, so that no own
+ * transaction written in between is left out behind `end`; applied comes before received, so that equality means drained.
+ */
+export async function lookAtServer(
+  session: SqlSession,
+  options: LookOptions,
+  limits: SessionLimits = noLimits(),
+): Promise<ServerLook> {
+  const ask = asker(session, options);
+  const master = await readMasterStatus(ask);
+  const rows = await selectVariables(ask, limits, VARIABLES);
+  const server = parseOneRow(ServerRow, rows, READ_VARIABLES, session.target.name);
+  const links = await ask.rows(LinkRow, 'SHOW ALL SLAVES STATUS', 'read its replication status');
+  const dumps = await readDumps(ask, limits);
+  const files = !server.log_bin ? [] : options.files ? await readFiles(ask) : options.previousFiles;
+  return {
+    identity: identityOf(server),
+    connectionId: server.connection_id,
+    version: server.version,
+    readOnly: server.read_only,
+    logBin: server.log_bin,
+    logSlaveUpdates: server.log_slave_updates,
+    logBinBasename: server.log_bin_basename,
+    gtidDomainId: server.gtid_domain_id,
+    gtidBinlogPos: server.gtid_binlog_pos,
+    gtidBinlogState: server.gtid_binlog_state ?? null,
+    gtidSlavePos: server.gtid_slave_pos,
+    end: master === null ? null : { file: master.File, position: master.Position },
+    files,
+    links,
+    dumps,
+    settings: {
+      syncBinlog: server.sync_binlog,
+      slaveNetTimeout: server.slave_net_timeout,
+      gtidStrictMode: server.gtid_strict_mode,
+      binlogFormat: server.binlog_format,
+      binlogRowImage: server.binlog_row_image,
+      slaveSkipErrors: server.slave_skip_errors,
+      // Not a variable in any version so far: only the command line and the option files know it.
+      skipSlaveStart: null,
+      binlogDoDb: master?.Binlog_Do_DB ?? '',
+      binlogIgnoreDb: master?.Binlog_Ignore_DB ?? '',
+    },
+  };
+}
+
+export interface VipLookOptions {
+  readonly clock: Clock;
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  /** Nonce lock per member name. */
+  readonly locks: Readonly<Record<string, string>>;
+  /** Also take a full look, where no direct session can be asked. */
+  readonly full: boolean;
+}
+
+/** Who answers on this session, and which of the members' direct sessions ends on the same server. */
+export async function lookAtVip(
+  session: SqlSession,
+  options: VipLookOptions,
+  limits: SessionLimits = noLimits(),
+): Promise<VipLook> {
+  const ask = asker(session, options);
+  const names = Object.keys(options.locks);
+  const rows = await selectVariables(ask, limits, IDENTITY, {
+    columns: names.map((_, index) => `IS_USED_LOCK(?) AS lock_${index}`),
+    params: names.map((name) => options.locks[name] ?? null),
+  });
+  const identity = parseOneRow(IdentitySchema, rows, READ_VARIABLES, session.target.name);
+  const owners = names.map((name, index) => [name, lockOwner(rows[0]?.[`lock_${index}`])] as const);
+  return {
+    identity: identityOf(identity),
+    readOnly: identity.read_only,
+    lockOwners: Object.fromEntries(owners),
+    look: options.full ? await lookFully(session, { ...options, deadlineMs: ask.leftMs() }, limits) : null,
+  };
+}
+
+function lookFully(session: SqlSession, options: VipLookOptions, limits: SessionLimits): Promise<ServerLook> {
+  return lookAtServer(session, { ...options, files: false, previousFiles: [] }, limits);
+}
+
+function lockOwner(cell: string | null | undefined): number | null {
+  return cell === undefined || cell === null ? null : Number(cell);
+}
+
+function identityOf(row: IdentityRow): Identity {
+  return {
+    hostname: row.hostname,
+    serverId: row.server_id,
+    serverUid: row.server_uid ?? '',
+    port: row.port,
+    datadir: row.datadir,
+    startedAt: row.started_at,
+  };
+}
+
+type Ask = ReturnType<typeof asker>;
+
+/** All statements of one look under one deadline. */
+function asker(session: SqlSession, options: Pick<LookOptions, 'deadlineMs' | 'signal' | 'clock'>) {
+  const end = options.clock.monotonicMs() + options.deadlineMs;
+  const signal = options.signal === undefined ? {} : { signal: options.signal };
+  return { leftMs, query, rows };
+
+  function leftMs(): number {
+    return Math.max(1, end - options.clock.monotonicMs());
+  }
+  function query(sql: string, operation: string, params: readonly (string | null)[] = []): Promise<readonly Row[]> {
+    return session.query(sql, params, { deadlineMs: leftMs(), operation, ...signal });
+  }
+  async function rows<T>(schema: Parameters<typeof parseRows<T>>[0], sql: string, operation: string): Promise<T[]> {
+    return parseRows(schema, await query(sql, operation), operation, session.target.name);
+  }
+}
+
+async function readMasterStatus(ask: Ask): Promise<MasterStatusRow | null> {
+  const [row] = await ask.rows(MasterStatusSchema, 'SHOW MASTER STATUS', 'read the end of its binlog');
+  return row ?? null;
+}
+
+interface Extra {
+  readonly columns: readonly string[];
+  readonly params: readonly (string | null)[];
+}
+
+/** Selects variables; one that this version or account does not have is left out, and not asked again. */
+async function selectVariables(
+  ask: Ask,
+  limits: SessionLimits,
+  variables: readonly string[],
+  extra: Extra = { columns: [], params: [] },
+): Promise<readonly Row[]> {
+  for (;;) {
+    const readable = variables.filter((name) => !limits.unreadable.has(name));
+    const columns = readable.map((name) => `@@global.${name} AS ${name}`);
+    const sql = `SELECT ${['CONNECTION_ID() AS connection_id', STARTED_AT, ...extra.columns, ...columns].join(', ')}`;
+    try {
+      return await ask.query(sql, READ_VARIABLES, extra.params);
+    } catch (error) {
+      const refused = refusedVariable(error, readable);
+      if (refused === undefined) throw error;
+      limits.unreadable.add(refused);
+    }
+  }
+}
+
+function refusedVariable(error: unknown, readable: readonly string[]): string | undefined {
+  if (!isMxrError(error)) return undefined;
+  if (error.errno === ER_UNKNOWN_VARIABLE) {
+    return OPTIONAL.find((name) => readable.includes(name) && error.detail.includes(name));
+  }
+  if (error.code === 'GrantMissing' && readable.includes('gtid_binlog_state')) return 'gtid_binlog_state';
+  return undefined;
+}
+
+async function readFiles(ask: Ask): Promise<BinlogFile[]> {
+  try {
+    return await ask.rows(BinlogFileRow, 'SHOW BINARY LOGS', 'list its binlog files');
+  } catch (error) {
+    if (isMxrError(error) && error.errno === ER_NO_BINARY_LOGGING) return [];
+    throw error;
+  }
+}
+
+const DUMPS = `SELECT ID, USER, HOST FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'`;
+
+async function readDumps(ask: Ask, limits: SessionLimits): Promise<DumpThread[] | null> {
+  limits.process ??= grantsProcess(await ask.query('SHOW GRANTS', 'read the grants of its account'));
+  return limits.process ? ask.rows(DumpRow, DUMPS, 'list its replicas') : null;
+}
+
+/** Without PROCESS the process list shows the own sessions only, without an error: "no dump" would be a lie. */
+function grantsProcess(grants: readonly Row[]): boolean {
+  const texts = grants.flatMap((row) => Object.values(row)).filter((cell) => cell !== null);
+  return texts.some((text) => /^GRANT (ALL PRIVILEGES|(.*, )?PROCESS(, .*)?) ON \*\.\* TO /.test(text));
+}
