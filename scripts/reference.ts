@@ -1,6 +1,4 @@
-import { z } from 'zod';
 import { crd, type SchemaNode } from '../src/api/crd.ts';
-import { OperatorEnvironment } from '../src/api/environment.ts';
 import { API_VERSION, APPROVE_ANNOTATION, HANDOVER_FINALIZER, KIND, SERVING_LABEL } from '../src/api/names.ts';
 import {
   ACCEPTED_REASON_TEXT,
@@ -15,6 +13,7 @@ import {
   UNPROVEN_REASON_TEXT,
   VERDICT_TEXT,
 } from '../src/api/reasons.ts';
+import { CONFIG_OPTIONS } from '../src/config.ts';
 
 /** The pages of docs/reference that are made from src/api. */
 
@@ -131,14 +130,14 @@ function typeText(node: SchemaNode): string {
 }
 
 export function environmentPage(notice: string): string {
-  const schema = z.toJSONSchema(OperatorEnvironment, { io: 'input' });
-  const rows = Object.entries(schema.properties ?? {}).map(([name, property]) => {
-    const { description, default: fallback } = typeof property === 'boolean' ? {} : property;
-    return [`\`${name}\``, text(fallback) === '' ? '' : `\`${text(fallback)}\``, description ?? ''];
-  });
+  const rows = CONFIG_OPTIONS.map(({ name, flag, default: fallback, description }) => [
+    `\`${name}\``,
+    flag === '' ? '' : `\`${flag}\``,
+    fallback,
+    description,
+  ]);
   return page('Environment', notice, [
-    'Configuration comes from these variables and the flags of the same names (`mxr operator --help`). An unknown `MXR_*` variable or a malformed value is an error that names it.',
-    `## mxr operator\n\n${table(['variable', 'default', 'meaning'], rows)}`,
-    '`KUBECONFIG` names the cluster; without it the service account of the pod is used.',
+    'Configuration comes from these variables, or from the flags, which win. An unknown `MXR_*` variable or a malformed value is an error that names it.',
+    `## mxr operator\n\n${table(['variable', 'flag', 'default', 'meaning'], rows)}`,
   ]);
 }

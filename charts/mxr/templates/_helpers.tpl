@@ -15,10 +15,10 @@
 {{- .Values.serviceAccount.name | default (include "mxr.fullname" .) -}}
 {{- end -}}
 
-{{/* The one namespace that is handled; empty: all. */}}
-{{- define "mxr.watchNamespace" -}}
-{{- if not .Values.clusterWide -}}
-{{- .Values.watchNamespace | default .Release.Namespace -}}
+{{/* The namespaces that are handled, separated by commas; *: all. */}}
+{{- define "mxr.namespaces" -}}
+{{- if .Values.clusterWide -}}*{{- else -}}
+{{- .Values.namespaces | default (list .Release.Namespace) | join "," -}}
 {{- end -}}
 {{- end -}}
 
@@ -40,4 +40,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{/* Of the Role or ClusterRole and its binding: [root, namespace or *]. The name says whose release it is. */}}
+{{- define "mxr.roleMetadata" -}}
+{{- $root := index . 0 -}}
+name: {{ include "mxr.clusterName" $root }}
+{{- if not $root.Values.clusterWide }}
+namespace: {{ index . 1 }}
+{{- end }}
+labels: {{- include "mxr.labels" $root | nindent 2 }}
 {{- end -}}
