@@ -31,7 +31,7 @@ const MODULE = join(import.meta.dirname, '../controlplane');
 const PROGRAMS = ['kube-apiserver', 'etcd', 'kubectl', 'helm'] as const;
 type Program = (typeof PROGRAMS)[number];
 const BINARY = 'controlplane';
-/** Nine minutes on two idle cores; a busy or slow machine gets the benefit of the doubt. */
+/** Four minutes on two idle cores; a busy or slow machine gets the benefit of the doubt. */
 const BUILD_DEADLINE_MS = 3_600_000;
 const COMMAND_DEADLINE_MS = 600_000;
 const PROGRESS_MS = 5_000;
@@ -91,7 +91,7 @@ async function build(folder: string, log: Log): Promise<void> {
   removeLeftovers();
   const work = mkdtempSync(join(cacheDirectory(), 'building-'));
   try {
-    log('building the Kubernetes control plane from Go modules, once (7 to 10 minutes on two cores) ...');
+    log('building the Kubernetes control plane from Go modules, once (4 to 6 minutes on two cores) ...');
     await compile(join(work, BINARY), log);
     for (const name of PROGRAMS) symlinkSync(BINARY, join(work, name));
     renameSync(work, folder);
