@@ -1,30 +1,13 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import { FINDINGS, OUTCOMES, SITUATIONS } from '../api/reasons.ts';
-import type { Finding, Outcome, Situation, Step, StepOutcome, Verdict } from '../api/reasons.ts';
-import type { Status } from '../api/v1alpha1.ts';
+import type { Outcome, Step, StepOutcome } from '../api/reasons.ts';
 import type { ErrorCode } from '../errors.ts';
 import { METRIC, METRICS } from './metrics-table.ts';
 import type { MetricInfo } from './metrics-table.ts';
+import { NO_HANDOVERS, PICTURE_METRICS, handoverSamples, linesOf, pictureOf } from './picture.ts';
+import type { HandoverCounts, ReplicaPicture, ResourcePicture } from './picture.ts';
 
-export { METRICS };
-export type { MetricInfo };
-
-/** The whole picture of one resource: what is not in it has no series. Absent is unknown, never 0. */
-export interface ResourcePicture {
-  readonly members: readonly { readonly name: string; readonly holder: boolean; readonly up: boolean }[];
-  readonly situation?: Situation | undefined;
-  readonly replicas: readonly ReplicaPicture[];
-  readonly failoverReady?: boolean | undefined;
-  readonly findings: readonly Finding[];
-}
-
-export interface ReplicaPicture {
-  readonly pod: string;
-  readonly following: boolean;
-  readonly verdict: Verdict;
-  readonly lagSeconds?: number | undefined;
-  readonly retention?: { readonly member: string; readonly seconds: number } | undefined;
-}
+export { METRICS, pictureOf };
+export type { MetricInfo, ReplicaPicture, ResourcePicture };
 
 export interface ResourceMetrics {
   /** Replaces everything that was shown of this resource, except what was counted. */
@@ -38,7 +21,7 @@ export interface ResourceMetrics {
 
 export interface Metrics {
   /** The one handle of a resource; made at the first call. */
-  resource(key: { readonly namespace: string; readonly name: string }): ResourceMetrics;
+  resource(key: ResourceKey): ResourceMetrics;
   countStatement(statement: Step, outcome: StepOutcome): void;
   observePass(seconds: number): void;
   countPassError(reason: ErrorCode): void;
@@ -48,7 +31,7 @@ export interface Metrics {
   text(): Promise<string>;
 }
 
-interface Labels extends Record<string, string> {
+export interface ResourceKey {
   readonly namespace: string;
   readonly name: string;
 }
@@ -58,36 +41,48 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
   return new PromMetrics(options.processMetrics);
 }
 
-/** What a status shows. `failoverReady` and the rest are unknown while their condition or field is. */
-export function pictureOf(status: Status): ResourcePicture {
-  const { source, replicas, findings, conditions, holder } = status;
-  const ready = conditions.find((condition) => condition.type === 'FailoverReady')?.status ?? 'Unknown';
-  return {
-    members: source.members.map(({ name, reachable }) => ({ name, holder: name === holder, up: reachable })),
-    situation: source.situation,
-    replicas: replicas.map((replica) => ({
-      pod: replica.pod,
-      following: replica.ready,
-      verdict: replica.verdict,
-      lagSeconds: replica.lagSeconds,
-      retention: retentionOf(replica, holder),
-    })),
-    failoverReady: ready === 'Unknown' ? undefined : ready === 'True',
-    findings: findings.map(({ finding }) => finding),
-  };
+/**
+ * The series of one resource, as text per metric. prom-client's own gauges took 250-500 ms of the event loop per
+ * scrape of 1,000 resources, which would have been added to a handover; joining these texts takes a few.
+ */
+class Shown {
+  readonly #labels: Readonly<Record<string, string>>;
+  #picture: ResourcePicture | undefined;
+  #counts: HandoverCounts = NO_HANDOVERS;
+  #lines: readonly string[] | undefined;
+
+  constructor({ namespace, name }: ResourceKey) {
+    this.#labels = { namespace, name };
+  }
+
+  show(picture: ResourcePicture): void {
+    this.#picture = picture;
+    this.#lines = undefined;
+  }
+
+  count(outcome: Outcome): void {
+    this.#counts = { ...this.#counts, [outcome]: this.#counts[outcome] + 1 };
+    this.#lines = undefined;
+  }
+
+  /** In the order of SHOWN_METRICS. */
+  lines(): readonly string[] {
+    this.#lines ??= [
+      ...PICTURE_METRICS.map(({ info, samples }) =>
+        this.#picture === undefined ? '' : linesOf(info, this.#labels, samples(this.#picture)),
+      ),
+      linesOf(METRIC.handovers, this.#labels, handoverSamples(this.#counts)),
+    ];
+    return this.#lines;
+  }
 }
 
-function retentionOf(replica: Status['replicas'][number], holder: string): ReplicaPicture['retention'] {
-  const seconds = replica.retentionHeadroomSeconds;
-  const member = replica.attachedTo ?? holder;
-  return seconds === undefined || member === '' ? undefined : { member, seconds };
-}
+const SHOWN_METRICS: readonly MetricInfo[] = [...PICTURE_METRICS.map(({ info }) => info), METRIC.handovers];
 
 class PromMetrics implements Metrics {
   readonly #registry = new Registry();
-  readonly #shown = new Map<string, { readonly labels: Labels; readonly picture: ResourcePicture }>();
+  readonly #shown = new Map<string, Shown>();
   readonly #handles = new Map<string, ResourceMetrics>();
-  readonly #handovers: Counter;
   readonly #handoverSeconds: Histogram;
   readonly #statements: Counter;
   readonly #passSeconds: Histogram;
@@ -96,29 +91,13 @@ class PromMetrics implements Metrics {
   #running: Promise<string> | undefined;
 
   constructor(processMetrics: boolean) {
+    const registers = [this.#registry];
     if (processMetrics) collectDefaultMetrics({ register: this.#registry });
-    this.#shownGauge(METRIC.holder, (gauge, labels, { members }) => {
-      for (const { name, holder } of members) gauge.set({ ...labels, member: name }, Number(holder));
-    });
-    this.#shownGauge(METRIC.memberUp, (gauge, labels, { members }) => {
-      for (const { name, up } of members) gauge.set({ ...labels, member: name }, Number(up));
-    });
-    this.#shownGauge(METRIC.situation, (gauge, labels, picture) => {
-      for (const situation of SITUATIONS) gauge.set({ ...labels, situation }, Number(situation === picture.situation));
-    });
-    this.#shownGauge(METRIC.finding, (gauge, labels, { findings }) => {
-      for (const finding of FINDINGS) gauge.set({ ...labels, finding }, Number(findings.includes(finding)));
-    });
-    this.#shownGauge(METRIC.failoverReady, (gauge, labels, { failoverReady }) => {
-      if (failoverReady !== undefined) gauge.set(labels, Number(failoverReady));
-    });
-    this.#showReplicas();
-    this.#handovers = this.#counter(METRIC.handovers);
-    this.#handoverSeconds = this.#histogram(METRIC.handoverSeconds);
-    this.#statements = this.#counter(METRIC.statements);
-    this.#passSeconds = this.#histogram(METRIC.passSeconds);
-    this.#passErrors = this.#counter(METRIC.passErrors);
-    this.#leader = new Gauge({ ...definition(METRIC.leader), registers: [this.#registry] });
+    this.#handoverSeconds = new Histogram({ ...definition(METRIC.handoverSeconds), registers });
+    this.#statements = new Counter({ ...definition(METRIC.statements), registers });
+    this.#passSeconds = new Histogram({ ...definition(METRIC.passSeconds), registers });
+    this.#passErrors = new Counter({ ...definition(METRIC.passErrors), registers });
+    this.#leader = new Gauge({ ...definition(METRIC.leader), registers });
     this.#leader.set(0);
   }
 
@@ -126,11 +105,11 @@ class PromMetrics implements Metrics {
     return this.#registry.contentType;
   }
 
-  resource({ namespace, name }: { readonly namespace: string; readonly name: string }): ResourceMetrics {
-    const key = `${namespace}/${name}`;
+  resource(resource: ResourceKey): ResourceMetrics {
+    const key = `${resource.namespace}/${resource.name}`;
     const known = this.#handles.get(key);
     if (known !== undefined) return known;
-    const handle = this.#handle(key, { namespace, name });
+    const handle = this.#handle(key, resource);
     this.#handles.set(key, handle);
     return handle;
   }
@@ -152,72 +131,43 @@ class PromMetrics implements Metrics {
   }
 
   text(): Promise<string> {
-    this.#running ??= this.#registry.metrics().finally(() => {
+    this.#running ??= this.#collect().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
   }
 
-  #handle(key: string, labels: Labels): ResourceMetrics {
-    // From 0 on: `increase()` does not see the first count of a series that begins with 1.
-    for (const outcome of OUTCOMES) this.#handovers.inc({ ...labels, outcome }, 0);
+  async #collect(): Promise<string> {
+    const rows = [...this.#shown.values()].map((shown) => shown.lines());
+    const shown = SHOWN_METRICS.map(({ name, help, type }, index) => {
+      const lines = rows.map((row) => row[index] ?? '').join('');
+      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines}\n`;
+    });
+    return shown.join('') + (await this.#registry.metrics());
+  }
+
+  /** After `remove` it does nothing: a pass that still ran when the resource went must not bring it back. */
+  #handle(key: string, { namespace, name }: ResourceKey): ResourceMetrics {
+    const shown = new Shown({ namespace, name });
+    this.#shown.set(key, shown);
+    const isLive = (): boolean => this.#shown.get(key) === shown;
     return {
-      show: (picture) => {
-        if (this.#handles.has(key)) this.#shown.set(key, { labels, picture });
+      show: (picture) => shown.show(picture),
+      countHandover: (outcome) => shown.count(outcome),
+      observeHandover: (seconds) => {
+        if (isLive()) this.#handoverSeconds.observe({ namespace, name }, seconds);
       },
-      countHandover: (outcome) => this.#handovers.inc({ ...labels, outcome }),
-      observeHandover: (seconds) => this.#handoverSeconds.observe(labels, seconds),
       remove: () => {
+        if (!isLive()) return;
         this.#handles.delete(key);
         this.#shown.delete(key);
-        for (const outcome of OUTCOMES) this.#handovers.remove({ ...labels, outcome });
-        this.#handoverSeconds.remove(labels);
+        this.#handoverSeconds.remove({ namespace, name });
       },
     };
   }
-
-  #showReplicas(): void {
-    this.#shownGauge(METRIC.following, (gauge, labels, { replicas }) => {
-      for (const { pod, following } of replicas) gauge.set({ ...labels, pod }, Number(following));
-    });
-    this.#shownGauge(METRIC.verdict, (gauge, labels, { replicas }) => {
-      for (const { pod, verdict } of replicas) gauge.set({ ...labels, pod, verdict }, 1);
-    });
-    this.#shownGauge(METRIC.lag, (gauge, labels, { replicas }) => {
-      for (const { pod, lagSeconds } of replicas) {
-        if (lagSeconds !== undefined) gauge.set({ ...labels, pod }, lagSeconds);
-      }
-    });
-    this.#shownGauge(METRIC.retention, (gauge, labels, { replicas }) => {
-      for (const { pod, retention } of replicas) {
-        if (retention !== undefined) gauge.set({ ...labels, pod, member: retention.member }, retention.seconds);
-      }
-    });
-  }
-
-  /** A gauge that is written anew at every scrape, so that what is gone from the pictures is gone from the answer. */
-  #shownGauge(info: MetricInfo, write: (gauge: Gauge, labels: Labels, picture: ResourcePicture) => void): void {
-    const shown = this.#shown;
-    const gauge: Gauge = new Gauge({
-      ...definition(info),
-      registers: [this.#registry],
-      collect: () => {
-        gauge.reset();
-        for (const { labels, picture } of shown.values()) write(gauge, labels, picture);
-      },
-    });
-  }
-
-  #counter(info: MetricInfo): Counter {
-    return new Counter({ ...definition(info), registers: [this.#registry] });
-  }
-
-  #histogram(info: MetricInfo): Histogram {
-    const buckets = [...(info.buckets ?? [])];
-    return new Histogram({ ...definition(info), buckets, registers: [this.#registry] });
-  }
 }
 
-function definition(info: MetricInfo): { name: string; help: string; labelNames: string[] } {
-  return { name: info.name, help: info.help, labelNames: [...info.labels] };
+function definition(info: MetricInfo): { name: string; help: string; labelNames: string[]; buckets?: number[] } {
+  const { name, help, labels, buckets } = info;
+  return { name, help, labelNames: [...labels], ...(buckets === undefined ? {} : { buckets: [...buckets] }) };
 }

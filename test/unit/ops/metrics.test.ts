@@ -141,6 +141,20 @@ describe('metrics', () => {
     assert.equal(metrics.text(), metrics.text());
   });
 
+  it('are bound to the life of a resource: its successor begins anew', async () => {
+    const metrics = createMetrics({ processMetrics: false });
+    const former = metrics.resource(ORDERS);
+    former.countHandover('Completed');
+    former.remove();
+    metrics.resource(ORDERS).show(PICTURE);
+    former.observeHandover(1);
+    former.remove();
+    const all = await series(metrics);
+    assert.equal(all.get('mxr_handovers_total{namespace="shop",name="orders",outcome="Completed"}'), 0);
+    assert.equal(all.get('mxr_failover_ready{namespace="shop",name="orders"}'), 0);
+    assert.ok(![...all.keys()].some((name) => name.startsWith('mxr_handover_duration')));
+  });
+
   it('survive a label value with quotes and line ends', async () => {
     const metrics = createMetrics({ processMetrics: false });
     metrics.resource(ORDERS).show({ ...PICTURE, members: [{ name: 'a"\n}\\', holder: true, up: true }] });
