@@ -82,7 +82,12 @@ export class MariaDbServer {
     if (!existsSync(this.datadir)) await this.wipe();
     const [program = '', ...args] = [...(this.#options.enter ?? []), this.#options.tools.server, ...this.#arguments()];
     const log = openSync(this.errorLog, 'a');
-    const child = spawn(program, args, { stdio: ['ignore', log, log], cwd: this.directory });
+    const child = spawn(program, args, {
+      stdio: ['ignore', log, log],
+      cwd: this.directory,
+      // Out of the terminal's reach: Ctrl-C is for the bench, which ends its servers itself.
+      detached: true,
+    });
     closeSync(log);
     this.#process = child;
     this.#frozen = false;

@@ -12,7 +12,7 @@ const GRACE_MS = 20_000;
  * by the end of its pipe (descriptor 3), and then kills all; a word in the pipe is a signal for the main process.
  */
 const INIT = `
-mount -t tmpfs tmpfs /run || exit 70
+mount -t tmpfs -o mode=755 tmpfs /run || exit 70
 mkdir -p ${WORK} /run/netns /run/lock
 ip link set lo up || exit 71
 ( while read -r signal; do kill -s "$signal" "$(cat ${WORK}/main.pid)"; done; kill -KILL -1 ) <&3 >/dev/null 2>&1 &

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer as createHttp } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer as createHttps } from 'node:https';
+import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 /** One request as the scripted API server saw it, and the ways to answer it. Not answering at all is one of them. */
 export interface ScriptedCall {
   readonly method: string;
+  readonly httpVersion: string;
   readonly path: string;
   readonly query: URLSearchParams;
   readonly contentType: string;
@@ -18,7 +19,7 @@ export interface ScriptedCall {
   readonly body: unknown;
   json(status: number, body: unknown): void;
   /** Begins a watch. */
-  stream(): ScriptedStream;
+  stream(status?: number): ScriptedStream;
   /** Cuts the connection. */
   cut(): void;
 }
@@ -57,9 +58,10 @@ export async function scriptedApi(script: Script, options: ScriptedOptions = {})
     calls.push(call);
     answer(call, calls.length);
   }
-  const listener = (request: IncomingMessage, response: ServerResponse): void => void onRequest(request, response);
   const pem = options.tls === true ? selfSigned() : undefined;
-  const server = pem === undefined ? createHttp(listener) : createHttps(pem, listener);
+  // A real API server prefers HTTP/2 as well.
+  const server = pem === undefined ? createHttp() : createSecureServer({ ...pem, allowHTTP1: true });
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => void onRequest(request, response));
   server.on(pem === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     total += 1;
     sockets.add(socket);
@@ -87,6 +89,7 @@ function callOf(request: IncomingMessage, response: ServerResponse, body: unknow
   const url = new URL(request.url ?? '/', 'http://scripted');
   return {
     method: request.method ?? '',
+    httpVersion: request.httpVersion,
     path: url.pathname,
     query: url.searchParams,
     contentType: request.headers['content-type'] ?? '',
@@ -95,8 +98,8 @@ function callOf(request: IncomingMessage, response: ServerResponse, body: unknow
     json: (status, answer) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     },
-    stream: () => {
-      response.writeHead(200, { 'content-type': 'application/json' }).flushHeaders();
+    stream: (status = 200) => {
+      response.writeHead(status, { 'content-type': 'application/json' }).flushHeaders();
       return {
         send: (type, object) => response.write(`${JSON.stringify({ type, object })}\n`),
         raw: (text) => response.write(text),

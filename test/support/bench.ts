@@ -1,0 +1,259 @@
+import { type Accounts, createReplicaAccount, createSourceAccounts, newAccounts } from './accounts.ts';
+import { cloneData } from './clone.ts';
+import { type LinkMode, attach, linkState, slaveStatus } from './link.ts';
+import { MariaDbServer, type ServerOptions } from './mariadb.ts';
+import { Member, type PairOptions } from './member.ts';
+import { type Host, Network } from './net.ts';
+import { type Tools, provision } from './provision.ts';
+import { createSchema } from './schema.ts';
+import { until } from './wait.ts';
+
+export const VIP = '10.77.0.100';
+const ADDRESSES = { a: '10.77.0.11', b: '10.77.0.12', op: '10.77.0.50', app: '10.77.0.60' } as const;
+const FIRST_REPLICA = 21;
+const HOLDER_DEADLINE_MS = 60_000;
+const FOLLOW_DEADLINE_MS = 30_000;
+
+export interface MemberSettings {
+  readonly serverId?: number;
+  readonly server?: ServerOptions;
+}
+
+export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
+  /** Options of both members; by default `log-slave-updates` and `sync-binlog` are on. */
+  readonly server?: ServerOptions;
+  readonly a?: MemberSettings;
+  readonly b?: MemberSettings;
+  /** How the pair replicates inside itself. */
+  readonly standbyLink?: LinkMode;
+  readonly replicas?: {
+    readonly count?: number;
+    /** By default `log-slave-updates` and `read-only` are on. */
+    readonly server?: ServerOptions;
+    readonly link?: LinkMode;
+    /** Address that the replicas are given at first; `none` leaves them without a link and without data. */
+    readonly through?: 'vip' | 'member' | 'none';
+  };
+  readonly log?: (line: string) => void;
+}
+
+/** An in-cluster replica: a host with a MariaDB. */
+export interface Replica {
+  readonly name: string;
+  readonly host: Host;
+  readonly db: MariaDbServer;
+}
+
+/** Builds the whole bench: network, pair under keepalived with the VIP on `a`, replicas that follow. Takes about 6 s. */
+export async function createBench(options: BenchOptions = {}): Promise<Bench> {
+  const tools = await provision(options.log ?? (() => undefined));
+  const network = await Network.create(tools);
+  try {
+    const bench = new Bench(options, tools, network, {
+      a: await network.addHost('hci-a', ADDRESSES.a),
+      b: await network.addHost('hci-b', ADDRESSES.b),
+      op: await network.addHost('op', ADDRESSES.op),
+      app: await network.addHost('app', ADDRESSES.app),
+      replicas: await replicaHosts(network, options.replicas?.count ?? 3),
+    });
+    await bench.build();
+    return bench;
+  } catch (error) {
+    await network.close();
+    throw error;
+  }
+}
+
+interface BenchHosts {
+  readonly a: Host;
+  readonly b: Host;
+  readonly op: Host;
+  readonly app: Host;
+  readonly replicas: readonly Host[];
+}
+
+export class Bench {
+  readonly tools: Tools;
+  readonly network: Network;
+  readonly accounts: Accounts = newAccounts();
+  readonly vip: { readonly host: string; readonly port: number };
+  readonly a: Member;
+  readonly b: Member;
+  readonly replicas: readonly Replica[];
+  /** Where the operator and the API server run. */
+  readonly op: Host;
+  /** Where the application runs. */
+  readonly app: Host;
+  readonly #options: BenchOptions;
+  readonly #pair: PairOptions;
+
+  constructor(options: BenchOptions, tools: Tools, network: Network, hosts: BenchHosts) {
+    this.#options = options;
+    this.tools = tools;
+    this.network = network;
+    this.op = hosts.op;
+    this.app = hosts.app;
+    const { pair = 'standby', port = 3306, advertSeconds = 1, preempt = false } = options;
+    const { readOnly = true, resetSlaveAll = false } = options;
+    this.vip = { host: VIP, port };
+    this.#pair = { pair, vip: VIP, port, advertSeconds, preempt, readOnly, resetSlaveAll };
+    this.a = this.#member(hosts.a, options.a ?? {}, { serverId: 1, priority: 100 });
+    this.b = this.#member(hosts.b, options.b ?? {}, { serverId: 2, priority: 90 });
+    this.replicas = hosts.replicas.map((host, index) => this.#replica(host, 101 + index));
+  }
+
+  get members(): readonly Member[] {
+    return [this.a, this.b];
+  }
+
+  get servers(): readonly MariaDbServer[] {
+    return [this.a.db, this.b.db, ...this.replicas.map((replica) => replica.db)];
+  }
+
+  async build(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.start()));
+    this.a.keepalived.start();
+    await createSourceAccounts(this.a.db, this.accounts);
+    await createSchema(this.a.db);
+    await this.#follow(this.b, this.a);
+    if (this.#pair.pair === 'dual') await this.#follow(this.a, this.b);
+    for (const { db } of this.replicas) await createReplicaAccount(db, this.accounts.replica);
+    await this.holderIs(this.a);
+    this.b.keepalived.start();
+    await this.#attachReplicas();
+  }
+
+  /** Members whose interface has the VIP now. */
+  async whoHoldsVip(): Promise<Member[]> {
+    const holds = await Promise.all(this.members.map((member) => member.holdsVip()));
+    return this.members.filter((_, index) => holds[index]);
+  }
+
+  /** Resolves when this member alone has the VIP and has been promoted. */
+  async holderIs(member: Member, deadlineMs = HOLDER_DEADLINE_MS): Promise<void> {
+    await until(
+      `${member.name} holds the VIP alone and is writable`,
+      async () => (await this.whoHoldsVip()).length === 1 && (await member.serves()),
+      { deadlineMs },
+    );
+  }
+
+  other(member: Member): Member {
+    return member === this.a ? this.b : this.a;
+  }
+
+  /**
+   * Makes a member the standby of the other one again after a move, running whatever does not run. `keep` trusts its
+   * data, as people do after a planned move; `clone` replaces it, as they have to after a crash.
+   */
+  async rejoin(member: Member, data: 'keep' | 'clone'): Promise<void> {
+    const holder = this.other(member);
+    await member.host.cable('up');
+    await member.keepalived.stop();
+    if (data === 'clone') {
+      await member.db.stop();
+      const position = await cloneData(holder.db, member.db);
+      await member.db.start();
+      await attach(member.db, { ...this.#linkTo(holder), from: position });
+    } else {
+      if (!member.db.running) await member.db.start();
+      const gtid = (await member.db.row('SELECT @@gtid_current_pos AS gtid'))['gtid'] ?? '';
+      await attach(member.db, { ...this.#linkTo(holder), from: { ...holder.takeoverPoint(), gtid } });
+    }
+    member.keepalived.start();
+    await this.follows(member.db, holder.db);
+  }
+
+  /** Resolves when a server is fed and has applied all that the source's binlog ends with at this moment. */
+  async follows(server: MariaDbServer, source: MariaDbServer, deadlineMs = FOLLOW_DEADLINE_MS): Promise<void> {
+    const end = await source.row('SHOW MASTER STATUS');
+    try {
+      await until(`${server.name} has applied all of ${source.name}`, () => hasReached(server, end), { deadlineMs });
+    } catch (error) {
+      throw new Error(`${(error as Error).message} (${await linkState(server)})`, { cause: error });
+    }
+  }
+
+  /** Ends all processes of the bench and removes its network. */
+  async close(): Promise<void> {
+    await this.network.close();
+  }
+
+  #member(host: Host, settings: MemberSettings, defaults: { serverId: number; priority: number }): Member {
+    return new Member({
+      host,
+      tools: this.tools,
+      priority: defaults.priority,
+      serverId: settings.serverId ?? defaults.serverId,
+      server: { 'log-slave-updates': 1, 'sync-binlog': 1, ...this.#options.server, ...settings.server },
+      pair: this.#pair,
+    });
+  }
+
+  #replica(host: Host, serverId: number): Replica {
+    const db = new MariaDbServer({
+      name: host.name,
+      serverId,
+      host: host.address,
+      bindAddress: '0.0.0.0',
+      port: this.vip.port,
+      enter: host.enter,
+      server: { 'log-slave-updates': 1, 'read-only': 1, ...this.#options.replicas?.server },
+      tools: this.tools.mariadb,
+      cache: this.tools.cache,
+    });
+    return { name: host.name, host, db };
+  }
+
+  #linkTo(source: Member): {
+    host: string;
+    port: number;
+    account: Accounts['pair'];
+    mode: LinkMode;
+    firstFile: string;
+  } {
+    const { pair } = this.accounts;
+    const firstFile = `${source.name}-bin.000001`;
+    return {
+      host: source.address,
+      port: this.vip.port,
+      account: pair,
+      mode: this.#options.standbyLink ?? 'gtid',
+      firstFile,
+    };
+  }
+
+  async #follow(member: Member, source: Member): Promise<void> {
+    await attach(member.db, { ...this.#linkTo(source), from: 'start' });
+    await this.follows(member.db, source.db);
+  }
+
+  async #attachReplicas(): Promise<void> {
+    const { link = 'gtid', through = 'vip' } = this.#options.replicas ?? {};
+    if (through === 'none') return;
+    const host = through === 'vip' ? this.vip.host : this.a.address;
+    await Promise.all(
+      this.replicas.map(async ({ db }) => {
+        const target = { ...this.#linkTo(this.a), host, account: this.accounts.replication, mode: link };
+        await attach(db, { ...target, from: 'start' });
+        await this.follows(db, this.a.db);
+      }),
+    );
+  }
+}
+
+async function replicaHosts(network: Network, count: number): Promise<Host[]> {
+  const hosts: Host[] = [];
+  for (let index = 0; index < count; index += 1) {
+    hosts.push(await network.addHost(`r${index + 1}`, `10.77.0.${FIRST_REPLICA + index}`));
+  }
+  return hosts;
+}
+
+async function hasReached(server: MariaDbServer, end: Readonly<Record<string, string | null>>): Promise<boolean> {
+  const status = await slaveStatus(server);
+  if (status?.['Slave_IO_Running'] !== 'Yes' || status['Slave_SQL_Running'] !== 'Yes') return false;
+  const file = status['Relay_Master_Log_File'] ?? '';
+  if (file !== end['File']) return file > (end['File'] ?? '');
+  return Number(status['Exec_Master_Log_Pos']) >= Number(end['Position']);
+}

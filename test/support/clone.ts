@@ -1,0 +1,34 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { exec } from './exec.ts';
+import { type Position, ownPosition } from './link.ts';
+import { openSession } from './mariadb-sql.ts';
+import type { MariaDbServer } from './mariadb.ts';
+
+/** Files that belong to the identity or the replication of the donor. */
+const NOT_CLONED = /(-bin\.|relay-bin|relay-log|master.*\.info$|^auto\.cnf$|\.pid$)/;
+
+/**
+ * Gives a stopped server an exact copy of a running one's data and returns the donor's position at that moment.
+ * Commits are held back by a read lock while the donor's process is frozen and its files are copied.
+ */
+export async function cloneData(donor: MariaDbServer, copy: MariaDbServer): Promise<Position> {
+  if (copy.running) throw new Error(`${copy.name} runs: stop it before its data is replaced`);
+  const session = await openSession({ name: donor.name, user: 'root', socketPath: donor.socket });
+  let position: Position;
+  try {
+    await session.sql('FLUSH TABLES WITH READ LOCK');
+    position = await ownPosition(donor);
+    donor.freeze();
+    rmSync(copy.datadir, { recursive: true, force: true });
+    await exec(['mkdir', '-p', copy.directory]);
+    await exec(['cp', '-a', donor.datadir, copy.datadir]);
+  } finally {
+    donor.thaw();
+    session.close();
+  }
+  for (const name of readdirSync(copy.datadir).filter((name) => NOT_CLONED.test(name))) {
+    rmSync(join(copy.datadir, name));
+  }
+  return position;
+}

@@ -1,0 +1,63 @@
+import type { Account } from './accounts.ts';
+import type { MariaDbServer } from './mariadb.ts';
+
+/** Where a server stands in another's history: one of the two ways of saying it is used. */
+export interface Position {
+  readonly gtid: string;
+  readonly file: string;
+  readonly position: number;
+}
+
+export type LinkMode = 'gtid' | 'file';
+
+export interface LinkOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly account: Account;
+  readonly mode: LinkMode;
+  /** `'start'`: from the source's first binlog on, for a server that has nothing yet. */
+  readonly from: Position | 'start';
+  /** First binlog file of the source, needed for `from: 'start'` in file mode. */
+  readonly firstFile?: string;
+}
+
+/** Makes a server follow another and starts it; whether that works is for the caller to see. */
+export async function attach(server: MariaDbServer, link: LinkOptions): Promise<void> {
+  const { host, port, account, mode, from } = link;
+  const common = 'MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, MASTER_CONNECT_RETRY=1';
+  const values = [host, port, account.user, account.password];
+  await server.sql('STOP SLAVE');
+  if (mode === 'gtid') {
+    const gtid = from === 'start' ? '' : from.gtid;
+    await server.sql(`SET GLOBAL gtid_slave_pos=?; CHANGE MASTER TO ${common}, MASTER_USE_GTID=slave_pos`, [
+      gtid,
+      ...values,
+    ]);
+  } else {
+    const [file, position] = from === 'start' ? [link.firstFile ?? '', 4] : [from.file, from.position];
+    const coordinates = 'MASTER_LOG_FILE=?, MASTER_LOG_POS=?, MASTER_USE_GTID=no';
+    await server.sql(`CHANGE MASTER TO ${common}, ${coordinates}`, [...values, file, position]);
+  }
+  await server.sql('START SLAVE');
+}
+
+/** Where a server's own binlog ends now. */
+export async function ownPosition(server: MariaDbServer): Promise<Position> {
+  const status = await server.row('SHOW MASTER STATUS');
+  const gtid = await server.row('SELECT @@gtid_binlog_pos AS gtid');
+  return { file: status['File'] ?? '', position: Number(status['Position']), gtid: gtid['gtid'] ?? '' };
+}
+
+/** The replication status, or `undefined` where nothing is configured. */
+export async function slaveStatus(server: MariaDbServer): Promise<Readonly<Record<string, string | null>> | undefined> {
+  return (await server.sql('SHOW SLAVE STATUS'))[0];
+}
+
+/** One line for messages and comparisons: is it fed, does it apply, and if not why. */
+export async function linkState(server: MariaDbServer): Promise<string> {
+  const status = await slaveStatus(server);
+  if (status === undefined) return 'no link';
+  const errors = [status['Last_IO_Error'], status['Last_SQL_Error']].filter((text) => text !== null && text !== '');
+  const threads = `IO=${status['Slave_IO_Running']} SQL=${status['Slave_SQL_Running']}`;
+  return [`${threads} from ${status['Master_Host']}`, ...errors].join('; ');
+}

@@ -1,0 +1,167 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Keepalived, type NotifyState } from './keepalived.ts';
+import type { Position } from './link.ts';
+import { MariaDbServer, type ServerOptions } from './mariadb.ts';
+import type { Host } from './net.ts';
+import type { Tools } from './provision.ts';
+import { until } from './wait.ts';
+
+const PROMOTION_TRIES = 100;
+
+/** How the pair is run; the same on both sides. */
+export interface PairOptions {
+  /** `standby`: b follows a and is promoted by a script. `dual`: each follows the other all the time. */
+  readonly pair: 'standby' | 'dual';
+  readonly vip: string;
+  readonly port: number;
+  readonly advertSeconds: number;
+  readonly preempt: boolean;
+  /** Servers start read-only; keepalived's scripts switch that. */
+  readonly readOnly: boolean;
+  /** The promotion script forgets the old primary. */
+  readonly resetSlaveAll: boolean;
+}
+
+export interface MemberOptions {
+  readonly host: Host;
+  readonly tools: Tools;
+  readonly priority: number;
+  readonly serverId: number;
+  readonly server: ServerOptions;
+  readonly pair: PairOptions;
+}
+
+/** One database host of the pair: a machine, its MariaDB, its keepalived; and what can happen to it. */
+export class Member {
+  readonly host: Host;
+  readonly db: MariaDbServer;
+  readonly keepalived: Keepalived;
+  readonly #vip: string;
+  #healVrrp: (() => Promise<void>)[] = [];
+
+  constructor(options: MemberOptions) {
+    const { host, tools, pair, serverId } = options;
+    this.host = host;
+    this.#vip = pair.vip;
+    this.db = new MariaDbServer({
+      name: host.name,
+      serverId,
+      host: host.address,
+      bindAddress: '0.0.0.0',
+      port: pair.port,
+      enter: host.enter,
+      server: { ...(pair.readOnly ? { 'read-only': 1 } : {}), ...options.server },
+      tools: tools.mariadb,
+      cache: tools.cache,
+    });
+    this.keepalived = new Keepalived({
+      host,
+      tools,
+      vip: pair.vip,
+      priority: options.priority,
+      advertSeconds: pair.advertSeconds,
+      preempt: pair.preempt,
+      socket: this.db.socket,
+      notify: notifyScripts(pair, takeoverFile(host)),
+    });
+  }
+
+  get name(): string {
+    return this.host.name;
+  }
+
+  get address(): string {
+    return this.host.address;
+  }
+
+  async holdsVip(): Promise<boolean> {
+    return (await this.host.addresses()).includes(this.#vip);
+  }
+
+  /** Whether it holds the VIP and its promotion is complete. */
+  async serves(): Promise<boolean> {
+    if (!(await this.holdsVip()) || !this.db.running) return false;
+    return (await this.db.row('SELECT @@read_only AS ro'))['ro'] === '0';
+  }
+
+  /** Where its own binlog stood when it was promoted last, before anybody could write: the takeover point. */
+  takeoverPoint(): Position {
+    const [file = '', position = '', gtid = ''] = readFileSync(takeoverFile(this.host), 'utf8').trim().split('\t');
+    return { file, position: Number(position), gtid };
+  }
+
+  /** A planned move: keepalived is stopped, the database goes on. */
+  planned(): Promise<void> {
+    return this.keepalived.stop();
+  }
+
+  /** The database process dies; the machine and keepalived go on. */
+  kill9(): Promise<void> {
+    return this.db.kill9();
+  }
+
+  freeze(): void {
+    this.db.freeze();
+  }
+
+  thaw(): void {
+    this.db.thaw();
+  }
+
+  async powerOff(): Promise<void> {
+    await this.host.powerOff();
+    await until(`${this.name} is dead`, () => !this.db.running && !this.keepalived.running);
+  }
+
+  async powerOn(): Promise<void> {
+    await this.host.cable('up');
+    await this.db.start();
+    this.keepalived.start();
+  }
+
+  nicDown(): Promise<string> {
+    return this.host.nic('down');
+  }
+
+  nicUp(): Promise<string> {
+    return this.host.nic('up');
+  }
+
+  /** The hosts no longer hear each other's adverts, all else works: both take the VIP. */
+  async cutVrrp(): Promise<void> {
+    if (this.#healVrrp.length > 0) return;
+    for (const direction of ['in', 'out'] as const) {
+      this.#healVrrp.push(await this.host.drop({ direction, kind: 'vrrp' }));
+    }
+  }
+
+  async healVrrp(): Promise<void> {
+    const heals = this.#healVrrp;
+    this.#healVrrp = [];
+    for (const heal of heals) await heal();
+  }
+}
+
+function takeoverFile(host: Host): string {
+  return join(host.directory, 'takeover');
+}
+
+/** The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. */
+function notifyScripts(pair: PairOptions, takeover: string): Partial<Record<NotifyState, string>> {
+  const state = String.raw`$SQL "SHOW SLAVE STATUS\G" | sed -n 's/^ *Slave_SQL_Running_State: //p'`;
+  const master = [
+    `for try in $(seq ${PROMOTION_TRIES}); do`,
+    `  case "$(${state})" in ''|*'has read all relay log'*) break;; esac`,
+    '  sleep 0.1',
+    'done',
+    ...(pair.pair === 'standby' ? ['$SQL "STOP SLAVE"'] : []),
+    `$SQL "SHOW MASTER STATUS" | cut -f1,2 | tr '\\n' '\\t' >"${takeover}"`,
+    `$SQL "SELECT @@gtid_current_pos" >>"${takeover}"`,
+    ...(pair.resetSlaveAll ? ['$SQL "RESET SLAVE ALL"'] : []),
+    '$SQL "SET GLOBAL read_only=0"',
+  ].join('\n');
+  if (!pair.readOnly) return { master };
+  const readOnly = '$SQL "SET GLOBAL read_only=1"';
+  return { master, backup: readOnly, fault: readOnly, stop: readOnly };
+}
