@@ -87,8 +87,10 @@ function fieldRows(node: SchemaNode, path: string): readonly Row[] {
   const holder = (node['items'] as SchemaNode | undefined) ?? node;
   const required = (holder['required'] ?? []) as readonly string[];
   return childrenOf(node, path).flatMap(([name, child, childPath]) => {
-    const fallback = child['default'];
-    const shown = isPlain(fallback) ? `\`${JSON.stringify(fallback)}\`` : required.includes(name) ? 'required' : '';
+    // The default of an object is that of its fields, which follow.
+    const fallback = child['properties'] === undefined ? child['default'] : undefined;
+    const shown =
+      fallback !== undefined ? `\`${JSON.stringify(fallback)}\`` : required.includes(name) ? 'required' : '';
     const row = [`\`${childPath}\``, typeText(child), shown, text(child['description'])];
     return [row, ...fieldRows(child, childPath)];
   });
@@ -96,11 +98,6 @@ function fieldRows(node: SchemaNode, path: string): readonly Row[] {
 
 function text(value: unknown): string {
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
-}
-
-/** A default of `{}` only says that the fields inside have theirs. */
-function isPlain(value: unknown): boolean {
-  return value !== undefined && JSON.stringify(value) !== '{}';
 }
 
 function ruleRows(node: SchemaNode, path: string): readonly Row[] {

@@ -108,7 +108,22 @@ export function structural(schema: z.ZodType): SchemaNode {
   });
   const node = JSON.parse(JSON.stringify(json)) as SchemaNode;
   check(node, 'schema');
+  spellOutDefaults(node);
   return node;
+}
+
+/**
+ * `{}` as the default of an object whose fields have their own: the API server judges CEL rules on the default as it
+ * is written, before it fills in anything, so what `{}` stands for has to be written.
+ */
+function spellOutDefaults(node: SchemaNode): void {
+  for (const [, child] of children(node)) spellOutDefaults(child);
+  const properties = node['properties'] as Record<string, SchemaNode> | undefined;
+  if (properties === undefined || node['default'] === undefined) return;
+  const own = Object.entries(properties).flatMap(([name, { default: value }]) =>
+    value === undefined ? [] : [[name, value] as const],
+  );
+  node['default'] = { ...Object.fromEntries(own), ...(node['default'] as object) };
 }
 
 function check(node: SchemaNode, path: string): void {

@@ -61,7 +61,8 @@ const SourceInput = z.object({
     .array(MemberInput)
     .max(9)
     .default([])
-    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+    // Not a map by name: server-side apply would refuse a name given twice in words of its own, before any rule.
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
     .describe('The servers behind the VIP, each under an address of its own; the same account works on each.'),
   topology: z.enum(TOPOLOGIES).default('Auto'),
   credentials: z
