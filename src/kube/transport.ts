@@ -84,11 +84,12 @@ class HttpTransport implements Transport {
     signal.addEventListener('abort', abort, { once: true });
     try {
       const ms = this.#requestTimeoutMs;
-      const response = await withDeadline({ ms, operation, target, signal }, (inner) => {
+      const response = await withDeadline({ ms, operation, target, signal }, async (inner) => {
         inner.addEventListener('abort', abort, { once: true });
-        return this.#send({ ...request, method: 'GET' }, controller.signal);
+        const opened = await this.#send({ ...request, method: 'GET' }, controller.signal);
+        if (opened.httpStatusCode !== 200) await answerOf(request, opened);
+        return opened;
       });
-      if (response.httpStatusCode !== 200) await answerOf(request, response);
       const body = response.body.stream();
       if (body === null) throw malformed(request, 'a stream');
       for await (const line of readLines(body, { ...request, onSilence: abort })) yield parseJson(request, line);
@@ -96,7 +97,6 @@ class HttpTransport implements Transport {
       throw signal.aborted ? cancelled(operation, target) : this.#failure(request, error);
     } finally {
       signal.removeEventListener('abort', abort);
-      abort();
     }
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -6,6 +7,8 @@ import { isMxrError } from '../../../src/errors.ts';
 import type { ErrorCode, MxrError } from '../../../src/errors.ts';
 import { createKube } from '../../../src/kube/client.ts';
 import type { Kube } from '../../../src/kube/client.ts';
+import type { WatchEvent } from '../../../src/kube/list-watch.ts';
+import type { Pod } from '../../../src/kube/objects.ts';
 import { listBody, podObject, scriptedApi, statusBody } from '../../support/scripted-api.ts';
 import type { Script, ScriptedApi, ScriptedOptions } from '../../support/scripted-api.ts';
 
@@ -85,6 +88,12 @@ describe('connections', () => {
     await until('no connection is open', () => api.connections().open === 0);
   });
 
+  it('speaks HTTP/1.1, so that a connection that dies takes one call with it', async (t) => {
+    const { api, kube } = await setup(t, (call) => call.json(200, resourceObject()), { tls: true });
+    await kube.getResource(POD);
+    assert.equal(api.calls[0]?.httpVersion, '1.1');
+  });
+
   it('after a deadline the next call uses a new connection', async (t) => {
     const { api, kube } = await setup(t, (call) => call.json(200, resourceObject()), { timeoutMs: 200 });
     await Promise.all([kube.getResource(POD), kube.getResource(POD)]);
@@ -125,12 +134,26 @@ describe('deadlines', () => {
     await until('no connection is open', () => api.connections().open === 0);
   });
 
+  it('a long-lived signal keeps no listener of calls and watches that ended', async (t) => {
+    const { api, kube } = await setup(t, (call) => call.json(200, resourceObject()));
+    const { signal } = new AbortController();
+    for (let i = 0; i < 20; i += 1) await kube.getResource(POD, { signal });
+    api.script((call) => call.stream().end());
+    for await (const _ of watchPods(kube, { signal })) assert.fail('no event was sent');
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
+  });
+
+  it('a refused watch whose error body never ends ends with Deadline', async (t) => {
+    const { kube } = await setup(t, (call) => call.stream(503).raw('{'), { timeoutMs: 100 });
+    assert.equal((await failure(watchPods(kube).next())).code, 'Deadline');
+  });
+
   it('the deadline of one call wins over the default', async (t) => {
     const { kube } = await setup(t, () => undefined, { timeoutMs: 60_000 });
     assert.equal((await failure(kube.getLease(LEASE, { timeoutMs: 50 }))).code, 'Deadline');
   });
 
-  it('the caller can cancel, and its signal keeps no listener', async (t) => {
+  it('the caller can cancel', async (t) => {
     const { api, kube } = await setup(t, () => undefined);
     const controller = new AbortController();
     const call = kube.getResource(POD, { signal: controller.signal });
@@ -138,10 +161,8 @@ describe('deadlines', () => {
     controller.abort();
     const error = await failure(call);
     assert.deepEqual([error.code, error.detail], ['KubeUnavailable', 'the call was cancelled']);
-    assert.equal(
-      (await failure(kube.getResource(POD, { signal: controller.signal }))).detail,
-      'the call was cancelled',
-    );
+    const late = await failure(kube.getResource(POD, { signal: controller.signal }));
+    assert.equal(late.detail, 'the call was cancelled');
   });
 
   it('the Lease is renewed while all slots hang', async (t) => {
@@ -333,7 +354,7 @@ describe('calls', () => {
 
   it('a silent watch just ends', async (t) => {
     const { kube } = await setup(t, (call) => void call.stream());
-    for await (const _ of watchPods(kube, 50)) assert.fail('no event was sent');
+    for await (const _ of watchPods(kube, { inactivityMs: 50 })) assert.fail('no event was sent');
   });
 
   it('createLease, updateLease and events send what the API wants', async (t) => {
@@ -356,9 +377,14 @@ describe('calls', () => {
   });
 });
 
-function watchPods(kube: Kube, inactivityMs = 10_000) {
-  const { signal } = new AbortController();
-  return kube.pods('orders').watch({ resourceVersion: '10', inactivityMs, lifetimeMs: 60_000, signal });
+interface Watching {
+  readonly inactivityMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+function watchPods(kube: Kube, watching: Watching = {}): AsyncGenerator<WatchEvent<Pod>, void> {
+  const defaults = { inactivityMs: 10_000, signal: new AbortController().signal };
+  return kube.pods('orders').watch({ ...defaults, ...watching, resourceVersion: '10', lifetimeMs: 60_000 });
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
