@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { MxrError } from '../../../src/errors.ts';
+import type { EventBody } from '../../../src/kube/client.ts';
+import { createEmitter } from '../../../src/kube/events.ts';
+import type { EventEmitter } from '../../../src/kube/events.ts';
+import type { ObjectRef } from '../../../src/kube/objects.ts';
+import { VirtualTime } from '../../model/kube/virtual-time.ts';
+
+const TABLE = { VipMoved: 'Normal', Diverged: 'Warning' } as const;
+type Reason = keyof typeof TABLE;
+
+const ORDERS = {
+  apiVersion: 'mxr.dev/v1alpha1',
+  kind: 'MariaDBExternalReplica',
+  namespace: 'orders',
+  name: 'orders',
+  uid: 'u1',
+};
+const OTHER = { ...ORDERS, name: 'other', uid: 'u2' };
+
+interface World {
+  readonly time: VirtualTime;
+  readonly emitter: EventEmitter<Reason>;
+  readonly created: { ref: ObjectRef; event: EventBody }[];
+  readonly counted: { name: string; count: number }[];
+  readonly dropped: string[];
+  /** Runs before each write; may throw. */
+  onWrite: () => Promise<void> | void;
+}
+
+function world(): World {
+  const time = new VirtualTime();
+  const state: Omit<World, 'emitter'> = { time, created: [], counted: [], dropped: [], onWrite: () => undefined };
+  const emitter = createEmitter<Reason>({
+    api: {
+      createEvent: async (ref, event) => {
+        await state.onWrite();
+        state.created.push({ ref, event });
+      },
+      countEvent: async ({ name }, count) => {
+        await state.onWrite();
+        state.counted.push({ name, count });
+      },
+    },
+    table: TABLE,
+    instance: 'mxr-0',
+    clock: time.clock,
+    onDropped: (reason, why) => state.dropped.push(`${reason}: ${why}`),
+    dedupeMs: 600_000,
+    perMinute: 5,
+  });
+  return Object.assign(state, { emitter });
+}
+
+function kubeError(code: 'KubeNotFound' | 'KubeForbidden'): MxrError {
+  return new MxrError({ operation: 'count', target: 'event x', code, detail: 'scripted', retryable: false });
+}
+
+describe('events', () => {
+  it('writes what kubectl describe shows', async () => {
+    const { emitter, created } = world();
+    await emitter.emit(ORDERS, 'Diverged', 'orders-0 differs');
+    const [{ ref, event } = { ref: undefined, event: undefined }] = created;
+    assert.match(ref?.name ?? '', /^mxr\.[0-9a-f]{20}$/u);
+    assert.equal(ref?.namespace, 'orders');
+    assert.deepEqual(event?.involvedObject, ORDERS);
+    assert.deepEqual(
+      [event?.type, event?.reason, event?.message, event?.count],
+      ['Warning', 'Diverged', 'orders-0 differs', 1],
+    );
+    assert.deepEqual([event?.source.component, event?.reportingInstance], ['mxr', 'mxr-0']);
+    assert.equal(event?.firstTimestamp, event?.lastTimestamp);
+  });
+
+  it('counts the same again, and writes anew what differs or is old', async () => {
+    const { emitter, created, counted, time } = world();
+    for (let i = 0; i < 3; i += 1) await emitter.emit(ORDERS, 'Diverged', 'x');
+    await emitter.emit(ORDERS, 'Diverged', 'y');
+    await emitter.emit(OTHER, 'Diverged', 'x');
+    assert.deepEqual(
+      counted.map(({ count }) => count),
+      [2, 3],
+    );
+    assert.equal(counted[0]?.name, created[0]?.ref.name);
+    assert.equal(new Set(created.map(({ ref }) => ref.name)).size, 3);
+    await time.runUntil(600_000);
+    await emitter.emit(ORDERS, 'Diverged', 'x');
+    assert.equal(created.length, 4);
+    assert.notEqual(created[3]?.ref.name, created[0]?.ref.name);
+  });
+
+  it('the same twice at once is one event counted twice', async () => {
+    const { emitter, created, counted } = world();
+    await Promise.all([emitter.emit(ORDERS, 'Diverged', 'x'), emitter.emit(ORDERS, 'Diverged', 'x')]);
+    assert.deepEqual([created.length, counted.map(({ count }) => count)], [1, [2]]);
+  });
+
+  it('an event that expired on the server is written anew', async () => {
+    const state = world();
+    await state.emitter.emit(ORDERS, 'Diverged', 'x');
+    let nth = 0;
+    state.onWrite = () => {
+      nth += 1;
+      if (nth === 1) throw kubeError('KubeNotFound');
+    };
+    await state.emitter.emit(ORDERS, 'Diverged', 'x');
+    assert.deepEqual([state.created.length, state.counted.length, state.dropped], [2, 0, []]);
+  });
+
+  it('an error is told and swallowed, and the next event is written', async () => {
+    const state = world();
+    state.onWrite = () => {
+      throw kubeError('KubeForbidden');
+    };
+    await state.emitter.emit(ORDERS, 'VipMoved', 'x');
+    assert.deepEqual(state.dropped, ['VipMoved: could not count on event x: scripted']);
+    state.onWrite = () => undefined;
+    await state.emitter.emit(ORDERS, 'VipMoved', 'x');
+    assert.deepEqual([state.created.length, state.counted.length], [1, 0]);
+  });
+
+  it('events arrive in the order in which things happened', async () => {
+    const state = world();
+    let first: () => void = () => undefined;
+    state.onWrite = () => new Promise((resolve) => (first = resolve));
+    const slow = state.emitter.emit(ORDERS, 'VipMoved', '1');
+    await state.time.runUntil(1);
+    state.onWrite = () => undefined;
+    const fast = state.emitter.emit(ORDERS, 'Diverged', '2');
+    await state.time.runUntil(2);
+    assert.equal(state.created.length, 0);
+    first();
+    await Promise.all([slow, fast]);
+    assert.deepEqual(
+      state.created.map(({ event }) => event.message),
+      ['1', '2'],
+    );
+  });
+
+  it('one noisy object is held to its rate, and no other', async () => {
+    const { emitter, created, dropped, time } = world();
+    for (let i = 0; i < 8; i += 1) await emitter.emit(ORDERS, 'VipMoved', String(i));
+    assert.deepEqual([created.length, dropped.length], [5, 3]);
+    assert.equal(dropped[0], 'VipMoved: more than 5 events a minute for one object');
+    await emitter.emit(OTHER, 'VipMoved', 'x');
+    assert.equal(created.length, 6);
+    await time.runUntil(12_000);
+    await emitter.emit(ORDERS, 'VipMoved', 'a');
+    await emitter.emit(ORDERS, 'VipMoved', 'b');
+    assert.equal(created.length, 7);
+  });
+
+  it('while the API hangs, the events that wait are bounded', async () => {
+    const state = world();
+    state.onWrite = () => new Promise(() => undefined);
+    for (let i = 0; i < 600; i += 1) void state.emitter.emit({ ...ORDERS, uid: `u${i}` }, 'VipMoved', 'x');
+    assert.equal(state.dropped.length, 100);
+    await state.time.runUntil(1);
+  });
+
+  it('a long message is cut', async () => {
+    const { emitter, created } = world();
+    await emitter.emit(ORDERS, 'VipMoved', 'x'.repeat(5_000));
+    assert.equal(created[0]?.event.message.length, 1_024);
+  });
+});
