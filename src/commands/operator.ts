@@ -1,0 +1,60 @@
+import { systemClock } from '../clock.ts';
+import { describeConfig, readOperatorConfig } from '../config.ts';
+import type { OperatorConfig } from '../config.ts';
+import { errorText } from '../errors.ts';
+import { runService } from '../ops/lifecycle.ts';
+import { createLogger } from '../ops/log.ts';
+import type { Logger } from '../ops/log.ts';
+import { createSecrets } from '../ops/secrets.ts';
+import type { CommandIo } from './io.ts';
+
+/** Of src/operator/operator.ts: runs until the signal aborts, then releases the Lease and returns. */
+export type RunOperator = (
+  config: OperatorConfig,
+  io: { readonly log: Logger; readonly signal: AbortSignal },
+) => Promise<void>;
+
+/** The contract gives 10 s from SIGTERM to the end of the process; what is left is for the process itself. */
+const GRACE_MS = 9_500;
+
+export async function operator(args: readonly string[], io: CommandIo): Promise<number> {
+  if (args.includes('--help')) {
+    io.out(HELP);
+    return 0;
+  }
+  let config: OperatorConfig;
+  try {
+    config = readOperatorConfig(args, io.source);
+  } catch (error) {
+    io.err(`mxr operator: ${errorText(error)}\nmxr operator --help lists every setting\n`);
+    return 2;
+  }
+  return start(config, io, await loadOperator());
+}
+
+async function start(config: OperatorConfig, io: CommandIo, runOperator: RunOperator): Promise<number> {
+  const log = createLogger({ level: config.logLevel, clock: systemClock, secrets: createSecrets() });
+  log.info('starting', { config });
+  return runService((signal) => runOperator(config, { log, signal }), {
+    events: io.events,
+    exit: io.exit,
+    clock: systemClock,
+    log,
+    graceMs: GRACE_MS,
+  });
+}
+
+/** Loaded late: `--help` and a wrong setting need nothing of it. */
+async function loadOperator(): Promise<RunOperator> {
+  const path: string = '../operator/operator.ts';
+  const loaded = (await import(path)) as { readonly runOperator: RunOperator };
+  return loaded.runOperator;
+}
+
+const HELP = `mxr operator runs the operator until SIGTERM or SIGINT.
+
+usage: mxr operator [--flag value]...
+
+Every setting is a flag or a variable; the flag wins. An unknown or malformed one is an error.
+
+${describeConfig()}`;
