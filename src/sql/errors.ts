@@ -116,10 +116,11 @@ function pluginText(fields: Fields): string {
 
 function fieldsOf(error: unknown): Fields {
   const bag = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
+  const code = typeof bag['code'] === 'string' ? bag['code'] : '';
   return {
     // Several addresses that all failed make an error without a text of its own.
-    message: (error instanceof Error && error.message) || String(bag['code'] ?? 'unknown failure'),
-    code: typeof bag['code'] === 'string' ? bag['code'] : '',
+    message: (error instanceof Error && error.message) || code || 'unknown failure',
+    code,
     errno: typeof bag['errno'] === 'number' ? bag['errno'] : undefined,
     syscall: typeof bag['syscall'] === 'string' ? bag['syscall'] : undefined,
     fromServer: typeof bag['sqlMessage'] === 'string',
