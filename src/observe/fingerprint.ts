@@ -1,42 +1,27 @@
 import type { Fact } from '../domain/fact.ts';
 import { formatPosition } from '../domain/gtid.ts';
-import type { Link, Observation, ServerLook, VipObservation } from '../domain/observation.ts';
+import type { Link, ServerLook, VipObservation } from '../domain/observation.ts';
 import { isDrained } from '../domain/observation.ts';
 
-/** What of an observation matters to a decision, as text: a pass is worth it only when this changed. */
-export function fingerprintOf(observation: Observation, withPositions: boolean): string {
-  const members = observation.members.map((member) => [
-    member.name,
-    member.host,
-    member.lockHeldBy,
-    member.incarnation,
-    serverMark(member.look, withPositions),
-  ]);
-  const replicas = observation.replicas.map(({ look, ...replica }) => [
-    Object.values(replica),
-    serverMark(look, withPositions),
-  ]);
-  return JSON.stringify([vipMark(observation.vip), members, replicas]);
+/** What of a look matters to a decision, as text: a pass is worth it only when this changed. */
+
+/** Two failures are silence (handover.md): more of them change nothing. */
+const SILENT = 2;
+
+export function markOfVip({ look, failures }: VipObservation): string {
+  if (!look.known) return JSON.stringify([look.code, Math.min(failures, SILENT)]);
+  const { identity, readOnly, lockOwners } = look.value;
+  const full = look.value.look === null ? null : serverMark(look.value.look, false);
+  return JSON.stringify([identity, readOnly, lockOwners, full]);
 }
 
-function vipMark({ look, failures }: VipObservation): unknown {
-  // Two failures are silence (handover.md); more of them change nothing.
-  const answers = look.known
-    ? [
-        look.value.identity,
-        look.value.readOnly,
-        look.value.lockOwners,
-        serverMark({ ...look, value: look.value.look }, false),
-      ]
-    : look.code;
-  return [Math.min(failures, 2), answers];
+/** With positions only while a handover waits for them: under load they change at each look. */
+export function markOfServer(fact: Fact<ServerLook>, withPositions: boolean): string {
+  return fact.known ? JSON.stringify(serverMark(fact.value, withPositions)) : fact.code;
 }
 
-function serverMark(fact: Fact<ServerLook | null>, withPositions: boolean): unknown {
-  if (!fact.known) return fact.code;
-  const look = fact.value;
-  if (look === null) return null;
-  const positions = [look.gtidBinlogPos, look.gtidSlavePos].map(formatPosition);
+function serverMark(look: ServerLook, withPositions: boolean): unknown[] {
+  const positions = [formatPosition(look.gtidBinlogPos), formatPosition(look.gtidSlavePos), look.end];
   return [
     look.identity,
     look.version,
@@ -48,11 +33,11 @@ function serverMark(fact: Fact<ServerLook | null>, withPositions: boolean): unkn
     look.settings,
     look.links.map((link) => linkMark(look, link, withPositions)),
     look.dumps?.map(({ connectionId, address }) => `${connectionId} ${address}`).sort() ?? null,
-    withPositions ? [positions, look.end] : null,
+    withPositions ? positions : null,
   ];
 }
 
-function linkMark(look: ServerLook, link: Link, withPositions: boolean): unknown {
+function linkMark(look: ServerLook, link: Link, withPositions: boolean): unknown[] {
   return [
     link.channel,
     link.host,

@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
-import type { BinlogFile, DumpThread, Identity, ServerLook, VipLook } from '../domain/observation.ts';
+import type { BinlogFile, Identity, ServerLook, VipLook } from '../domain/observation.ts';
 import { isMxrError } from '../errors.ts';
 import type { Row, SqlSession } from '../sql/port.ts';
+import { sameIdentity } from './incarnation.ts';
 import type { IdentityRow, MasterStatusRow } from './rows.ts';
 import {
   BinlogFileRow,
@@ -25,18 +26,27 @@ export interface LookOptions {
   readonly previousFiles: readonly BinlogFile[];
 }
 
-/** What one session may read, learnt from refusals, so that a statement that cannot work is not tried again. */
-export interface SessionLimits {
+/** How old the list of binlog files may become in calm. */
+export const FILES_EVERY_MS = 10_000;
+
+/** What holds as long as a session lives, learnt at its first look. */
+export interface SessionFacts {
+  /** Variables that this version or account does not have. */
   readonly unreadable: Set<string>;
   /** Whether the account sees the sessions of others; null: not asked yet. */
-  process: boolean | null;
+  seesOthers: boolean | null;
+  /** Wall clock ms; a session never outlives its server's process. Null: not asked yet. */
+  startedAt: number | null;
 }
 
-export function noLimits(): SessionLimits {
-  return { unreadable: new Set(), process: null };
+export function newSessionFacts(): SessionFacts {
+  return { unreadable: new Set(), seesOthers: null, startedAt: null };
 }
 
-/** `UNIX_TIMESTAMP() - Uptime` is exact: the server computes its uptime from the same clock in whole seconds. */
+/**
+ * `UNIX_TIMESTAMP() - Uptime` is exact to the second and does not move with the server's clock: the server computes its
+ * uptime from the same clock and the second in which it started.
+ */
 const STARTED_AT = `1000 * (UNIX_TIMESTAMP() - (SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME')) AS started_at`;
 const IDENTITY = ['hostname', 'server_id', 'server_uid', 'port', 'datadir', 'read_only'];
 const VARIABLES = [
@@ -71,14 +81,15 @@ const ER_NO_BINARY_LOGGING = 1381;
 export async function lookAtServer(
   session: SqlSession,
   options: LookOptions,
-  limits: SessionLimits = noLimits(),
+  facts: SessionFacts = newSessionFacts(),
 ): Promise<ServerLook> {
   const ask = asker(session, options);
   const master = await readMasterStatus(ask);
-  const rows = await selectVariables(ask, limits, VARIABLES);
+  const rows = await selectVariables(ask, facts, VARIABLES);
   const server = parseOneRow(ServerRow, rows, READ_VARIABLES, session.target.name);
+  facts.startedAt = server.started_at;
   const links = await ask.rows(LinkRow, 'SHOW ALL SLAVES STATUS', 'read its replication status');
-  const dumps = await readDumps(ask, limits);
+  const dumps = (await seesOthers(ask, facts)) ? await ask.rows(DumpRow, DUMPS, 'list its replicas') : null;
   const files = !server.log_bin ? [] : options.files ? await readFiles(ask) : options.previousFiles;
   return {
     identity: identityOf(server),
@@ -117,34 +128,44 @@ export interface VipLookOptions {
   readonly signal?: AbortSignal;
   /** Nonce lock per member name. */
   readonly locks: Readonly<Record<string, string>>;
-  /** Also take a full look, where no direct session can be asked. */
-  readonly full: boolean;
+  /** Not null: also look fully, where no direct session ends on the server that answers. */
+  readonly full: {
+    readonly files: boolean;
+    /** Its files are reported while `files` is false, if the same server answers. */
+    readonly previous: ServerLook | null;
+  } | null;
 }
 
 /** Who answers on this session, and which of the members' direct sessions ends on the same server. */
 export async function lookAtVip(
   session: SqlSession,
   options: VipLookOptions,
-  limits: SessionLimits = noLimits(),
+  facts: SessionFacts = newSessionFacts(),
 ): Promise<VipLook> {
   const ask = asker(session, options);
   const names = Object.keys(options.locks);
-  const rows = await selectVariables(ask, limits, IDENTITY, {
+  const rows = await selectVariables(ask, facts, IDENTITY, {
     columns: names.map((_, index) => `IS_USED_LOCK(?) AS lock_${index}`),
     params: names.map((name) => options.locks[name] ?? null),
   });
   const identity = parseOneRow(IdentitySchema, rows, READ_VARIABLES, session.target.name);
   const owners = names.map((name, index) => [name, lockOwner(rows[0]?.[`lock_${index}`])] as const);
+  // Where a direct session ends on this server too, its own looks say it all.
+  const alone = owners.every(([, owner]) => owner === null);
+  const look = options.full !== null && alone ? await lookFully(options.full) : null;
   return {
     identity: identityOf(identity),
     readOnly: identity.read_only,
     lockOwners: Object.fromEntries(owners),
-    look: options.full ? await lookFully(session, { ...options, deadlineMs: ask.leftMs() }, limits) : null,
+    look,
   };
-}
 
-function lookFully(session: SqlSession, options: VipLookOptions, limits: SessionLimits): Promise<ServerLook> {
-  return lookAtServer(session, { ...options, files: false, previousFiles: [] }, limits);
+  function lookFully(full: NonNullable<VipLookOptions['full']>): Promise<ServerLook> {
+    const same = full.previous !== null && sameIdentity(full.previous.identity, identityOf(identity));
+    const previousFiles = same ? full.previous.files : [];
+    const files = full.files || !same;
+    return lookAtServer(session, { ...options, deadlineMs: ask.leftMs(), files, previousFiles }, facts);
+  }
 }
 
 function lockOwner(cell: string | null | undefined): number | null {
@@ -194,20 +215,21 @@ interface Extra {
 /** Selects variables; one that this version or account does not have is left out, and not asked again. */
 async function selectVariables(
   ask: Ask,
-  limits: SessionLimits,
+  facts: SessionFacts,
   variables: readonly string[],
   extra: Extra = { columns: [], params: [] },
 ): Promise<readonly Row[]> {
   for (;;) {
-    const readable = variables.filter((name) => !limits.unreadable.has(name));
+    const readable = variables.filter((name) => !facts.unreadable.has(name));
     const columns = readable.map((name) => `@@global.${name} AS ${name}`);
-    const sql = `SELECT ${['CONNECTION_ID() AS connection_id', STARTED_AT, ...extra.columns, ...columns].join(', ')}`;
+    const startedAt = facts.startedAt === null ? STARTED_AT : `${facts.startedAt} AS started_at`;
+    const sql = `SELECT ${['CONNECTION_ID() AS connection_id', startedAt, ...extra.columns, ...columns].join(', ')}`;
     try {
       return await ask.query(sql, READ_VARIABLES, extra.params);
     } catch (error) {
       const refused = refusedVariable(error, readable);
       if (refused === undefined) throw error;
-      limits.unreadable.add(refused);
+      facts.unreadable.add(refused);
     }
   }
 }
@@ -232,13 +254,18 @@ async function readFiles(ask: Ask): Promise<BinlogFile[]> {
 
 const DUMPS = `SELECT ID, USER, HOST FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'`;
 
-async function readDumps(ask: Ask, limits: SessionLimits): Promise<DumpThread[] | null> {
-  limits.process ??= grantsProcess(await ask.query('SHOW GRANTS', 'read the grants of its account'));
-  return limits.process ? ask.rows(DumpRow, DUMPS, 'list its replicas') : null;
-}
-
-/** Without PROCESS the process list shows the own sessions only, without an error: "no dump" would be a lie. */
-function grantsProcess(grants: readonly Row[]): boolean {
-  const texts = grants.flatMap((row) => Object.values(row)).filter((cell) => cell !== null);
-  return texts.some((text) => /^GRANT (ALL PRIVILEGES|(.*, )?PROCESS(, .*)?) ON \*\.\* TO /.test(text));
+/**
+ * Without PROCESS the process list shows the own sessions only, without an error: "no dump" would be a lie. This table
+ * takes the same grant, however it was given (SHOW GRANTS would do, but shows the password's hash too).
+ */
+async function seesOthers(ask: Ask, facts: SessionFacts): Promise<boolean> {
+  if (facts.seesOthers !== null) return facts.seesOthers;
+  try {
+    await ask.query('SELECT 1 FROM information_schema.INNODB_CMP LIMIT 1', 'find out whether it may see all sessions');
+    facts.seesOthers = true;
+  } catch (error) {
+    if (!isMxrError(error, 'GrantMissing', 'SqlError')) throw error;
+    facts.seesOthers = false;
+  }
+  return facts.seesOthers;
 }

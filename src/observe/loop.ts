@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
 
 export interface LoopOptions {
@@ -6,7 +5,6 @@ export interface LoopOptions {
   readonly look: () => Promise<void>;
   /** Pause between the end of a look and the begin of the next, read anew each time. */
   readonly pauseMs: () => number;
-  readonly clock: Clock;
 }
 
 /** Looks again and again, never two at a time. */

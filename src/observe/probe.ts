@@ -1,13 +1,13 @@
 import type { Clock } from '../clock.ts';
-import type { Fact, Unknown } from '../domain/fact.ts';
-import { known, unknown } from '../domain/fact.ts';
+import type { Fact } from '../domain/fact.ts';
+import { known, NOT_ASKED_YET } from '../domain/fact.ts';
 import type { ServerLook } from '../domain/observation.ts';
-import { errorText, isMxrError } from '../errors.ts';
 import type { SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
+import { asUnknown } from './failure.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nextIncarnation } from './incarnation.ts';
-import type { SessionLimits } from './look.ts';
-import { lookAtServer, noLimits } from './look.ts';
+import type { SessionFacts } from './look.ts';
+import { lookAtServer, newSessionFacts } from './look.ts';
 
 export interface ServerProbeOptions {
   /** Read at each connect, so that new credentials need no new probe. */
@@ -15,7 +15,9 @@ export interface ServerProbeOptions {
   readonly connect: SqlConnect;
   readonly clock: Clock;
   /** Held by the kept session while it lives: the VIP session can then name this very server (facts/mariadb.md §11). */
-  readonly lockName?: string;
+  readonly lockName?: () => string;
+  /** The kept session was lost without our doing: the first sign of a server that died or restarted. */
+  readonly onLost?: () => void;
 }
 
 export interface ProbeOptions {
@@ -28,7 +30,9 @@ export interface ProbeOptions {
 export interface ServerProbe {
   /** Never throws and never overlaps: a call during another one waits for it, within its own deadline. */
   probe(options: ProbeOptions): Promise<Fact<ServerLook>>;
-  /** Connection id of the session that holds the lock, while it lives. */
+  /** The last answer or failure. */
+  fact(): Fact<ServerLook>;
+  /** Connection id of the session that holds the lock, while it lives; taken before the last known look began. */
   lockHeldBy(): number | null;
   /** What the looks so far say about the lives of this server; null before the first answer. */
   incarnation(): Incarnation | null;
@@ -38,88 +42,88 @@ export interface ServerProbe {
   close(): void;
 }
 
-/** One connected session and what is known about it. */
+/** One connected session and what is known of it. */
 interface Kept {
   readonly session: SqlSession;
-  readonly limits: SessionLimits;
-  readonly hasLock: boolean;
+  readonly facts: SessionFacts;
+  hasLock: boolean;
   look: ServerLook | null;
 }
 
 export function createServerProbe(options: ServerProbeOptions): ServerProbe {
-  const { clock } = options;
+  const { clock, lockName } = options;
   const closing = new AbortController();
   let kept: Kept | null = null;
+  let fact: Fact<ServerLook> = NOT_ASKED_YET;
   let incarnation: Incarnation | null = null;
   let turn: Promise<unknown> = Promise.resolve();
 
-  return { probe, lockHeldBy, incarnation: () => incarnation, reset, close };
+  return { probe, fact: () => fact, lockHeldBy, incarnation: () => incarnation, reset, close };
 
   function probe(ask: ProbeOptions): Promise<Fact<ServerLook>> {
     const end = clock.monotonicMs() + ask.deadlineMs;
-    const mine = turn.then(() => look(ask.files, end));
+    const mine = turn.then(async () => {
+      fact = await look(ask.files, end);
+      return fact;
+    });
     turn = mine;
     return mine;
   }
 
   async function look(files: boolean, end: number): Promise<Fact<ServerLook>> {
-    const at = clock.monotonicMs();
+    const begun = clock.monotonicMs();
     try {
       const own = await session(end);
+      await takeLock(own, end);
+      // Not before: "a look that began before the VIP was asked" must mean that the lock was held then.
+      const at = clock.monotonicMs();
       const previousFiles = own.look?.files ?? [];
-      const limit = { clock, deadlineMs: leftMs(end), signal: closing.signal };
-      own.look = await lookAtServer(
-        own.session,
-        { ...limit, files: files || own.look === null, previousFiles },
-        own.limits,
-      );
+      const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles };
+      own.look = await lookAtServer(own.session, ask, own.facts);
       incarnation = nextIncarnation(incarnation, own.look, at);
       return known(own.look, at);
     } catch (error) {
       reset();
-      return asUnknown(error, at);
+      return asUnknown(error, begun);
     }
   }
 
   async function session(end: number): Promise<Kept> {
     if (kept?.session.alive === true) return kept;
-    const opened = await options.connect(options.target(), { deadlineMs: leftMs(end), signal: closing.signal });
-    try {
-      kept = { session: opened, limits: noLimits(), hasLock: await takeLock(opened, end), look: null };
-      return kept;
-    } catch (error) {
-      opened.destroy();
-      throw error;
-    }
+    const opened = await options.connect(options.target(), limits(end));
+    const own: Kept = { session: opened, facts: newSessionFacts(), hasLock: false, look: null };
+    kept = own;
+    opened.onDead(() => {
+      if (kept === own) options.onLost?.();
+    });
+    return own;
   }
 
-  async function takeLock(opened: SqlSession, end: number): Promise<boolean> {
-    if (options.lockName === undefined) return false;
-    const statement = { deadlineMs: leftMs(end), operation: 'take the nonce lock', signal: closing.signal };
-    const rows = await opened.query('SELECT GET_LOCK(?, 0) AS taken', [options.lockName], statement);
-    return rows[0]?.['taken'] === '1';
+  /** Tried again at each look: a server that was frozen may still hold it for our dead session. */
+  async function takeLock(own: Kept, end: number): Promise<void> {
+    if (lockName === undefined || own.hasLock) return;
+    const statement = { ...limits(end), operation: 'take the nonce lock' };
+    const rows = await own.session.query('SELECT GET_LOCK(?, 0) AS taken', [lockName()], statement);
+    own.hasLock = rows[0]?.['taken'] === '1';
   }
 
-  function leftMs(end: number): number {
-    return Math.max(1, end - clock.monotonicMs());
+  function limits(end: number): { deadlineMs: number; signal: AbortSignal } {
+    return { deadlineMs: Math.max(1, end - clock.monotonicMs()), signal: closing.signal };
   }
 
   function lockHeldBy(): number | null {
-    return kept !== null && kept.hasLock && kept.session.alive ? kept.session.connectionId : null;
+    if (kept === null || !fact.known || kept.look !== fact.value) return null;
+    return kept.hasLock && kept.session.alive ? kept.session.connectionId : null;
   }
 
   function reset(): void {
-    kept?.session.destroy();
+    const own = kept;
     kept = null;
+    own?.session.destroy();
   }
 
   function close(): void {
     closing.abort();
     reset();
   }
-}
-
-/** A failed look as a fact. Whatever else is thrown inside is a defect of ours, and is said to be one. */
-export function asUnknown(error: unknown, at: number): Unknown {
-  return isMxrError(error) ? unknown(error.code, error.message, at) : unknown('Bug', errorText(error), at);
 }

@@ -35,7 +35,8 @@ export const IdentityRow = z.object({
   connection_id: integer,
   hostname: text,
   server_id: integer,
-  server_uid: text.optional(),
+  // Without a network interface at its start the server has none, and says so.
+  server_uid: text.transform((uid) => (uid === 'unknown' ? '' : uid)).optional(),
   port: integer,
   datadir: text,
   started_at: integer,

@@ -2,104 +2,202 @@ import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
 import type { Fact } from '../domain/fact.ts';
 import { known, NOT_ASKED_YET } from '../domain/fact.ts';
-import type { VipLook, VipObservation } from '../domain/observation.ts';
-import type { SqlConnect, SqlTarget } from '../sql/port.ts';
+import type { ServerLook, VipLook, VipObservation } from '../domain/observation.ts';
+import type { ConnectOptions, SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
+import { asUnknown } from './failure.ts';
 import { sameIdentity } from './incarnation.ts';
-import type { SessionLimits } from './look.ts';
-import { lookAtVip, noLimits } from './look.ts';
-import { asUnknown } from './probe.ts';
+import type { SessionFacts } from './look.ts';
+import { FILES_EVERY_MS, lookAtVip, newSessionFacts } from './look.ts';
 
 export interface VipProbeOptions {
   readonly target: () => SqlTarget;
   readonly connect: SqlConnect;
   readonly clock: Clock;
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
   /** Nonce lock per member name. */
   readonly locks: () => Readonly<Record<string, string>>;
-  /** Whether the VIP session is the only witness of some member, so that it has to look fully. */
+  /** Whether some member cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
   readonly full: () => boolean;
-  /** Between two hedged attempts while the VIP is silent. */
-  readonly raceIntervalMs?: number;
+  /** After each counted answer or failure. */
+  readonly onLook: () => void;
 }
 
 /** Asks who answers at the VIP, each time on a new connection: a kept one still ends where it began after a flap. */
 export interface VipProbe {
-  /** Never throws. One at a time: a call during another one waits for it. */
-  probe(options: { readonly deadlineMs: number }): Promise<VipObservation>;
   observation(): VipObservation;
-  close(): void;
+  /** Resolves when a look that began after this call has answered or failed, or at the deadline. */
+  lookNow(deadlineMs: number): Promise<void>;
+  stop(): void;
 }
 
-const RACE_INTERVAL_MS = 25;
-const MAX_IN_FLIGHT = 8;
+/** One connection that asks. A hedge only shortens silence: its failure says nothing that the probes do not say. */
+interface Attempt {
+  readonly at: number;
+  readonly hedge: boolean;
+  readonly over: AbortController;
+  /** The server's host has taken the connection: another one would only wait behind it. */
+  reached: boolean;
+}
 
-export function createVipProbe(options: VipProbeOptions): VipProbe {
+/** Adds to the port a word when the TCP connection stands, long before the server's greeting. */
+interface HedgedConnect extends ConnectOptions {
+  readonly onReached: () => void;
+}
+
+const HEDGE_EVERY_MS = 25;
+/** A probe that takes longer than this is joined by hedges, unless the last answers took long too. */
+const HEDGE_AFTER_MS = 100;
+/** A hedge that has not reached anybody by then asked an address that was not there. */
+const HEDGE_LIFE_MS = 100;
+/** Half handshakes become aborted connections of a hung server when it wakes: never more than this many at a time. */
+const MAX_PROBES = 4;
+const MAX_HEDGES = 4;
+/** Probes drift apart, so that a thousand resources do not ask at the same moment. */
+const JITTER = 0.1;
+/** What makes hedging worth it. A refused login is an answer: asking faster only fills the server's log. */
+const SILENCE: readonly string[] = ['Deadline', 'ConnectionLost', 'ConnectionRefused'];
+
+export function startVipProbe(options: VipProbeOptions): VipProbe {
   const { clock } = options;
-  const closing = new AbortController();
-  /** Per version text: what servers of that version do not have. */
-  const limits = new Map<string, SessionLimits>();
+  const stopping = new AbortController();
+  const attempts = new Set<Attempt>();
+  const waiters = new Set<{ readonly after: number; readonly resolve: () => void }>();
+  /** Per version text: the variables that servers of that version do not have. */
+  const unreadable = new Map<string, SessionFacts['unreadable']>();
+  let wake = new AbortController();
+  let dueAt = Number.NEGATIVE_INFINITY;
+  let answerMs = 0;
+  let filesAt = Number.NEGATIVE_INFINITY;
   let state: VipObservation = { look: NOT_ASKED_YET, failures: 0, silentSince: null, answersSince: null };
-  let turn: Promise<unknown> = Promise.resolve();
 
-  return { probe, observation: () => state, close: () => closing.abort() };
+  void run();
+  return { observation: () => state, lookNow, stop };
 
-  function probe(ask: { readonly deadlineMs: number }): Promise<VipObservation> {
-    const mine = turn.then(async () => {
-      const look = state.failures > 0 ? await race(ask.deadlineMs) : await attempt(ask.deadlineMs, closing.signal);
-      state = nextVipState(state, look);
-      return state;
-    });
-    turn = mine;
-    return mine;
+  /** A probe at each interval, whether or not the one before has ended, and hedges in between while nobody answers. */
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const now = clock.monotonicMs();
+      if (now >= dueAt) {
+        dueAt = now + options.probeIntervalMs * (1 - JITTER * Math.random());
+        if (count(false) < MAX_PROBES) void attempt(false);
+      } else if (now >= hedgeAt()) void attempt(true);
+      wake = new AbortController();
+      const next = Math.min(dueAt, Math.max(hedgeAt(), now + HEDGE_EVERY_MS));
+      await sleep(Math.max(0, next - clock.monotonicMs()), wake.signal);
+    }
+    for (const { resolve } of waiters) resolve();
   }
 
-  async function attempt(deadlineMs: number, signal: AbortSignal): Promise<Fact<VipLook>> {
-    const at = clock.monotonicMs();
+  /** Monotonic ms from which a hedge is worth it. */
+  function hedgeAt(): number {
+    const probes = [...attempts].filter(({ hedge }) => !hedge);
+    if (count(true) >= MAX_HEDGES || [...attempts].some(({ reached }) => reached)) return Number.POSITIVE_INFINITY;
+    if (!state.look.known && SILENCE.includes(state.look.code)) return Number.NEGATIVE_INFINITY;
+    const patience = Math.max(HEDGE_AFTER_MS, 4 * answerMs);
+    return Math.min(...probes.map(({ at }) => at + patience));
+  }
+
+  function count(hedge: boolean): number {
+    return [...attempts].filter((one) => one.hedge === hedge).length;
+  }
+
+  async function attempt(hedge: boolean): Promise<void> {
+    const one: Attempt = { at: clock.monotonicMs(), hedge, over: new AbortController(), reached: false };
+    attempts.add(one);
+    const look = await ask(one);
+    attempts.delete(one);
+    if (stopping.signal.aborted) return;
+    if (look.known) answered(one, look);
+    else if (!hedge && !one.over.signal.aborted) failed(look);
+    wake.abort();
+  }
+
+  async function ask(one: Attempt): Promise<Fact<VipLook>> {
+    const { probeTimeoutMs } = options;
+    const signal = AbortSignal.any([one.over.signal, stopping.signal]);
+    const unreached = one.hedge ? setTimeout(() => one.over.abort(), HEDGE_LIFE_MS) : undefined;
+    const dial: HedgedConnect = { deadlineMs: probeTimeoutMs, signal, onReached };
     try {
-      const session = await options.connect(options.target(), { deadlineMs, signal });
+      const session = await options.connect(options.target(), dial);
+      onReached();
       try {
-        const left = Math.max(1, deadlineMs - (clock.monotonicMs() - at));
-        const learnt = limits.get(session.serverVersion) ?? noLimits();
-        limits.set(session.serverVersion, learnt);
-        const ask = { clock, deadlineMs: left, signal, locks: options.locks(), full: options.full() };
-        return known(await lookAtVip(session, ask, learnt), at);
+        const deadlineMs = Math.max(1, one.at + probeTimeoutMs - clock.monotonicMs());
+        const wanted = { locks: options.locks(), full: options.full() ? fullLook() : null };
+        return known(await lookAtVip(session, { clock, deadlineMs, signal, ...wanted }, factsOf(session)), one.at);
       } finally {
         session.destroy();
       }
     } catch (error) {
-      return asUnknown(error, at);
+      return asUnknown(error, one.at);
+    } finally {
+      clearTimeout(unreached);
+    }
+
+    function onReached(): void {
+      clearTimeout(unreached);
+      one.reached = true;
     }
   }
 
-  /** Hedged attempts: the first answer wins and the others end; each is bounded, and so is their number. */
-  async function race(deadlineMs: number): Promise<Fact<VipLook>> {
-    const over = new AbortController();
-    const signal = AbortSignal.any([over.signal, closing.signal]);
-    const end = clock.monotonicMs() + deadlineMs;
-    const inFlight = new Set<Promise<void>>();
-    let answer: Fact<VipLook> | null = null;
-    let last: Fact<VipLook> = state.look;
-    while (!signal.aborted && clock.monotonicMs() < end) {
-      if (inFlight.size < MAX_IN_FLIGHT) {
-        const one = attempt(Math.max(1, end - clock.monotonicMs()), signal).then((look) => {
-          if (look.known) answer ??= look;
-          else if (!signal.aborted) last = look;
-          if (look.known) over.abort();
-          inFlight.delete(one);
-        });
-        inFlight.add(one);
-      }
-      await sleep(options.raceIntervalMs ?? RACE_INTERVAL_MS, signal);
-    }
-    await Promise.all(inFlight);
-    return answer ?? last;
+  function factsOf({ serverVersion }: SqlSession): SessionFacts {
+    const learnt = unreadable.get(serverVersion) ?? new Set();
+    unreadable.set(serverVersion, learnt);
+    return { ...newSessionFacts(), unreadable: learnt };
+  }
+
+  function fullLook(): { files: boolean; previous: ServerLook | null } {
+    const now = clock.monotonicMs();
+    const files = now - filesAt >= FILES_EVERY_MS;
+    if (files) filesAt = now;
+    return { files, previous: state.look.known ? state.look.value.look : null };
+  }
+
+  /** The first answer wins. Only probes that began later go on: somebody may wait for a look as new as theirs. */
+  function answered(one: Attempt, look: Fact<VipLook>): void {
+    if (state.look.known && state.look.at > one.at) return;
+    for (const other of attempts) if (other.hedge || other.at <= one.at) other.over.abort();
+    answerMs = clock.monotonicMs() - one.at;
+    settle(look);
+  }
+
+  function failed(look: Fact<VipLook>): void {
+    if (state.look.known && state.look.at >= look.at) release(look.at);
+    else settle(look);
+  }
+
+  function settle(look: Fact<VipLook>): void {
+    state = nextState(state, look);
+    release(look.at);
+    options.onLook();
+  }
+
+  function release(at: number): void {
+    for (const waiter of waiters) if (waiter.after <= at) waiter.resolve();
+  }
+
+  async function lookNow(deadlineMs: number): Promise<void> {
+    if (stopping.signal.aborted) return;
+    const answer = new AbortController();
+    const waiter = { after: clock.monotonicMs(), resolve: () => answer.abort() };
+    waiters.add(waiter);
+    dueAt = Number.NEGATIVE_INFINITY;
+    wake.abort();
+    await sleep(deadlineMs, answer.signal);
+    waiters.delete(waiter);
+  }
+
+  function stop(): void {
+    stopping.abort();
+    wake.abort();
   }
 }
 
-function nextVipState(before: VipObservation, look: Fact<VipLook>): VipObservation {
+function nextState(before: VipObservation, look: Fact<VipLook>): VipObservation {
   if (!look.known) {
-    return { look, failures: before.failures + 1, silentSince: before.silentSince ?? look.at, answersSince: null };
+    const failures = before.failures + 1;
+    return { look, failures, silentSince: before.silentSince ?? look.at, answersSince: null };
   }
-  const same =
-    before.look.known && before.answersSince !== null && sameIdentity(before.look.value.identity, look.value.identity);
+  const same = before.look.known && sameIdentity(before.look.value.identity, look.value.identity);
   return { look, failures: 0, silentSince: null, answersSince: same ? before.answersSince : look.at };
 }

@@ -1,0 +1,120 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../clock.ts';
+import { NOT_ASKED_YET } from '../domain/fact.ts';
+import type { MemberObservation, ReplicaObservation } from '../domain/observation.ts';
+import type { SqlConnect, SqlTarget } from '../sql/port.ts';
+import { markOfServer } from './fingerprint.ts';
+import { FILES_EVERY_MS } from './look.ts';
+import { startLoop } from './loop.ts';
+import type { ServerProbe } from './probe.ts';
+import { createServerProbe } from './probe.ts';
+
+/** Calm: `probeIntervalMs`. Fast: as fast as looks come, while a handover is under way. */
+export const PACES = ['calm', 'fast'] as const;
+export type Pace = (typeof PACES)[number];
+
+export interface WatchedOptions {
+  readonly target: SqlTarget;
+  readonly connect: SqlConnect;
+  readonly clock: Clock;
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
+  readonly pace: () => Pace;
+  readonly onChange: () => void;
+  /** Members only: the name of their nonce lock. */
+  readonly lock?: () => string;
+  readonly onLost?: () => void;
+}
+
+/** One server that is looked at again and again. */
+export interface Watched {
+  readonly probe: ServerProbe;
+  wake(): void;
+  lookNow(options: { readonly deadlineMs: number; readonly files: boolean }): Promise<void>;
+  /** The same server under another address or account. */
+  retarget(target: SqlTarget): void;
+  stop(): void;
+}
+
+const FAST_PAUSE_MS = 15;
+/** Looks drift apart, so that a thousand resources do not ask at the same moment. */
+const JITTER = 0.1;
+
+export function startWatched(options: WatchedOptions): Watched {
+  const { clock, connect, lock } = options;
+  let { target } = options;
+  let filesAt = Number.NEGATIVE_INFINITY;
+  let lostAt = Number.NEGATIVE_INFINITY;
+  let mark: string = NOT_ASKED_YET.code;
+  let stopped = false;
+
+  const probe = createServerProbe({
+    target: () => target,
+    connect,
+    clock,
+    onLost,
+    ...(lock === undefined ? {} : { lockName: lock }),
+  });
+  const loop = startLoop({ look, pauseMs });
+  return { probe, wake: () => loop.wake(), lookNow, retarget, stop };
+
+  async function look(): Promise<void> {
+    const files = clock.monotonicMs() - filesAt >= FILES_EVERY_MS;
+    const fact = await probe.probe({ deadlineMs: options.probeTimeoutMs, files });
+    if (stopped) return;
+    if (files && fact.known) filesAt = fact.at;
+    const identity = [probe.lockHeldBy(), probe.incarnation()?.count ?? 0];
+    const next = `${identity.join(' ')} ${markOfServer(fact, options.pace() === 'fast')}`;
+    if (next === mark) return;
+    mark = next;
+    options.onChange();
+  }
+
+  function pauseMs(): number {
+    if (options.pace() === 'fast') return FAST_PAUSE_MS;
+    return options.probeIntervalMs * (1 - JITTER * Math.random());
+  }
+
+  /** Looks at once, but not again and again at a server that hangs up after each look. */
+  function onLost(): void {
+    const now = clock.monotonicMs();
+    if (now - lostAt < options.probeIntervalMs) return;
+    lostAt = now;
+    loop.wake();
+    options.onLost?.();
+  }
+
+  function lookNow({ deadlineMs, files }: { readonly deadlineMs: number; readonly files: boolean }): Promise<void> {
+    if (files) filesAt = Number.NEGATIVE_INFINITY;
+    return loop.lookNow(deadlineMs);
+  }
+
+  function retarget(next: SqlTarget): void {
+    if (isDeepStrictEqual(target, next)) return;
+    target = next;
+    probe.reset();
+    loop.wake();
+  }
+
+  function stop(): void {
+    stopped = true;
+    loop.stop();
+    probe.close();
+  }
+}
+
+export function observeMember(
+  watched: Watched | undefined,
+): Pick<MemberObservation, 'look' | 'lockHeldBy' | 'incarnation' | 'incarnationSince'> {
+  const incarnation = watched?.probe.incarnation() ?? null;
+  return {
+    look: watched?.probe.fact() ?? NOT_ASKED_YET,
+    lockHeldBy: watched?.probe.lockHeldBy() ?? null,
+    incarnation: incarnation?.count ?? 0,
+    incarnationSince: incarnation?.since ?? Number.NEGATIVE_INFINITY,
+  };
+}
+
+export function observeReplica(watched: Watched | undefined): Pick<ReplicaObservation, 'look' | 'incarnation'> {
+  return { look: watched?.probe.fact() ?? NOT_ASKED_YET, incarnation: watched?.probe.incarnation()?.count ?? 0 };
+}
