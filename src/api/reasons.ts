@@ -108,6 +108,7 @@ export const PROGRESS_REASON_TEXT = {
   ReseedNeedsApproval: 'A reseed waits for an approval.',
   ObserveOnly: 'policy.handover is Observe: mxr says what it would do and does nothing.',
   Stale: 'The replica is over serving.maxStalenessSeconds.',
+  NoFinding: 'The audit found nothing that stands in the way of a failover.',
 } as const;
 export type ProgressReason = keyof typeof PROGRESS_REASON_TEXT;
 export const PROGRESS_REASONS: readonly ProgressReason[] = namesOf(PROGRESS_REASON_TEXT);

@@ -47,7 +47,7 @@ export const Identity = z.object({
 export type Identity = z.infer<typeof Identity>;
 
 export const Transactions = z.object({
-  count,
+  count: count.optional().describe('Absent when it cannot be told.'),
   firstAt: time.optional(),
   lastAt: time.optional(),
   bytes: bytes.optional(),
@@ -95,6 +95,10 @@ export const MemberStatus = z.object({
   startedAt: time.optional(),
   lineage: z.string().optional(),
   inQuestion: z.boolean().optional().describe('It restarted, and its lineage is not proven to go on yet.'),
+  broken: z
+    .object({ reason: z.enum(['LostTail', 'LineageChanged']), message: z.string() })
+    .optional()
+    .describe('Why this lineage is not the one that mxr knew before.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
   logBinBasename: z.string().optional(),
   binlogState: gtid.optional(),
