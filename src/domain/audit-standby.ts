@@ -1,0 +1,129 @@
+import type { Finding } from '../api/reasons.ts';
+import type { AuditFinding, AuditInput } from './audit.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, isWithin, mergeStates, seqIn, stateOf, stateOfPosition } from './gtid.ts';
+import type { MemberMemory } from './memory.ts';
+import { binlogStateOf, standbyLinkOf } from './memory.ts';
+import type { Link, MemberObservation, ServerLook } from './observation.ts';
+
+/** A standby further behind than this makes a takeover wait or lose. */
+const LAGGING_SECONDS = 5;
+
+/** What the members that do not hold the VIP would bring into a failover. */
+export function auditStandby(input: AuditInput): readonly AuditFinding[] {
+  const holder = holderOf(input);
+  // On shared storage the passive host runs no server; without a holder nobody knows which one the standby is.
+  if (holder === undefined || input.policy.topology === 'SharedStorage') return [];
+  return input.observation.members
+    .filter((member) => member.name !== holder.name)
+    .flatMap((member) => auditOne(input, holder, member));
+}
+
+function holderOf({ diagnosis, observation, lastHolder }: AuditInput): MemberObservation | undefined {
+  const name = diagnosis.holder?.member.name ?? lastHolder;
+  return observation.members.find((member) => member.name === name);
+}
+
+function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
+  const { name, host, port } = standby;
+  if (!standby.look.known) {
+    const message = `${name} (${host}:${port}) does not answer, so nobody can tell whether it could take over: ${standby.look.why}`;
+    return [finding('StandbyUnreachable', 'error', name, message)];
+  }
+  const look = standby.look.value;
+  return [...applying(input, holder, standby, look), ...ownWrites(holder, standby), ...logsUpdates(look, name)];
+}
+
+function finding(name: Finding, severity: AuditFinding['severity'], subject: string, message: string): AuditFinding {
+  return { finding: name, severity, subject, message };
+}
+
+/** A standby that does not apply says so once; how far it is behind then only grows. */
+function applying(
+  input: AuditInput,
+  holder: MemberObservation,
+  standby: MemberObservation,
+  look: ServerLook,
+): AuditFinding[] {
+  const why = notApplying(input, holder, standby, look);
+  if (why !== null) return [finding('StandbyNotApplying', 'error', standby.name, why)];
+  const link = standbyLinkOf(look);
+  const memory = input.memory.members.get(holder.name);
+  if (link === undefined || memory === undefined) return [];
+  const lag = lagOf(memory, link, mergeStates(binlogStateOf(look), stateOfPosition(look.gtidSlavePos)), input);
+  if (lag === null || lag <= LAGGING_SECONDS) return [];
+  const delay = link.delay > 0 ? ` (it has MASTER_DELAY=${link.delay})` : '';
+  const message = `${standby.name} is ${Math.round(lag)} s behind ${holder.name}${delay}: a takeover now waits for it, or loses what it lacks when ${holder.name} is dead. Find out what slows it down`;
+  return [finding('StandbyLagging', 'error', standby.name, message)];
+}
+
+function notApplying(
+  { observation }: AuditInput,
+  holder: MemberObservation,
+  standby: MemberObservation,
+  look: ServerLook,
+): string | null {
+  const { name } = standby;
+  const link = standbyLinkOf(look);
+  if (link === undefined) {
+    return `${name} replicates from nobody: everything that ${holder.name} writes is missing there. Set it up as a replica of ${holder.name}`;
+  }
+  if (link.sql !== 'Yes') {
+    return `${name} does not apply what it receives: ${error(link.sqlErrno, link.sqlError)}. Mend its SQL thread and START SLAVE there`;
+  }
+  if (link.io !== 'Yes') {
+    return `${name} does not receive from ${link.host}:${link.port} (Slave_IO_Running: ${link.io}): ${error(link.ioErrno, link.ioError)}. Mend the link and START SLAVE there`;
+  }
+  const known = observation.members.flatMap((member) =>
+    member.look.known ? [member.look.value.identity.serverId] : [],
+  );
+  if (known.length < observation.members.length || known.includes(link.sourceServerId)) return null;
+  return `${name} replicates from ${link.host}:${link.port} with server_id ${link.sourceServerId}, which is none of the members. Point it at ${holder.name}`;
+}
+
+function error(errno: number, text: string): string {
+  return errno === 0 ? 'it was stopped' : `${errno} ${text}`;
+}
+
+/** Seconds since the standby last had everything that the holder was seen to have; null when that cannot be told. */
+function lagOf(holder: MemberMemory, link: Link, reached: GtidState, { observation }: AuditInput): number | null {
+  const index = holder.anchors.findLastIndex((anchor) => isWithin(stateOfPosition(anchor.binlogPos), reached));
+  if (index === holder.anchors.length - 1) return 0;
+  const anchor = holder.anchors[index];
+  return anchor === undefined ? link.secondsBehind : Math.max(0, observation.wallNow - anchor.at) / 1000;
+}
+
+function ownWrites(holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
+  const own = ownTransactionsOf(holder, standby);
+  if (own.length === 0) return [];
+  const list = own.map(formatGtid).join(', ');
+  const message = `${standby.name} has transactions of its own that ${holder.name} lacks, up to ${list}: after a takeover no replica could be proven to continue there. Find out what wrote them; apply them on ${holder.name} or rebuild ${standby.name}`;
+  return [finding('StandbyOwnWrites', 'error', standby.name, message)];
+}
+
+/**
+ * What a standby logged under its own server id and the holder never had. Only as far as it can be told: the holder was
+ * asked last, it does not take the standby's writes in (dual primaries), and its position does not cover the number.
+ */
+export function ownTransactionsOf(holder: MemberObservation, standby: MemberObservation): Gtid[] {
+  if (!holder.look.known || !standby.look.known || holder.look.at < standby.look.at) return [];
+  const [there, here] = [holder.look.value, standby.look.value];
+  const { serverId } = here.identity;
+  if (serverId === there.identity.serverId) return [];
+  if (there.links.some((link) => link.io === 'Yes' && link.sql === 'Yes' && link.sourceServerId === serverId))
+    return [];
+  const logged = binlogStateOf(there);
+  const own = stateOf(gtidsOf(binlogStateOf(here)).filter((gtid) => gtid.serverId === serverId));
+  return beyond(own, mergeStates(logged, stateOfPosition(there.gtidSlavePos))).filter((gtid) => {
+    const applied = there.gtidSlavePos.get(gtid.domain);
+    return seqIn(logged, gtid) !== undefined || applied === undefined || applied.seq < gtid.seq;
+  });
+}
+
+function logsUpdates(look: ServerLook, name: string): AuditFinding[] {
+  if (look.logBin && look.logSlaveUpdates) return [];
+  const message = look.logBin
+    ? `${name} does not log what it applies: a takeover needs its exact takeover point, and mxr must have seen it as a standby. Set log_slave_updates=1 in its configuration`
+    : `${name} has no binlog, so no replica could follow it. Set log_bin and log_slave_updates=1 in its configuration`;
+  return [finding('StandbyLogSlaveUpdatesOff', look.logBin ? 'warning' : 'error', name, message)];
+}

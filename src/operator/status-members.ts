@@ -1,0 +1,123 @@
+import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/status.ts';
+import { ownTransactionsOf } from '../domain/audit-standby.ts';
+import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
+import type { Anchor, MemberMemory } from '../domain/memory.ts';
+import { standbyLinkOf } from '../domain/memory.ts';
+import type * as look from '../domain/observation.ts';
+import { bounded, iso, MAX_MESSAGE, transactionsOf } from './status-parts.ts';
+
+interface MemberInput {
+  readonly observed: look.MemberObservation;
+  /** The member that holds the VIP; undefined when that is not known. */
+  readonly holder: look.MemberObservation | undefined;
+  readonly memory: MemberMemory | undefined;
+  readonly before: MemberStatus | undefined;
+}
+
+/** What it says of itself now (or said last), and what mxr must remember of it. */
+export function memberStatus(input: MemberInput): MemberStatus {
+  const { observed, holder, memory, before } = input;
+  const own = holder === undefined || holder === observed ? [] : ownTransactionsOf(holder, observed);
+  return {
+    ...said(observed, before),
+    name: observed.name,
+    reachable: observed.look.known,
+    ...(holder === undefined ? {} : { holdsVip: holder.name === observed.name }),
+    ...(memory === undefined ? { files: [] } : remembered(memory)),
+    ...(own.length === 0 ? {} : { ownTransactions: ownStatus(own.map(formatGtid)) }),
+    message: bounded(messageOf(observed, memory), MAX_MESSAGE),
+  };
+}
+
+function ownStatus(gtids: readonly string[]): Transactions {
+  return transactionsOf({ count: null, gtids });
+}
+
+type Said = Pick<
+  MemberStatus,
+  'readOnly' | 'serverId' | 'version' | 'oldestFile' | 'logSlaveUpdates' | 'applying' | 'startedAt' | 'gtidSlavePos'
+>;
+
+/** A member that does not answer keeps what it said last, with the `observedAt` of that look. */
+function said({ look: fact }: look.MemberObservation, before: MemberStatus | undefined): Said {
+  if (fact.known) return saidNow(fact.value);
+  if (before === undefined) return {};
+  const { readOnly, serverId, version, oldestFile, logSlaveUpdates, applying, startedAt, gtidSlavePos } = before;
+  return { readOnly, serverId, version, oldestFile, logSlaveUpdates, applying, startedAt, gtidSlavePos };
+}
+
+function saidNow(value: look.ServerLook): Said {
+  const link = standbyLinkOf(value);
+  const oldestFile = value.files[0]?.name;
+  return {
+    readOnly: value.readOnly,
+    serverId: value.identity.serverId,
+    version: value.version,
+    ...(oldestFile === undefined ? {} : { oldestFile }),
+    logSlaveUpdates: value.logSlaveUpdates,
+    ...(link === undefined ? {} : { applying: link.sql === 'Yes' }),
+    startedAt: iso(value.identity.startedAt),
+    gtidSlavePos: formatPosition(value.gtidSlavePos),
+  };
+}
+
+function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberStatus, 'files'> {
+  const newest = memory.anchors.at(-1);
+  return {
+    lineage: memory.lineage,
+    ...(memory.inQuestion ? { inQuestion: true } : {}),
+    ...(memory.broken === null
+      ? {}
+      : { broken: { reason: memory.broken.reason, message: bounded(memory.broken.message, MAX_MESSAGE) } }),
+    identity: identityStatus(memory.identity),
+    logBinBasename: memory.logBinBasename,
+    ...(newest === undefined ? {} : anchorStatus(newest)),
+    files: memory.files.map(({ name, size, createdAt }) => ({
+      name,
+      size,
+      ...(createdAt === null ? {} : { createdAt: iso(createdAt) }),
+    })),
+    ...(memory.lastStandby === null ? {} : lastStandbyStatus(memory.lastStandby)),
+  };
+}
+
+export function identityStatus(identity: look.Identity): Identity {
+  const { hostname, serverId, serverUid, port, datadir, startedAt } = identity;
+  return { hostname, serverId, serverUid, startedAt: iso(startedAt), port, datadir };
+}
+
+function anchorStatus(anchor: Anchor): Partial<MemberStatus> {
+  return {
+    file: anchor.end.file,
+    position: anchor.end.position,
+    gtidBinlogPos: formatPosition(anchor.binlogPos),
+    gtidSlavePos: formatPosition(anchor.slavePos),
+    binlogState: formatState(anchor.binlogState),
+    observedAt: iso(anchor.at),
+  };
+}
+
+function lastStandbyStatus(anchor: Anchor): { lastStandby?: LastStandby } {
+  if (anchor.standby === null) return {};
+  const { sourceHost, sourceServerId, applied, usingGtid, drained } = anchor.standby;
+  const lastStandby: LastStandby = {
+    at: iso(anchor.at),
+    file: anchor.end.file,
+    position: anchor.end.position,
+    gtidBinlogPos: formatPosition(anchor.binlogPos),
+    gtidBinlogState: formatState(anchor.binlogState),
+    gtidSlavePos: formatPosition(anchor.slavePos),
+    usingGtid,
+    sourceHost,
+    sourceServerId,
+    applied: { file: applied.file, position: applied.position },
+    drained,
+  };
+  return { lastStandby };
+}
+
+function messageOf({ look: fact }: look.MemberObservation, memory: MemberMemory | undefined): string {
+  if (!fact.known) return `does not answer: ${fact.why}`;
+  if (memory?.inQuestion === true) return 'restarted; its binlog is not proven to go on where it was';
+  return memory?.broken?.message ?? '';
+}

@@ -1,0 +1,21 @@
+import type { Transactions as TransactionsStatus } from '../api/status.ts';
+import type { Transactions } from '../domain/proof.ts';
+
+/** Longest message of a member, a replica or a finding: one sentence with a handful of GTIDs and file names. */
+export const MAX_MESSAGE = 600;
+const ENDS = 10;
+
+/** Wall clock ms as the API writes times. */
+export function iso(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}
+
+export function bounded(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1)}…`;
+}
+
+/** The first and the last ten: what a person needs to find the transactions in a binlog. */
+export function transactionsOf({ count, gtids }: Transactions): TransactionsStatus {
+  const ends = gtids.length <= 2 * ENDS ? [...gtids] : [...gtids.slice(0, ENDS), ...gtids.slice(-ENDS)];
+  return { ...(count === null ? {} : { count }), gtids: ends };
+}

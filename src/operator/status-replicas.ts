@@ -1,0 +1,125 @@
+import type { Baseline, Captured, ReplicaStatus } from '../api/status.ts';
+import { attachmentOf } from '../domain/attached.ts';
+import type { Policy } from '../domain/context.ts';
+import { factsOf } from '../domain/context.ts';
+import { valueOf } from '../domain/fact.ts';
+import { formatPosition, formatState } from '../domain/gtid.ts';
+import type { Picture } from '../domain/judge.ts';
+import type * as domain from '../domain/memory.ts';
+import type { Observation, ReplicaObservation } from '../domain/observation.ts';
+import { linkOf } from '../domain/observation.ts';
+import type { Decision } from '../domain/verdict.ts';
+import { isReady } from '../domain/verdict.ts';
+import { bounded, iso, MAX_MESSAGE, transactionsOf } from './status-parts.ts';
+
+interface ReplicaInput {
+  readonly policy: Policy;
+  readonly observation: Observation;
+  readonly picture: Picture;
+  readonly serving: ReadonlySet<string>;
+  readonly before: ReplicaStatus | undefined;
+}
+
+export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation, decision: Decision): ReplicaStatus {
+  const { pod, podUid } = observed;
+  const { verdict, reason, message, lagSeconds, transactions } = decision;
+  const attachedTo = feederOf(input, observed);
+  return {
+    pod,
+    podUid,
+    verdict,
+    reason,
+    message: bounded(message, MAX_MESSAGE),
+    ...(transactions === null ? {} : { transactions: transactionsOf(transactions) }),
+    ...(attachedTo === undefined ? {} : { attachedTo }),
+    ready: isReady(verdict),
+    ...place(input, observed),
+    ...(lagSeconds === null ? {} : { lagSeconds: Math.max(0, Math.round(lagSeconds)) }),
+    serving: input.serving.has(pod),
+    ...remembered(input.picture.memory.replicas.get(pod), input.before),
+    foreignChanges: input.before?.podUid === podUid ? input.before.foreignChanges : [],
+    since: since(input, decision),
+  };
+}
+
+/** Who really feeds it, told from the servers and not from its own word. */
+function feederOf({ policy, observation, picture }: ReplicaInput, observed: ReplicaObservation): string | undefined {
+  const holder = picture.diagnosis.holder;
+  const facts = factsOf({ policy, memory: picture.memory }, observed);
+  if (facts === null) return undefined;
+  if (holder !== null && attachmentOf({ policy, observation, memory: picture.memory }, facts, holder) !== 'No') {
+    return holder.member.name;
+  }
+  if (facts.link.io !== 'Yes') return undefined;
+  return observation.members.find((member) => valueOf(member.look)?.dumps?.some((dump) => dump.address === observed.ip))
+    ?.name;
+}
+
+type Place = Pick<ReplicaStatus, 'gtid' | 'file' | 'position' | 'positioning'>;
+
+/** Where it stands; while it does not answer, where it stood. */
+function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): Place {
+  const look = valueOf(observed.look);
+  if (look === undefined) {
+    if (before === undefined) return {};
+    const { gtid, file, position, positioning } = before;
+    return { gtid, file, position, positioning };
+  }
+  const link = linkOf(look, policy.channel);
+  return {
+    gtid: formatPosition(look.gtidSlavePos),
+    ...(link === undefined || link.exec.file === '' ? {} : { file: link.exec.file, position: link.exec.position }),
+    ...(link === undefined ? {} : { positioning: link.usingGtid === 'No' ? 'FilePosition' : 'GTID' }),
+  };
+}
+
+/** Start times are read in whole seconds of uptime: what is the same incarnation keeps the same text. */
+const START_JITTER_MS = 2_500;
+
+type Remembered = Pick<ReplicaStatus, 'startedAt' | 'captured' | 'through' | 'baseline'>;
+
+function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
+  if (memory === undefined) return {};
+  const { startedAt, captured, through, baseline } = memory;
+  return {
+    ...(startedAt === null ? {} : { startedAt: steady(startedAt, before?.startedAt) }),
+    ...(captured === null ? {} : { captured: capturedStatus(captured) }),
+    ...(through === null ? {} : { through }),
+    ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
+  };
+}
+
+function steady(startedAt: number, before: string | undefined): string {
+  const old = before === undefined ? Number.NaN : Date.parse(before);
+  return before !== undefined && Math.abs(old - startedAt) <= START_JITTER_MS ? before : iso(startedAt);
+}
+
+function capturedStatus({ at, exec, read, gtid, gtidIoPos }: domain.Captured): Captured {
+  return {
+    at: iso(at),
+    file: exec.file,
+    position: exec.position,
+    readFile: read.file,
+    readPosition: read.position,
+    gtid: formatPosition(gtid),
+    gtidIoPos: formatPosition(gtidIoPos),
+  };
+}
+
+function baselineStatus({ by, member, lineage, coordinates, gtid, contains, at }: domain.Baseline): Baseline {
+  return {
+    by,
+    member,
+    lineage,
+    ...(coordinates === null ? {} : { file: coordinates.file, position: coordinates.position }),
+    gtid: formatPosition(gtid),
+    contains: formatState(contains),
+    at: iso(at),
+  };
+}
+
+/** Since when the verdict is what it is. */
+function since({ before, observation }: ReplicaInput, { verdict, reason }: Decision): string {
+  if (before !== undefined && before.verdict === verdict && before.reason === reason) return before.since;
+  return iso(observation.wallNow);
+}
