@@ -99,8 +99,9 @@ function worstFirst(decisions: readonly Decision[]): Decision[] {
   return decisions.toSorted((a, b) => VERDICTS.indexOf(a.verdict) - VERDICTS.indexOf(b.verdict));
 }
 
-export function isStale(decision: Decision, maxStalenessSeconds: number): boolean {
-  return maxStalenessSeconds > 0 && decision.lagSeconds !== null && decision.lagSeconds > maxStalenessSeconds;
+/** Over the limit that the user set; with a limit, an age that nobody knows is not within it. */
+function isStale({ lagSeconds }: Decision, maxStalenessSeconds: number): boolean {
+  return maxStalenessSeconds > 0 && (lagSeconds === null || lagSeconds > maxStalenessSeconds);
 }
 
 function readyOf(decisions: readonly Decision[], maxStalenessSeconds: number): Judged {
@@ -117,7 +118,8 @@ function readyOf(decisions: readonly Decision[], maxStalenessSeconds: number): J
   }
   const stale = [worst, ...rest].find((decision) => isStale(decision, maxStalenessSeconds));
   if (stale !== undefined) {
-    const message = `${stale.pod} is ${Math.round(stale.lagSeconds ?? 0)} s behind, serving.maxStalenessSeconds is ${maxStalenessSeconds}: it serves no reads until it has caught up`;
+    const late = stale.lagSeconds === null ? 'late by an unknown time' : `${Math.round(stale.lagSeconds)} s behind`;
+    const message = `${stale.pod} is ${late}, serving.maxStalenessSeconds is ${maxStalenessSeconds}: it serves no reads until it has caught up`;
     return { type, status: 'False', reason: 'Stale', message };
   }
   return { type, status: 'True', reason: worst.verdict, message: `${following}; ${describe(worst)}` };

@@ -30,7 +30,7 @@ interface Told {
   readonly before: Status;
   readonly accepted: Acceptance;
   readonly intent: Intent | null;
-  /** Oldest first. */
+  /** Newest first. */
   readonly approvals: readonly Approval[];
   /** Newest first. */
   readonly handovers: readonly HandoverRecord[];
@@ -108,7 +108,7 @@ function told(input: Told): Status {
     ...(last === undefined ? {} : { lastHandover: last }),
     source: { ...source, ...(input.split === null ? {} : { split: input.split }) },
     ...(input.intent === null ? {} : { intent: input.intent }),
-    approvals: input.approvals.slice(-MAX_APPROVALS),
+    approvals: input.approvals.slice(0, MAX_APPROVALS),
     handovers: input.handovers.slice(0, MAX_HANDOVERS),
   };
 }
