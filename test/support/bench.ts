@@ -112,14 +112,14 @@ export class Bench {
 
   async build(): Promise<void> {
     await Promise.all(this.servers.map((server) => server.start()));
-    this.a.keepalived.start();
+    await this.a.keepalived.start();
     await createSourceAccounts(this.a.db, this.accounts);
     await createSchema(this.a.db);
     await this.#follow(this.b, this.a);
     if (this.#pair.pair === 'dual') await this.#follow(this.a, this.b);
     for (const { db } of this.replicas) await createReplicaAccount(db, this.accounts.replica);
     await this.holderIs(this.a);
-    this.b.keepalived.start();
+    await this.b.keepalived.start();
     await this.#attachReplicas();
   }
 
@@ -160,7 +160,7 @@ export class Bench {
       const gtid = (await member.db.row('SELECT @@gtid_current_pos AS gtid'))['gtid'] ?? '';
       await attach(member.db, { ...this.#linkTo(holder), from: { ...holder.takeoverPoint(), gtid } });
     }
-    member.keepalived.start();
+    await member.keepalived.start();
     await this.follows(member.db, holder.db);
   }
 

@@ -8,16 +8,23 @@ import type { MariaDbServer } from './mariadb.ts';
 /** Files that belong to the identity or the replication of the donor. */
 const NOT_CLONED = /(-bin\.|relay-bin|relay-log|master.*\.info$|^auto\.cnf$|\.pid$)/;
 
+const USER_TABLES = `SELECT CONCAT('\`', table_schema, '\`.\`', table_name, '\`') AS name FROM information_schema.tables
+  WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('mysql', 'sys', 'performance_schema', 'information_schema')`;
+
 /**
  * Gives a stopped server an exact copy of a running one's data and returns the donor's position at that moment.
- * Commits are held back by a read lock while the donor's process is frozen and its files are copied.
+ * Locks on all tables wait until open transactions have ended (a global read lock lets them stop between prepare and
+ * commit, and such a copy does not start); then the donor's process is frozen while its files are copied.
  */
 export async function cloneData(donor: MariaDbServer, copy: MariaDbServer): Promise<Position> {
   if (copy.running) throw new Error(`${copy.name} runs: stop it before its data is replaced`);
   const session = await openSession({ name: donor.name, user: 'root', socketPath: donor.socket });
   let position: Position;
   try {
-    await session.sql('FLUSH TABLES WITH READ LOCK');
+    const tables = (await session.sql(USER_TABLES)).map((row) => row['name']);
+    await session.sql(`FLUSH TABLES ${tables.join(', ')} WITH READ LOCK`);
+    // The last commits may so far be durable in the binlog only, which is not copied.
+    await session.sql('FLUSH LOCAL ENGINE LOGS');
     position = await ownPosition(donor);
     donor.freeze();
     rmSync(copy.datadir, { recursive: true, force: true });

@@ -3,6 +3,7 @@ import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, wr
 import { join } from 'node:path';
 import type { Host } from './net.ts';
 import type { Tools } from './provision.ts';
+import { until } from './wait.ts';
 
 const STOP_DEADLINE_MS = 10_000;
 
@@ -39,12 +40,14 @@ export class Keepalived {
     return this.#process !== undefined;
   }
 
-  start(): void {
+  /** Resolves when it takes part: from then on it hears its peer. */
+  async start(): Promise<void> {
     if (this.#process !== undefined) throw new Error(`keepalived runs already on ${this.#options.host.name}`);
     this.#write();
     const { host, tools } = this.#options;
     const files = ['-f', this.#path('keepalived.conf'), '-p', this.#path('main.pid'), '-r', this.#path('vrrp.pid')];
     const [program = '', ...args] = [...host.enter, tools.keepalived, '-n', '-l', '-D', '-P', ...files];
+    const before = this.#logText().length;
     const log = openSync(this.log, 'a');
     const child = spawn(program, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
@@ -53,6 +56,8 @@ export class Keepalived {
     child.once('exit', () => {
       if (this.#process === child) this.#process = undefined;
     });
+    const entered = /Entering (BACKUP|MASTER|FAULT) STATE/;
+    await until(`keepalived of ${host.name} takes part`, () => entered.test(this.#logText().slice(before)));
   }
 
   /** An orderly end: it says goodbye to the peer and gives the address up at once. */
@@ -69,7 +74,11 @@ export class Keepalived {
   }
 
   logTail(lines = 30): string {
-    return existsSync(this.log) ? readFileSync(this.log, 'utf8').split('\n').slice(-lines).join('\n') : '';
+    return this.#logText().split('\n').slice(-lines).join('\n');
+  }
+
+  #logText(): string {
+    return existsSync(this.log) ? readFileSync(this.log, 'utf8') : '';
   }
 
   #path(name: string): string {

@@ -117,7 +117,7 @@ export class Member {
   async powerOn(): Promise<void> {
     await this.host.cable('up');
     await this.db.start();
-    this.keepalived.start();
+    await this.keepalived.start();
   }
 
   nicDown(): Promise<string> {

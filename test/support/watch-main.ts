@@ -1,0 +1,95 @@
+// Sees, every 10 ms, who answers at the VIP and which first rows each replica has; reports only changes.
+import { setTimeout as delay } from 'node:timers/promises';
+import { emit, programInput } from './child.ts';
+import { type SqlAddress, type TestSession, openSession } from './mariadb-sql.ts';
+import { monotonicMs } from './monotonic.ts';
+import type { WatchConfiguration, WatchEvent } from './watch.ts';
+
+const POLL_MS = 10;
+/** A connect that meets nobody is given up after this; every tick starts another one meanwhile. */
+const ATTEMPT_DEADLINE_MS = 250;
+/** An answer later than this means that the session may be gone: fresh connects begin beside it. */
+const DOUBT_MS = 50;
+
+const input = await programInput();
+const { signal } = input;
+const configuration = input.configuration as WatchConfiguration;
+await Promise.all([watchVip(configuration.vip), ...configuration.replicas.map((replica) => watchReplica(replica))]);
+
+async function watchVip(vip: SqlAddress): Promise<void> {
+  let session: TestSession | undefined;
+  let askedAt = 0;
+  let asking = false;
+  let server: string | undefined;
+  while (!signal.aborted) {
+    const now = monotonicMs();
+    if (session === undefined || (asking && now - askedAt > DOUBT_MS)) void attempt();
+    else if (!asking) void ask(session);
+    await delay(POLL_MS);
+  }
+  session?.close();
+
+  async function attempt(): Promise<void> {
+    try {
+      const fresh = await openSession(vip, ATTEMPT_DEADLINE_MS);
+      try {
+        seen(await whoAnswers(fresh));
+      } catch (error) {
+        fresh.close();
+        throw error;
+      }
+      if (session !== undefined) session.close();
+      [session, asking] = [fresh, false];
+    } catch {
+      // Nobody there yet; the next tick tries again.
+    }
+  }
+
+  async function ask(on: TestSession): Promise<void> {
+    [asking, askedAt] = [true, monotonicMs()];
+    try {
+      const name = await whoAnswers(on);
+      if (session === on) seen(name);
+    } catch {
+      if (session === on) [session, server] = [undefined, undefined];
+    } finally {
+      if (session === on) asking = false;
+      else on.close();
+    }
+  }
+
+  function seen(name: string): void {
+    if (name === server) return;
+    server = name;
+    report({ type: 'vip', server: name, at: monotonicMs() });
+  }
+}
+
+async function whoAnswers(session: TestSession): Promise<string> {
+  const [row] = await session.sql('SELECT @@hostname AS server', [], ATTEMPT_DEADLINE_MS);
+  return row?.['server'] ?? '';
+}
+
+async function watchReplica(replica: SqlAddress): Promise<void> {
+  const known = new Set<string>();
+  let session: TestSession | undefined;
+  while (!signal.aborted) {
+    try {
+      session ??= await openSession(replica, ATTEMPT_DEADLINE_MS);
+      for (const row of await session.sql('SELECT token FROM app.firsts', [], ATTEMPT_DEADLINE_MS)) {
+        const token = row['token'] ?? '';
+        if (!known.has(token)) report({ type: 'first', replica: replica.name, token, at: monotonicMs() });
+        known.add(token);
+      }
+    } catch {
+      session?.close();
+      session = undefined;
+    }
+    await delay(POLL_MS);
+  }
+  session?.close();
+}
+
+function report(event: WatchEvent): void {
+  emit(event);
+}

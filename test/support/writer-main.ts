@@ -1,0 +1,99 @@
+// The application: writes through the VIP and reports what was acknowledged, when and by which server.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { emit, programInput } from './child.ts';
+import { type SqlAddress, type TestSession, openSession } from './mariadb-sql.ts';
+import { monotonicMs } from './monotonic.ts';
+import { HOT_ROWS, type TableName } from './schema.ts';
+import type { Acknowledged, WriterConfiguration } from './writer.ts';
+
+const CONNECT_DEADLINE_MS = 250;
+const WRITE_DEADLINE_MS = 1_000;
+const RETRY_MS = 10;
+const TOKEN_LENGTH = 24;
+const BATCH_ROWS = 4;
+/** MariaDB's error for a write while read_only is on: certainly not committed. */
+const READ_ONLY_ERRNO = 1290;
+
+const input = await programInput();
+const { signal } = input;
+const configuration = input.configuration as WriterConfiguration;
+const address: SqlAddress = { name: 'the VIP', ...configuration.vip, ...configuration.account };
+const run = randomBytes(3).toString('hex');
+let counter = 0;
+let nextAt = monotonicMs();
+let current: { session: TestSession; server: string; fresh: boolean } | undefined;
+
+while (!signal.aborted) {
+  try {
+    current ??= await connect();
+  } catch {
+    await delay(RETRY_MS);
+    continue;
+  }
+  await pace();
+  await writeOne(current);
+}
+current?.session.close();
+
+async function connect(): Promise<{ session: TestSession; server: string; fresh: boolean }> {
+  const session = await openSession(address, CONNECT_DEADLINE_MS);
+  try {
+    const [row] = await session.sql('SELECT @@hostname AS server', [], CONNECT_DEADLINE_MS);
+    return { session, server: row?.['server'] ?? '', fresh: true };
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
+/** Keeps the rate on average, without a burst after a pause. */
+async function pace(): Promise<void> {
+  const now = monotonicMs();
+  nextAt = Math.max(nextAt + 1000 / configuration.ratePerSecond, now - 1000 / configuration.ratePerSecond);
+  if (nextAt > now) await delay(nextAt - now);
+}
+
+async function writeOne(to: { session: TestSession; server: string; fresh: boolean }): Promise<void> {
+  const table = to.fresh ? 'firsts' : chooseTable();
+  const token = newToken();
+  const { text, values } = statement(table, token);
+  const startedAt = monotonicMs();
+  try {
+    await to.session.sql(text, values, WRITE_DEADLINE_MS);
+    to.fresh = false;
+    emit({ type: 'ack', table, token, server: to.server, startedAt, at: monotonicMs() } satisfies Acknowledged);
+  } catch (error) {
+    const refused = error instanceof Error && 'errno' in error && error.errno === READ_ONLY_ERRNO;
+    emit({ type: refused ? 'refused' : 'unsure', table, token, server: to.server, startedAt, at: monotonicMs() });
+    if (refused) await delay(RETRY_MS);
+    to.session.close();
+    current = undefined;
+  }
+}
+
+function newToken(): string {
+  counter += 1;
+  return `${run}-${String(counter)}`.padEnd(TOKEN_LENGTH, '.');
+}
+
+function chooseTable(): TableName {
+  if (configuration.mix === 'equal') return 'plain';
+  return (['plain', 'auto', 'hot', 'plain'] as const)[counter % 4] ?? 'plain';
+}
+
+function statement(table: TableName, token: string): { text: string; values: (string | number)[] } {
+  if (table === 'auto') {
+    const filler = randomBytes(counter % 400).toString('hex');
+    return { text: 'INSERT INTO app.auto (token, filler) VALUES (?, ?)', values: [token, filler] };
+  }
+  if (table === 'hot') {
+    const text = 'UPDATE app.hot SET changes = changes + 1, token = ? WHERE id = ?';
+    return { text, values: [token, counter % HOT_ROWS] };
+  }
+  if (table === 'plain' && configuration.mix === 'mixed' && counter % 16 === 0) {
+    const inserts = Array.from({ length: BATCH_ROWS }, () => 'INSERT INTO app.plain VALUES (?)');
+    return { text: ['BEGIN', ...inserts, 'COMMIT'].join('; '), values: Array<string>(BATCH_ROWS).fill(token) };
+  }
+  return { text: `INSERT INTO app.${table} VALUES (?)`, values: [token] };
+}
