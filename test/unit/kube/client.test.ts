@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { isMxrError } from '../../../src/errors.ts';
@@ -11,6 +10,7 @@ import type { WatchEvent } from '../../../src/kube/list-watch.ts';
 import type { Pod } from '../../../src/kube/objects.ts';
 import { listBody, podObject, scriptedApi, statusBody } from '../../support/scripted-api.ts';
 import type { Script, ScriptedApi, ScriptedOptions } from '../../support/scripted-api.ts';
+import { until } from '../../support/wait.ts';
 
 const POD = { namespace: 'orders', name: 'orders-0' };
 const LEASE = { namespace: 'mxr', name: 'mxr' };
@@ -199,6 +199,14 @@ describe('errors', () => {
     });
   }
 
+  it('a long message of the server is cut', async (t) => {
+    const { kube } = await setup(t, (call) => call.json(422, statusBody(422, 'Invalid', 'x'.repeat(10_000))));
+    assert.equal(
+      (await failure(kube.getResource(POD))).detail.length,
+      'the API server answered 422 (Invalid: )'.length + 400,
+    );
+  });
+
   it('no header, token or page of a proxy travels in an error', async (t) => {
     const secret = 'do-not-show-this-token';
     const script: Script = (call) => call.json(502, `<html>${call.authorization} bad gateway</html>`);
@@ -352,6 +360,27 @@ describe('calls', () => {
     assert.equal((await failure(watchPods(kube).next())).code, 'KubeForbidden');
   });
 
+  it('a watch with events goes on beyond the inactivity deadline', async (t) => {
+    const { kube } = await setup(t, (call) => {
+      const stream = call.stream();
+      let nth = 10;
+      const timer = setInterval(() => {
+        nth += 1;
+        stream.send('MODIFIED', podObject('a', String(nth)));
+        if (nth === 20) stream.end();
+        if (nth === 20) clearInterval(timer);
+      }, 50);
+    });
+    let last = '';
+    for await (const event of watchPods(kube, { inactivityMs: 250 })) last = event.resourceVersion;
+    assert.equal(last, '20');
+  });
+
+  it('an event without end is given up', async (t) => {
+    const { kube } = await setup(t, (call) => call.stream().raw('x'.repeat(9 * 1024 * 1024)));
+    assert.equal((await failure(watchPods(kube).next())).detail, 'the answer is not an event of a sane size');
+  });
+
   it('a silent watch just ends', async (t) => {
     const { kube } = await setup(t, (call) => void call.stream());
     for await (const _ of watchPods(kube, { inactivityMs: 50 })) assert.fail('no event was sent');
@@ -385,12 +414,4 @@ interface Watching {
 function watchPods(kube: Kube, watching: Watching = {}): AsyncGenerator<WatchEvent<Pod>, void> {
   const defaults = { inactivityMs: 10_000, signal: new AbortController().signal };
   return kube.pods('orders').watch({ ...defaults, ...watching, resourceVersion: '10', lifetimeMs: 60_000 });
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const endAt = performance.now() + 5_000;
-  while (!condition()) {
-    assert.ok(performance.now() < endAt, `${what}: did not happen within 5 s`);
-    await delay(5);
-  }
 }

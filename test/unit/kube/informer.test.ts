@@ -10,6 +10,7 @@ import type { Pod } from '../../../src/kube/objects.ts';
 import { systemTimers } from '../../../src/kube/timers.ts';
 import { listBody, podObject, scriptedApi, statusBody } from '../../support/scripted-api.ts';
 import type { Script, ScriptedApi, ScriptedCall, ScriptedStream } from '../../support/scripted-api.ts';
+import { until } from '../../support/wait.ts';
 
 interface World {
   readonly api: ScriptedApi;
@@ -48,14 +49,6 @@ async function world(t: TestContext, script: Script, options: Partial<InformerOp
 
 function isWatch(call: ScriptedCall): boolean {
   return call.query.get('watch') === 'true';
-}
-
-async function until(what: string, condition: () => boolean): Promise<void> {
-  const endAt = performance.now() + 5_000;
-  while (!condition()) {
-    assert.ok(performance.now() < endAt, `${what}: did not happen within 5 s`);
-    await delay(5);
-  }
 }
 
 /** Lists `pods` at version 10; hands each watch to `onWatch`. */
@@ -251,6 +244,26 @@ describe('informer', () => {
     await until('the watch is closed', () => api.connections().open <= 1);
     assert.equal(open?.closed, true);
     assert.deepEqual([changes, errors], [['orders/a'], []]);
+  });
+
+  it('stop from within a handler tells nothing more', async (t) => {
+    const changes: string[] = [];
+    const { informer } = await world(
+      t,
+      serving(
+        () => [POD_A, POD_B],
+        () => undefined,
+      ),
+      {
+        onChange: (key) => {
+          changes.push(key);
+          void informer.stop();
+        },
+      },
+    );
+    await until('the list has been seen', () => informer.synced);
+    await informer.stop();
+    assert.deepEqual(changes, ['orders/a']);
   });
 
   it('stop during the list opens no watch', async (t) => {
