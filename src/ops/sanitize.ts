@@ -86,12 +86,12 @@ function errorFields(error: Error, secrets: Secrets, depth: number): object {
   return sanitize({ name, message, stack, cause }, secrets, depth) as object;
 }
 
-/** The texts of the causes, outermost first. */
+/** The texts of the causes, outermost first; not masked yet. */
 function causeText(cause: unknown, secrets: Secrets): string {
   const texts: string[] = [];
   for (let at: unknown = cause; at !== undefined && texts.length < MAX_DEPTH;) {
     texts.push(at instanceof Error ? `${at.name}: ${at.message}` : JSON.stringify(sanitize(at, secrets)));
     at = at instanceof Error ? at.cause : undefined;
   }
-  return texts.map((part) => secrets.mask(part)).join(' <- ');
+  return texts.join(' <- ');
 }
