@@ -5,6 +5,7 @@ import type {
   FindingStatus,
   HandoverRecord,
   Intent,
+  MemberStatus,
   ReplicaStatus,
   Split,
   Status,
@@ -82,10 +83,17 @@ export function statusNotLooked(input: Told & { readonly wallNow: number }): Sta
   return fit({
     ...rest,
     holder: '',
+    source: { ...rest.source, ...PRESENT_UNKNOWN, members: rest.source.members.map(memberNotLooked) },
     following: replicas.length === 0 ? '' : `0/${replicas.length}`,
     replicas,
     conditions: boundedConditions(conditions),
   });
+}
+
+const PRESENT_UNKNOWN = { situation: undefined, vip: undefined, message: 'not looked at' } as const;
+
+function memberNotLooked({ holdsVip: _, ...member }: MemberStatus): MemberStatus {
+  return { ...member, reachable: false, message: 'not looked at' };
 }
 
 function notLooked(replica: ReplicaStatus, why: string, wallNow: number): ReplicaStatus {

@@ -1,0 +1,139 @@
+import type { Answers, Question } from '../domain/evidence.ts';
+import { parsePosition, parseState } from '../domain/gtid.ts';
+import type { GtidPosition } from '../domain/gtid.ts';
+import type { Picture } from '../domain/judge.ts';
+import type { Coordinates } from '../domain/observation.ts';
+import { MxrError } from '../errors.ts';
+import { fileHeader } from '../sql/binlog/file-header.ts';
+import { rehearse } from '../sql/binlog/rehearse.ts';
+import { transactionAt } from '../sql/binlog/transaction.ts';
+import { walk } from '../sql/binlog/walk.ts';
+import type { SqlTarget } from '../sql/port.ts';
+import type { Runtime } from './runtime.ts';
+
+const ASK_DEADLINE_MS = 5_000;
+const WALK_BYTES = 64 * 1024 * 1024;
+
+/** Gets what the domain asks for. Dumps use the replication account, as a replica would. */
+export function askFor(runtime: Runtime, picture: Picture): void {
+  runtime.evidence?.ask(picture.questions);
+}
+
+export function createAsker(runtime: Runtime): (question: Question) => Promise<Answers[Question['kind']]> {
+  return (question) => answer(runtime, question);
+}
+
+async function answer(runtime: Runtime, question: Question): Promise<Answers[Question['kind']]> {
+  const limits = { deadlineMs: ASK_DEADLINE_MS, maxBytes: WALK_BYTES, signal: runtime.shared.signal };
+  switch (question.kind) {
+    case 'FileHeader': {
+      const header = await fileHeader(dumpTarget(runtime, question.member), question.file, limits);
+      const gtidList = parseState(header.gtidList);
+      if (gtidList === undefined) throw malformed('read a binlog file header', question.member);
+      return {
+        createdAt: header.createdAt,
+        byServerStart: header.byServerStart,
+        encrypted: header.encrypted,
+        gtidList,
+      };
+    }
+    case 'GtidAt':
+      return gtidAt(runtime, question.member, question.at);
+    case 'Rehearsal':
+      return rehearsal(runtime, question.member, question.gtid);
+    case 'Walk': {
+      const { from, through, firstOnly } = question;
+      const walked = await walk(
+        dumpTarget(runtime, question.member),
+        { from, through: firstOnly ? null : through, firstOnly },
+        limits,
+      );
+      return walked;
+    }
+    case 'Transaction': {
+      const target =
+        'member' in question.server
+          ? dumpTarget(runtime, question.server.member)
+          : podTarget(runtime, question.server.pod);
+      return { found: await transactionAt(target, question.gtid, limits) };
+    }
+    case 'LiveLook':
+      await lookLive(runtime, question.target);
+      return true;
+    default:
+      return question satisfies never;
+  }
+}
+
+async function rehearsal(runtime: Runtime, member: string, gtid: string): Promise<Answers['Rehearsal']> {
+  const limits = { deadlineMs: ASK_DEADLINE_MS, maxBytes: WALK_BYTES, signal: runtime.shared.signal };
+  const result = await rehearse(dumpTarget(runtime, member), { gtid, strict: true }, limits);
+  if (!result.accepted) return result;
+  return { accepted: true, at: { file: result.file, position: result.offset }, next: result.next?.gtid ?? null };
+}
+
+async function lookLive(runtime: Runtime, target: { member: string } | { pod: string } | 'vip'): Promise<void> {
+  const deadlineMs = runtime.resource.spec.detection.probeTimeoutMs;
+  if (target === 'vip') await runtime.watcher?.lookNow({ vip: true }, deadlineMs);
+  else if ('member' in target) await runtime.watcher?.lookNow({ members: [target.member] }, deadlineMs);
+  else await runtime.watcher?.lookNow({ replicas: [target.pod] }, deadlineMs);
+}
+
+/** BINLOG_GTID_POS, asked on a session of its own with the account that looks. */
+export async function gtidAt(runtime: Runtime, member: string, at: Coordinates): Promise<GtidPosition | null> {
+  const target = memberTarget(runtime, member);
+  const { connect, signal } = runtime.shared;
+  const session = await connect(target, { deadlineMs: ASK_DEADLINE_MS, signal });
+  try {
+    const operation = 'ask for the GTID at a binlog position';
+    const options = { deadlineMs: ASK_DEADLINE_MS, operation, signal };
+    const rows = await session.query('SELECT BINLOG_GTID_POS(?, ?) AS gtid', [at.file, at.position], options);
+    const text = rows[0]?.['gtid'] ?? null;
+    return text === null ? null : (parsePosition(text) ?? null);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** Where a member is asked: directly, or behind the VIP where only that is routed and the member holds it. */
+export function memberTarget(runtime: Runtime, member: string): SqlTarget {
+  const { accepted, watcher, picture } = runtime;
+  const target = accepted?.targets.members.find((one) => one.name === member)?.target;
+  if (accepted === null || target === undefined) throw notThere(`member ${member}`);
+  const reachable = watcher?.observation().members.find((one) => one.name === member)?.look.known === true;
+  const behindVip = picture?.diagnosis.holder?.member.name === member;
+  return !reachable && behindVip ? accepted.targets.vip : target;
+}
+
+function dumpTarget(runtime: Runtime, member: string): SqlTarget {
+  const replication = runtime.accepted?.replication;
+  if (replication === undefined) throw notThere(`member ${member}`);
+  return { ...memberTarget(runtime, member), ...replication };
+}
+
+export function podTarget(runtime: Runtime, pod: string): SqlTarget {
+  const { accepted } = runtime;
+  const watched = accepted?.pods.find((one) => one.pod === pod);
+  if (accepted == null || watched?.ip == null) throw notThere(`replica ${pod}`);
+  return { ...accepted.targets.replica, name: `replica ${pod}`, host: watched.ip };
+}
+
+function notThere(target: string): MxrError {
+  return new MxrError({
+    code: 'ConnectionRefused',
+    operation: 'find',
+    target,
+    detail: 'it is not known any more',
+    retryable: true,
+  });
+}
+
+function malformed(operation: string, member: string): MxrError {
+  return new MxrError({
+    code: 'ProtocolError',
+    operation,
+    target: `member ${member}`,
+    detail: 'its GTID list is malformed',
+    retryable: false,
+  });
+}

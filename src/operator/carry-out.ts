@@ -1,0 +1,205 @@
+import type { Execution } from '../act/execute.ts';
+import { execute } from '../act/execute.ts';
+import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
+import { findHolder } from '../domain/holder.ts';
+import type { Picture } from '../domain/judge.ts';
+import type { Plan } from '../domain/plan.ts';
+import { MxrError } from '../errors.ts';
+import { lookAtServer, noLimits } from '../observe/look.ts';
+import { gtidAt, podTarget } from './ask.ts';
+import { enterExecution, openHandover } from './handover.ts';
+import { offerStatus } from './report.ts';
+import type { Job, Runtime } from './runtime.ts';
+
+const INTENT_DEADLINE_MS = 5_000;
+
+/** Begins every plan that is not under way yet, each replica on its own: one slow replica holds no other up. */
+export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Picture): void {
+  const due = plans.filter((plan) => !runtime.jobs.has(plan.pod));
+  const { clock } = runtime.shared;
+  const vip = runtime.watcher?.observation().vip;
+  const vipAnsweredAt = vip?.answersSince == null ? null : clock.wallMs() - (clock.monotonicMs() - vip.answersSince);
+  runtime.open = openHandover(runtime.open, picture, due, { wallNow: clock.wallMs(), vipAnsweredAt });
+  for (const plan of due) {
+    const job: Job = { plan, what: whatOf(plan), since: clock.monotonicMs(), abort: new AbortController() };
+    runtime.jobs.set(plan.pod, job);
+    void carryOutOne(runtime, job, picture);
+  }
+}
+
+function whatOf(plan: Plan): string {
+  const target = plan.target === null ? '' : ` to ${plan.target.member}`;
+  return `${plan.kind}${target}: ${plan.steps[0]?.step ?? ''}`;
+}
+
+async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promise<void> {
+  const { plan } = job;
+  const { log } = runtime.shared;
+  try {
+    if (plan.kind !== 'StopReceiving') await storeIntent(runtime);
+    const execution = await execute(plan, contextOf(runtime, job, picture));
+    learn(runtime, execution);
+    const fields = {
+      resource: runtime.key,
+      pod: plan.pod,
+      kind: plan.kind,
+      code: execution.code,
+      detail: execution.message,
+    };
+    if (execution.outcome === 'Done') log.info('plan carried out', fields);
+    else log.warn('plan stopped at a surprise', fields);
+  } catch (error) {
+    log.warn('plan not begun', { resource: runtime.key, pod: plan.pod, error });
+  } finally {
+    runtime.jobs.delete(plan.pod);
+    runtime.wake();
+  }
+}
+
+/** The intent is stored before the first statement that it covers: whoever comes after a crash knows what was begun. */
+async function storeIntent(runtime: Runtime): Promise<void> {
+  offerStatus(runtime);
+  await runtime.writer.flush(INTENT_DEADLINE_MS);
+}
+
+function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typeof execute>[1] {
+  const { plan } = job;
+  const { shared, accepted, resource } = runtime;
+  const { spec } = resource;
+  const target = podTarget(runtime, plan.pod);
+  if (accepted === null) throw fenceLost(plan, 'the resource is not accepted any more');
+  const signal = AbortSignal.any([shared.signal, job.abort.signal]);
+  return {
+    connect: shared.connect,
+    replica: target,
+    replicaIp: target.host,
+    link: {
+      channel: spec.link.channel,
+      user: accepted.replication.user,
+      password: accepted.replication.password,
+      connectRetrySeconds: spec.link.connectRetrySeconds,
+      heartbeatSeconds: spec.link.heartbeatSeconds,
+      netTimeoutSeconds: spec.link.netTimeoutSeconds,
+      tls: spec.link.tls,
+    },
+    keepReadOnly: spec.replicas.localWrites === 'Forbidden',
+    leaseDurationMs: shared.leaseDurationMs,
+    statementDeadlineMs: Math.max(2_000, spec.detection.probeTimeoutMs * 2),
+    clock: shared.clock,
+    signal,
+    fence: fenceOf(runtime, job, picture),
+    targetLook: () => targetLook(runtime, plan),
+    gtidOnTarget: (at) => gtidAt(runtime, plan.target?.member ?? '', at),
+    lookAt: (acting) =>
+      lookAtServer(
+        acting.session,
+        {
+          clock: shared.clock,
+          deadlineMs: Math.max(2_000, spec.detection.probeTimeoutMs),
+          signal,
+          files: false,
+          previousFiles: [],
+        },
+        noLimits(),
+      ),
+    onStep: (step) => {
+      job.what = `${plan.kind}${plan.target === null ? '' : ` to ${plan.target.member}`}: ${step}`;
+    },
+    onStatement: (step, outcome) => shared.tell.statement(step, outcome),
+  };
+}
+
+function fenceLost(plan: Plan, detail: string): MxrError {
+  return new MxrError({
+    code: 'FenceLost',
+    operation: `carry out ${plan.kind}`,
+    target: `replica ${plan.pod}`,
+    detail,
+    retryable: true,
+  });
+}
+
+/** Leadership, the resource's generation, the replica's pod and incarnation, and the target's: as they were when planned. */
+function fenceOf(runtime: Runtime, job: Job, picture: Picture): () => void {
+  const { plan } = job;
+  const before = runtime.watcher?.observation();
+  const replicaBefore = before?.replicas.find((one) => one.pod === plan.pod);
+  const generation = runtime.resource.metadata.generation;
+  const targetBefore = picture.diagnosis.holder?.member.incarnation;
+  return () => {
+    const { shared } = runtime;
+    if (!shared.isLeader()) throw fenceLost(plan, 'this process is not the leader any more');
+    if (shared.signal.aborted || job.abort.signal.aborted) throw fenceLost(plan, 'it was abandoned');
+    if (runtime.resource.metadata.generation !== generation)
+      throw fenceLost(plan, 'the resource was changed meanwhile');
+    const now = runtime.watcher?.observation();
+    const replica = now?.replicas.find((one) => one.pod === plan.pod);
+    if (replica === undefined || replica.podUid !== replicaBefore?.podUid)
+      throw fenceLost(plan, 'the pod is another one');
+    if (replica.incarnation !== replicaBefore.incarnation) throw fenceLost(plan, 'the replica restarted');
+    if (plan.target === null || now === undefined) return;
+    const found = findHolder(now, runtime.memory);
+    const silentOnce = found.kind === 'Silent' && now.vip.failures < 2;
+    if (silentOnce) return;
+    if (found.kind !== 'Found' || found.holder.member.name !== plan.target.member)
+      throw fenceLost(plan, `${plan.target.member} does not hold the VIP any more`);
+    if (found.holder.member.incarnation !== targetBefore) throw fenceLost(plan, `${plan.target.member} restarted`);
+    if (runtime.picture?.diagnosis.situation === 'SplitBrain') throw fenceLost(plan, 'the pair is split');
+  };
+}
+
+function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof execute>[1]['targetLook']> {
+  const observation = runtime.watcher?.observation();
+  const member = observation?.members.find((one) => one.name === plan.target?.member);
+  if (member?.look.known === true) return { look: member.look.value, at: member.look.at };
+  const vip = observation?.vip.look;
+  if (vip?.known === true && vip.value.look !== null) return { look: vip.value.look, at: vip.at };
+  return null;
+}
+
+/** What an execution has shown is remembered at once; the next pass decides with it. */
+function learn(runtime: Runtime, execution: Execution): void {
+  const { pod, plan } = execution;
+  const before = runtime.memory.replicas.get(pod) ?? {
+    pod,
+    baseline: null,
+    startedAt: null,
+    captured: null,
+    through: null,
+  };
+  const replica: ReplicaMemory = {
+    ...before,
+    captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
+    through: throughAfter(runtime, before, execution),
+    baseline: baselineAfter(runtime, execution) ?? before.baseline,
+  };
+  runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
+  if (plan.kind !== 'StopReceiving' && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
+}
+
+function baselineAfter(runtime: Runtime, { plan, attachedAt }: Execution): Baseline | null {
+  const member = plan.target === null ? undefined : runtime.memory.members.get(plan.target.member);
+  if (attachedAt === null || plan.proven === null || member === undefined) return null;
+  return {
+    by: plan.kind === 'Adopt' ? 'Adopted' : 'Handover',
+    member: member.name,
+    lineage: member.lineage,
+    coordinates: attachedAt.place,
+    gtid: attachedAt.gtid,
+    contains: plan.proven.contains,
+    at: runtime.shared.clock.wallMs(),
+  };
+}
+
+/** Auto tries the member's own address first, and falls back to the VIP where the replica cannot reach it. */
+function throughAfter(
+  runtime: Runtime,
+  before: ReplicaMemory,
+  { plan, steps, outcome }: Execution,
+): ReplicaMemory['through'] {
+  if (runtime.resource.spec.link.through !== 'Auto' || plan.target === null) return before.through;
+  if (outcome === 'Done') return plan.target.through;
+  const failed = steps.at(-1);
+  const network = failed?.step === 'VerifyAttached' && /\b(2002|2003|2005|2013)\b/.test(failed.detail);
+  return network && plan.target.through === 'Member' ? 'VIP' : before.through;
+}

@@ -1,0 +1,159 @@
+import type { Outcome, Trigger } from '../api/reasons.ts';
+import type { HandoverRecord, HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
+import type { Execution } from '../act/execute.ts';
+import { formatPosition } from '../domain/gtid.ts';
+import type { Picture } from '../domain/judge.ts';
+import type { Plan } from '../domain/plan.ts';
+import { handoverId } from '../domain/plan.ts';
+import type { Decision } from '../domain/verdict.ts';
+import { isReady } from '../domain/verdict.ts';
+
+/** A handover under way: from the first sign that replicas have to go elsewhere until each has arrived or was refused. */
+export interface OpenHandover {
+  readonly id: string;
+  readonly from: string;
+  readonly to: string;
+  readonly trigger: Trigger;
+  /** Wall clock ms. */
+  readonly startedAt: number;
+  readonly vipAnsweredAt: number | null;
+  readonly replicas: ReadonlyMap<string, HandoverReplica>;
+  readonly intents: ReadonlyMap<string, IntentReplica>;
+}
+
+export interface Now {
+  readonly wallNow: number;
+  /** Wall clock ms of the VIP's first answer by its present holder. */
+  readonly vipAnsweredAt: number | null;
+}
+
+/** Opens the handover that a pass calls for, or goes on with the open one. Another target is another handover. */
+export function openHandover(
+  open: OpenHandover | null,
+  picture: Picture,
+  plans: readonly Plan[],
+  now: Now,
+): OpenHandover | null {
+  const holder = picture.diagnosis.holder;
+  const moving = plans.filter((plan) => plan.kind !== 'StopReceiving');
+  const first = moving[0];
+  if (holder === null || first === undefined) return open;
+  if (open !== null && open.to === holder.member.name)
+    return { ...open, intents: withIntents(open.intents, moving, picture) };
+  return {
+    id: uniqueId(handoverId(holder, moving), now.wallNow),
+    from: first.from ?? '',
+    to: holder.member.name,
+    trigger: first.trigger ?? 'Resume',
+    startedAt: now.wallNow,
+    vipAnsweredAt: now.vipAnsweredAt,
+    replicas: new Map(),
+    intents: withIntents(new Map(), moving, picture),
+  };
+}
+
+/** The same positions on the same holder can be handed over again a minute later: records are kept apart by time. */
+function uniqueId(id: string, wallNow: number): string {
+  return `${id}-${Math.floor(wallNow / 1000).toString(36)}`;
+}
+
+function withIntents(
+  before: ReadonlyMap<string, IntentReplica>,
+  plans: readonly Plan[],
+  picture: Picture,
+): ReadonlyMap<string, IntentReplica> {
+  const intents = new Map(before);
+  for (const plan of plans) {
+    if (plan.proven === null || plan.target === null) continue;
+    const lineage = picture.memory.members.get(plan.target.member)?.lineage;
+    const startedAt = picture.diagnosis.holder?.look?.identity.startedAt;
+    intents.set(plan.pod, {
+      pod: plan.pod,
+      member: plan.target.member,
+      incarnation: startedAt === undefined ? '' : new Date(startedAt).toISOString(),
+      ...(lineage === undefined ? {} : { lineage }),
+      gtid: formatPosition(plan.proven.gtid),
+      ...(plan.proven.at === null ? {} : { file: plan.proven.at.file, position: plan.proven.at.position }),
+      proof: plan.proven.proof,
+      step: plan.steps[0]?.step ?? 'Capture',
+    });
+  }
+  return intents;
+}
+
+/** Enters how one replica's plan went. */
+export function enterExecution(open: OpenHandover, execution: Execution): OpenHandover {
+  const { plan, pod } = execution;
+  const proven = plan.proven;
+  const durationMs = Math.round(execution.steps.reduce((sum, step) => sum + step.durationMs, 0));
+  const captured = execution.captured;
+  const entry: HandoverReplica = {
+    pod,
+    ...(proven === null ? {} : { proof: proven.proof }),
+    from: {
+      ...(captured === null ? {} : { file: captured.exec.file, position: captured.exec.position }),
+      gtid: formatPosition(captured?.gtid ?? proven?.gtid ?? new Map()),
+    },
+    to:
+      execution.attachedAt === null
+        ? {}
+        : { ...(proven?.at ?? execution.attachedAt.place ?? {}), gtid: formatPosition(execution.attachedAt.gtid) },
+    durationMs,
+    message: execution.message,
+    steps: execution.steps.map((step) => ({
+      step: step.step,
+      outcome: step.outcome,
+      startedAt: new Date(step.startedAt).toISOString(),
+      durationMs: Math.round(step.durationMs),
+      detail: step.detail.slice(0, 300),
+    })),
+  };
+  return { ...open, replicas: new Map([...open.replicas, [pod, entry]]) };
+}
+
+/** The record, once nobody is on the way any more; null while somebody is. */
+export function closeHandover(
+  open: OpenHandover,
+  decisions: readonly Decision[],
+  busy: ReadonlySet<string>,
+  wallNow: number,
+): HandoverRecord | null {
+  const concerned = decisions.filter((decision) => open.intents.has(decision.pod));
+  const underWay = (decision: Decision) =>
+    busy.has(decision.pod) || UNDER_WAY.includes(decision.verdict) || decision.plan !== null;
+  if (concerned.some(underWay)) return null;
+  const replicas = [...open.replicas.values()];
+  const ready = concerned.filter((decision) => isReady(decision.verdict)).length;
+  return {
+    id: open.id,
+    from: open.from,
+    to: open.to,
+    trigger: open.trigger,
+    startedAt: new Date(open.startedAt).toISOString(),
+    ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
+    finishedAt: new Date(wallNow).toISOString(),
+    durationMs: Math.max(0, Math.round(wallNow - (open.vipAnsweredAt ?? open.startedAt))),
+    outcome: outcomeOf(ready, concerned, decisions),
+    replicas,
+  };
+}
+
+const UNDER_WAY = ['HandingOver'];
+
+function outcomeOf(ready: number, concerned: readonly Decision[], all: readonly Decision[]): Outcome {
+  const refused = all.filter((decision) => !isReady(decision.verdict)).length;
+  if (ready === 0) return concerned.length === 0 ? 'Abandoned' : 'Refused';
+  return ready === concerned.length && refused === 0 ? 'Completed' : 'Partial';
+}
+
+export function intentOf(open: OpenHandover): Intent {
+  return {
+    id: open.id,
+    from: open.from,
+    to: open.to,
+    trigger: open.trigger,
+    startedAt: new Date(open.startedAt).toISOString(),
+    ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
+    replicas: [...open.intents.values()],
+  };
+}

@@ -1,0 +1,191 @@
+import { API_VERSION, KIND } from '../api/names.ts';
+import { parseResource } from '../api/v1alpha1.ts';
+import { systemClock } from '../clock.ts';
+import type { OperatorConfig } from '../config.ts';
+import { isMxrError } from '../errors.ts';
+import type { Kube } from '../kube/client.ts';
+import { createEmitter } from '../kube/events.ts';
+import type { Informer } from '../kube/informer.ts';
+import { startInformer } from '../kube/informer.ts';
+import type { Leadership } from '../kube/leader.ts';
+import type { ListWatch } from '../kube/list-watch.ts';
+import type { Pod, Resource } from '../kube/objects.ts';
+import { createQueue } from '../kube/queue.ts';
+import { systemTimers } from '../kube/timers.ts';
+import type { Logger } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { ResourceView } from '../ops/view.ts';
+import { connectSql } from '../sql/connection.ts';
+import { createAcceptor } from './accept/accept.ts';
+import type { Acceptor } from './accept/accept.ts';
+import { EVENT_TABLE } from './event-table.ts';
+import { beginRuntime } from './begin.ts';
+import { reconcile } from './reconcile.ts';
+import type { Runtime, Shared } from './runtime.ts';
+import { stopRuntime } from './runtime.ts';
+import { createTell } from './tell.ts';
+
+export interface LeadOptions {
+  readonly config: OperatorConfig;
+  readonly kube: Kube;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly leadership: Leadership;
+  readonly signal: AbortSignal;
+  readonly onViews: (views: () => readonly ResourceView[]) => void;
+}
+
+const BACKOFF = { baseMs: 100, maxMs: 30_000 };
+const CONCURRENCY = 16;
+/** A pass is due at least so often, whatever the looks say: time itself changes verdicts (hold-down, lag, drain). */
+const TICK_MS = 1_000;
+
+/** Watches resources and pods, and passes over each resource whenever something about it changed. */
+export async function lead(options: LeadOptions): Promise<void> {
+  const { config, leadership, log } = options;
+  const signal = AbortSignal.any([options.signal, leadership.signal]);
+  const runtimes = new Map<string, Runtime>();
+  const shared = sharedOf(options, signal);
+  const queue = createQueue({
+    process: async (key) => pass(key),
+    onError: (key, error) => {
+      log.error('a pass failed', { resource: key, error });
+      options.metrics.countPassError(isMxrError(error) ? error.code : 'Bug');
+    },
+    concurrency: CONCURRENCY,
+    backoff: BACKOFF,
+    clock: systemClock,
+    timers: systemTimers,
+    random: Math.random,
+  });
+  const sources = config.namespaces === '*' ? [undefined] : config.namespaces;
+  const informing = { ...informerDefaults(config, log), onChange: (key: string) => queue.add(key) };
+  const resources = sources.map((namespace) =>
+    startInformer({ ...informing, source: options.kube.resources(namespace) }),
+  );
+  const pods = sources.map((namespace) =>
+    startInformer({ ...informerDefaults(config, log), onChange: wakeAll, source: podsOf(options.kube, namespace) }),
+  );
+  const acceptor = createAcceptor({
+    kube: options.kube,
+    connect: connectSql,
+    clock: systemClock,
+    secrets: log.secrets,
+    signal,
+    onChange: (key) => queue.add(key),
+  });
+  options.onViews(() => views(runtimes));
+  const tick = setInterval(() => wakeAll(), TICK_MS);
+
+  await aborted(signal);
+  clearInterval(tick);
+  for (const runtime of runtimes.values()) stopRuntime(runtime);
+  await queue.stop(5_000);
+  await Promise.all([...resources, ...pods].map((informer) => informer.stop()));
+
+  function wakeAll(): void {
+    for (const key of runtimes.keys()) queue.add(key);
+  }
+
+  async function pass(key: string): Promise<void> {
+    if (![...resources, ...pods].every((informer) => informer.synced)) {
+      queue.addAfter(key, 50);
+      return;
+    }
+    const began = systemClock.monotonicMs();
+    const object = resources.map((informer) => informer.get(key)).find((one) => one !== undefined);
+    passOver(key, object, { runtimes, shared, acceptor, resources, pods, wake: () => queue.add(key) });
+    options.metrics.observePass((systemClock.monotonicMs() - began) / 1000);
+  }
+}
+
+interface PassParts {
+  readonly runtimes: Map<string, Runtime>;
+  readonly shared: Shared;
+  readonly acceptor: Acceptor;
+  readonly resources: readonly Informer<Resource>[];
+  readonly pods: readonly Informer<Pod>[];
+  readonly wake: () => void;
+}
+
+function passOver(key: string, object: Resource | undefined, parts: PassParts): void {
+  const { runtimes, shared, acceptor } = parts;
+  const before = runtimes.get(key);
+  const gone = object === undefined || before?.resource.metadata.uid !== object.metadata.uid;
+  if (before !== undefined && gone) {
+    stopRuntime(before);
+    runtimes.delete(key);
+    acceptor.forget(key);
+    shared.tell.gone(key);
+  }
+  if (object === undefined) return;
+  const parsed = parseResource({ apiVersion: API_VERSION, kind: KIND, ...object });
+  if (!parsed.ok) {
+    shared.log.error('a resource could not be read', { resource: key, field: parsed.field, detail: parsed.message });
+    return;
+  }
+  const runtime = runtimes.get(key) ?? beginRuntime(key, parsed.resource, shared, parts.wake);
+  runtimes.set(key, runtime);
+  runtime.resource = { ...parsed.resource, status: runtime.resource.status };
+  const acceptance = acceptor.check({
+    key,
+    resource: runtime.resource,
+    pods: parts.pods.flatMap((informer) => informer.list()),
+    others: [...runtimes.values()].filter((one) => one.key !== key).map((one) => one.resource),
+    observation: runtime.watcher?.observation() ?? null,
+  });
+  reconcile(runtime, acceptance);
+}
+
+function sharedOf({ kube, log, metrics, leadership, config }: LeadOptions, signal: AbortSignal): Shared {
+  const events = createEmitter({
+    api: kube,
+    table: EVENT_TABLE,
+    instance: config.pod.name,
+    clock: systemClock,
+    onDropped: (reason, why) => log.warn('an event was not written', { reason, why }),
+    dedupeMs: 600_000,
+    perMinute: 60,
+  });
+  return {
+    kube,
+    connect: connectSql,
+    clock: systemClock,
+    log,
+    tell: createTell(metrics, events),
+    leaseDurationMs: config.lease.durationMs,
+    isLeader: () => leadership.isLeader(),
+    signal,
+  };
+}
+
+function informerDefaults(config: OperatorConfig, log: Logger) {
+  return {
+    onError: (error: unknown) => log.warn('watching the Kubernetes API failed', { error }),
+    inactivityMs: 60_000,
+    resyncMs: config.resyncMs,
+    backoff: BACKOFF,
+    clock: systemClock,
+    timers: systemTimers,
+    random: Math.random,
+  };
+}
+
+function podsOf(kube: Kube, namespace: string | undefined): ListWatch<Pod> {
+  return kube.pods(namespace);
+}
+
+function views(runtimes: ReadonlyMap<string, Runtime>): readonly ResourceView[] {
+  return [...runtimes.values()].map(({ resource, shared }) => ({
+    namespace: resource.metadata.namespace,
+    name: resource.metadata.name,
+    spec: resource.spec,
+    status: resource.status,
+    observedAt: shared.clock.wallMs(),
+  }));
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

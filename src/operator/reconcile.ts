@@ -1,0 +1,52 @@
+import { gate } from '../domain/gate.ts';
+import { judge } from '../domain/judge.ts';
+import { carryOut } from './carry-out.ts';
+import { approvalsOf } from './approvals.ts';
+import { askFor } from './ask.ts';
+import { keepInvariants } from './keep-invariants.ts';
+import { report, reportRefusal } from './report.ts';
+import type { Runtime } from './runtime.ts';
+import { watch } from './watch.ts';
+import type { Acceptance } from './accept/accept.ts';
+import { policyOf } from './policy.ts';
+
+/**
+ * One pass over one resource: observe, diagnose, plan, check the invariants, execute, report. Level-triggered: nothing is
+ * remembered between passes but what was proven, and a pass never waits for a server: looks, answers and plans under way
+ * each wake the next pass when they are there.
+ */
+export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
+  if (!acceptance.ok) {
+    reportRefusal(runtime, acceptance);
+    return;
+  }
+  const observation = watch(runtime, acceptance);
+  const { spec } = runtime.resource;
+  approvalsOf(runtime);
+
+  const picture = judge({
+    policy: policyOf(runtime.resource, acceptance),
+    observation,
+    memory: runtime.memory,
+    pair: runtime.pair,
+    evidence: runtime.evidence?.evidence() ?? new Map(),
+    busy: runtime.jobs,
+    intended: new Set(runtime.open?.intents.keys()),
+  });
+  runtime.memory = picture.memory;
+  runtime.pair = picture.pair;
+  runtime.picture = picture;
+
+  const gates = {
+    suspend: spec.suspend,
+    handover: spec.policy.handover,
+    holdDownMs: spec.detection.holdDownSeconds * 1000,
+    approved: runtime.approved,
+  };
+  const gated = gate(picture, gates, observation.now);
+  const plans = keepInvariants(runtime, gated.plans, picture);
+
+  askFor(runtime, picture);
+  carryOut(runtime, plans, picture);
+  report(runtime, picture, gated);
+}

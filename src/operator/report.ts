@@ -1,0 +1,115 @@
+import type { Status } from '../api/v1alpha1.ts';
+import { audit } from '../domain/audit.ts';
+import type { Gated } from '../domain/gate.ts';
+import type { Picture } from '../domain/judge.ts';
+import { mayServe } from '../domain/serving.ts';
+import type { Acceptance } from './accept/accept.ts';
+import { closeHandover, intentOf } from './handover.ts';
+import { materialChange } from './material.ts';
+import { policyOf } from './policy.ts';
+import type { Runtime } from './runtime.ts';
+import { labelServing } from './serving.ts';
+import { statusNotLooked, statusOf } from './status.ts';
+
+/** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
+const REFRESH_MS = 30_000;
+const MAX_HANDOVERS = 10;
+
+/** Tells what this pass concluded: status, events, metrics, the read Service's label. */
+export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
+  const { accepted, shared, resource } = runtime;
+  const observation = runtime.watcher?.observation();
+  if (accepted === null || observation === undefined) return;
+  endHandover(runtime, gated);
+  const policy = policyOf(resource, accepted);
+  const serving = servingPods(runtime, gated, observation.replicas);
+  const told = { ...picture, decisions: gated.decisions };
+  const status = statusOf({
+    resource,
+    before: resource.status,
+    accepted: {
+      accepted: true,
+      reason: 'Accepted',
+      message: 'everything that the resource names exists and may be used',
+    },
+    intent: runtime.open === null ? null : intentOf(runtime.open),
+    approvals: runtime.approvals,
+    handovers: runtime.handovers,
+    split: null,
+    policy,
+    observation,
+    picture: told,
+    findings: audit({
+      policy,
+      observation,
+      diagnosis: picture.diagnosis,
+      memory: picture.memory,
+      lastHolder: picture.pair.holder,
+      netTimeoutSeconds: resource.spec.link.netTimeoutSeconds,
+    }),
+    serving,
+  });
+  labelServing(runtime, observation.replicas, serving);
+  publish(runtime, status, shared.clock.monotonicMs());
+}
+
+/** Nothing is looked at and nothing is done; the condition says what to mend. */
+export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { ok: false }>): void {
+  const { resource, shared } = runtime;
+  const status = statusNotLooked({
+    resource,
+    before: resource.status,
+    accepted: { accepted: false, reason: refusal.reason, message: refusal.message },
+    intent: runtime.open === null ? null : intentOf(runtime.open),
+    approvals: runtime.approvals,
+    handovers: runtime.handovers,
+    split: null,
+    wallNow: shared.clock.wallMs(),
+  });
+  publish(runtime, status, shared.clock.monotonicMs());
+}
+
+function publish(runtime: Runtime, status: Status, nowMs: number): void {
+  const { metadata, status: before } = runtime.resource;
+  const material = materialChange(before, status);
+  runtime.resource = { ...runtime.resource, status };
+  if (material) runtime.shared.tell.status(metadata, before, status);
+  if (!material && nowMs - runtime.refreshedAt < REFRESH_MS) return;
+  runtime.refreshedAt = nowMs;
+  runtime.writer.offer(status);
+}
+
+/** Offers the newest status with the intent as it is now: for whoever waits until it is stored. */
+export function offerStatus(runtime: Runtime): void {
+  const { intent: _, ...rest } = runtime.resource.status;
+  const status: Status = runtime.open === null ? rest : { ...rest, intent: intentOf(runtime.open) };
+  runtime.resource = { ...runtime.resource, status };
+  runtime.writer.offer(status);
+}
+
+/** A handover ends when nobody is on the way any more; its record goes to the top of the list. */
+function endHandover(runtime: Runtime, gated: Gated): void {
+  const { open, shared } = runtime;
+  if (open === null) return;
+  const record = closeHandover(open, gated.decisions, new Set(runtime.jobs.keys()), shared.clock.wallMs());
+  if (record === null) return;
+  runtime.open = null;
+  runtime.handovers = [record, ...runtime.handovers].slice(0, MAX_HANDOVERS);
+  shared.tell.handover(runtime.key, record.outcome, record.durationMs / 1000);
+  const { id, from, to, trigger, outcome, durationMs } = record;
+  shared.log.info('handover ended', { resource: runtime.key, id, from, to, trigger, outcome, durationMs });
+}
+
+function servingPods(
+  runtime: Runtime,
+  gated: Gated,
+  replicas: readonly { readonly pod: string; readonly labelledServing: boolean }[],
+): ReadonlySet<string> {
+  const max = runtime.resource.spec.serving.maxStalenessSeconds;
+  const pods = replicas.filter((replica) => {
+    const decision = gated.decisions.find((one) => one.pod === replica.pod);
+    const now = { serving: replica.labelledServing, stalenessSeconds: decision?.lagSeconds ?? null };
+    return decision !== undefined && mayServe(decision, now, max);
+  });
+  return new Set(pods.map((replica) => replica.pod));
+}

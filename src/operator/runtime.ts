@@ -1,0 +1,91 @@
+import type { ExternalReplica, HandoverRecord } from '../api/v1alpha1.ts';
+import type { Clock } from '../clock.ts';
+import type { Memory } from '../domain/memory.ts';
+import type { Plan } from '../domain/plan.ts';
+import type { Picture } from '../domain/judge.ts';
+import type { PairMemory } from '../domain/situation.ts';
+import { NEW_PAIR } from '../domain/situation.ts';
+import type { Kube } from '../kube/client.ts';
+import type { EvidenceStore } from '../observe/evidence.ts';
+import type { Watcher } from '../observe/watcher.ts';
+import type { Logger } from '../ops/log.ts';
+import type { SqlConnect } from '../sql/port.ts';
+import type { Acceptance } from './accept/accept.ts';
+import type { OpenHandover } from './handover.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { Tell } from './tell.ts';
+
+/** What every resource shares. */
+export interface Shared {
+  readonly kube: Kube;
+  readonly connect: SqlConnect;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly tell: Tell;
+  readonly leaseDurationMs: number;
+  /** Answers at every call, also right after the process was frozen. */
+  readonly isLeader: () => boolean;
+  /** Aborted when leadership or the process ends. */
+  readonly signal: AbortSignal;
+}
+
+export interface Job {
+  readonly plan: Plan;
+  what: string;
+  /** Monotonic ms. */
+  readonly since: number;
+  readonly abort: AbortController;
+}
+
+/** One resource as this process knows it. Everything that must last is in the status; this is the working copy. */
+export interface Runtime {
+  readonly key: string;
+  readonly shared: Shared;
+  readonly writer: StatusWriter;
+  /** Enqueues another pass. */
+  readonly wake: () => void;
+  resource: ExternalReplica;
+  memory: Memory;
+  pair: PairMemory;
+  watcher: Watcher | null;
+  evidence: EvidenceStore | null;
+  /** The last acceptance that was given. */
+  accepted: Extract<Acceptance, { ok: true }> | null;
+  picture: Picture | null;
+  readonly jobs: Map<string, Job>;
+  /** Pods whose label is being written. */
+  readonly labelling: Set<string>;
+  open: OpenHandover | null;
+  handovers: readonly HandoverRecord[];
+  readonly approved: Set<string>;
+  approvals: ExternalReplica['status']['approvals'];
+  /** Monotonic ms of the last status that was offered for its positions alone. */
+  refreshedAt: number;
+}
+
+export function createRuntime(
+  parts: Pick<Runtime, 'key' | 'shared' | 'writer' | 'wake' | 'resource' | 'memory'> & {
+    readonly open: OpenHandover | null;
+  },
+): Runtime {
+  const status = parts.resource.status;
+  return {
+    ...parts,
+    pair: NEW_PAIR,
+    watcher: null,
+    evidence: null,
+    accepted: null,
+    picture: null,
+    jobs: new Map(),
+    labelling: new Set(),
+    handovers: status.handovers,
+    approved: new Set(status.approvals.map((approval) => approval.id)),
+    approvals: status.approvals,
+    refreshedAt: Number.NEGATIVE_INFINITY,
+  };
+}
+
+export function stopRuntime(runtime: Runtime): void {
+  for (const job of runtime.jobs.values()) job.abort.abort();
+  runtime.watcher?.stop();
+}

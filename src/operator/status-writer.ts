@@ -1,0 +1,106 @@
+import { HANDOVER_FINALIZER } from '../api/names.ts';
+import type { Status } from '../api/v1alpha1.ts';
+import type { Clock } from '../clock.ts';
+import { sleep } from '../clock.ts';
+import { isMxrError, MxrError } from '../errors.ts';
+import type { Kube } from '../kube/client.ts';
+import type { ObjectRef } from '../kube/objects.ts';
+
+export interface StatusWriterOptions {
+  readonly kube: Pick<Kube, 'getResource' | 'replaceStatus' | 'patchResourceMetadata'>;
+  readonly ref: ObjectRef;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Writes one resource's status: one write at a time, always the newest, so that a slow API server never delays a pass.
+ * Whoever needs it stored before going on (the intent of a handover) waits for `flush`.
+ */
+export interface StatusWriter {
+  /** The status that is to be stored; replaces one that still waits. */
+  offer(status: Status): void;
+  /** Resolves once everything offered so far is stored; rejects when it cannot be stored within the deadline. */
+  flush(deadlineMs: number): Promise<void>;
+  /** The status that was stored last; null before the first. */
+  stored(): Status | null;
+}
+
+const RETRY_MS = 250;
+
+export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
+  const { kube, ref, clock, signal, onError } = options;
+  let wanted: Status | null = null;
+  let stored: Status | null = null;
+  let version: { resourceVersion: string; finalizers: readonly string[] } | null = null;
+  let writing: Promise<void> | null = null;
+
+  return { offer, flush, stored: () => stored };
+
+  function offer(status: Status): void {
+    wanted = status;
+    writing ??= write().finally(() => {
+      writing = null;
+    });
+  }
+
+  async function write(): Promise<void> {
+    while (wanted !== null && !signal.aborted) {
+      const status = wanted;
+      try {
+        await store(status);
+        stored = status;
+        if (wanted === status) wanted = null;
+      } catch (error) {
+        version = null;
+        if (isMxrError(error, 'KubeNotFound')) {
+          wanted = null;
+          return;
+        }
+        if (!isMxrError(error, 'KubeConflict')) {
+          onError(error);
+          await sleep(RETRY_MS, signal);
+        }
+      }
+    }
+  }
+
+  /** The finalizer is there before the intent is, and goes after it: a resource cannot vanish in mid-handover. */
+  async function store(status: Status): Promise<void> {
+    version ??= versionOf(await kube.getResource(ref, { signal }));
+    if (status.intent !== undefined) await setFinalizer(true);
+    const resource = await kube.replaceStatus({ ...ref, resourceVersion: version.resourceVersion }, status, { signal });
+    version = versionOf(resource);
+    if (status.intent === undefined) await setFinalizer(false);
+  }
+
+  async function setFinalizer(wantedThere: boolean): Promise<void> {
+    if (version === null || version.finalizers.includes(HANDOVER_FINALIZER) === wantedThere) return;
+    const others = version.finalizers.filter((one) => one !== HANDOVER_FINALIZER);
+    const finalizers = wantedThere ? [...others, HANDOVER_FINALIZER] : others;
+    const patched = await kube.patchResourceMetadata(
+      ref,
+      { finalizers, resourceVersion: version.resourceVersion },
+      { signal },
+    );
+    version = versionOf(patched);
+  }
+
+  async function flush(deadlineMs: number): Promise<void> {
+    const end = clock.monotonicMs() + deadlineMs;
+    const mine = wanted;
+    while (mine !== null && stored !== mine && (wanted === mine || writing !== null)) {
+      if (clock.monotonicMs() > end || signal.aborted) {
+        const target = `${ref.namespace}/${ref.name}`;
+        const detail = `not stored within ${deadlineMs} ms`;
+        throw new MxrError({ code: 'KubeUnavailable', operation: 'store the intent', target, detail, retryable: true });
+      }
+      await Promise.race([writing ?? Promise.resolve(), sleep(20, signal)]);
+    }
+  }
+}
+
+function versionOf(resource: { metadata: { resourceVersion: string; finalizers: readonly string[] } }) {
+  return { resourceVersion: resource.metadata.resourceVersion, finalizers: resource.metadata.finalizers };
+}

@@ -1,0 +1,25 @@
+import type { Observation } from '../domain/observation.ts';
+import { createEvidenceStore } from '../observe/evidence.ts';
+import { createWatcher } from '../observe/watcher.ts';
+import type { Acceptance } from './accept/accept.ts';
+import { createAsker } from './ask.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Brings the watcher in line with what was accepted, and takes its picture. */
+export function watch(runtime: Runtime, accepted: Extract<Acceptance, { ok: true }>): Observation {
+  runtime.accepted = accepted;
+  const { probeIntervalMs, probeTimeoutMs } = runtime.resource.spec.detection;
+  const { connect, clock } = runtime.shared;
+  runtime.watcher ??= createWatcher({
+    targets: accepted.targets,
+    probeIntervalMs,
+    probeTimeoutMs,
+    connect,
+    clock,
+    onChange: runtime.wake,
+  });
+  runtime.evidence ??= createEvidenceStore({ clock, ask: createAsker(runtime), onAnswer: runtime.wake });
+  runtime.watcher.setTargets(accepted.targets);
+  runtime.watcher.setReplicas(accepted.pods);
+  return runtime.watcher.observation();
+}
