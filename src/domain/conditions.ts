@@ -118,11 +118,12 @@ function readyOf(decisions: readonly Decision[], maxStalenessSeconds: number): J
   }
   const stale = [worst, ...rest].find((decision) => isStale(decision, maxStalenessSeconds));
   if (stale !== undefined) {
-    const late = stale.lagSeconds === null ? 'late by an unknown time' : `${Math.round(stale.lagSeconds)} s behind`;
-    const message = `${stale.pod} is ${late}, serving.maxStalenessSeconds is ${maxStalenessSeconds}: it serves no reads until it has caught up`;
+    const age = stale.lagSeconds === null ? 'late by an unknown time' : `${Math.round(stale.lagSeconds)} s behind`;
+    const message = `${stale.pod} is ${age}, serving.maxStalenessSeconds is ${maxStalenessSeconds}: it serves no reads until it has caught up`;
     return { type, status: 'False', reason: 'Stale', message };
   }
-  return { type, status: 'True', reason: worst.verdict, message: `${following}; ${describe(worst)}` };
+  const late = worst.verdict === 'Following' ? '' : `; ${describe(worst)}`;
+  return { type, status: 'True', reason: worst.verdict, message: `${following}${late}` };
 }
 
 function describe(decision: Decision): string {
