@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { API_VERSION, PLURAL } from '../api/names.ts';
-import { MxrError } from '../errors.ts';
+import { MxrError, isMxrError } from '../errors.ts';
 import { listWatch, parsed } from './list-watch.ts';
 import type { ListWatch } from './list-watch.ts';
 import { Lease, Pod, Resource, Secret } from './objects.ts';
@@ -77,7 +77,7 @@ export interface Kube extends LeaseApi, EventApi {
     options?: CallOptions,
   ): Promise<Resource>;
   patchResourceMetadata(ref: ObjectRef, patch: MetadataPatch, options?: CallOptions): Promise<Resource>;
-  /** The pod is named with its uid: names are reused, and the label must not land on a successor. */
+  /** The pod is named with its uid: names are reused, and a successor must not get the label (`KubeConflict`). */
   labelPod(
     pod: ObjectRef & { readonly uid: string },
     labels: Readonly<Record<string, string | null>>,
@@ -146,7 +146,13 @@ function objectCalls(transport: Transport): ObjectCalls {
       const path = objectPath(CORE, 'pods', pod);
       const name = { operation: 'label', target: `pod ${nameOf(pod)}` };
       const body = { metadata: { uid: pod.uid, labels } };
-      await call(z.unknown(), { ...name, method: 'PATCH', path, body, contentType: MERGE_PATCH }, options);
+      try {
+        await call(z.unknown(), { ...name, method: 'PATCH', path, body, contentType: MERGE_PATCH }, options);
+      } catch (error) {
+        if (!isMxrError(error, 'KubeInvalid') || !error.detail.includes('metadata.uid')) throw error;
+        const detail = 'it is another pod of the same name';
+        throw new MxrError({ ...name, code: 'KubeConflict', detail, retryable: true, cause: error });
+      }
     },
     getSecret: async (ref, options) => {
       const path = objectPath(CORE, 'secrets', ref);

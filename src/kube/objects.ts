@@ -27,7 +27,11 @@ export const ObjectMeta = z.object({
 export type ObjectMeta = z.output<typeof ObjectMeta>;
 
 /** A `MariaDBExternalReplica` as the API has it: `spec` and `status` are still untrusted. */
-export const Resource = z.looseObject({ metadata: ObjectMeta, spec: z.unknown(), status: z.unknown() });
+export const Resource = z.looseObject({
+  metadata: ObjectMeta,
+  spec: z.unknown().optional(),
+  status: z.unknown().optional(),
+});
 export type Resource = z.output<typeof Resource>;
 
 export const Pod = z.object({

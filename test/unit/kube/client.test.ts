@@ -292,6 +292,21 @@ describe('calls', () => {
     assert.deepEqual(call?.body, { metadata: { uid: 'uid-1', labels: { 'mxr.dev/serving': null } } });
   });
 
+  it('a pod of the same name with another uid is a conflict', async (t) => {
+    const message = 'Pod "orders-0" is invalid: metadata.uid: Invalid value: "uid-1": field is immutable';
+    const { api, kube } = await setup(t, (call) => call.json(422, statusBody(422, 'Invalid', message)));
+    const error = await failure(kube.labelPod({ ...POD, uid: 'uid-1' }, { 'mxr.dev/serving': 'true' }));
+    assert.deepEqual([error.code, error.detail], ['KubeConflict', 'it is another pod of the same name']);
+    api.script((call) => call.json(422, statusBody(422, 'Invalid', 'metadata.labels: no')));
+    assert.equal((await failure(kube.labelPod({ ...POD, uid: 'uid-1' }, { a: 'b' }))).code, 'KubeInvalid');
+  });
+
+  it('a resource may have no status yet', async (t) => {
+    const metadata = { ...POD, uid: 'u', resourceVersion: '1' };
+    const { kube } = await setup(t, (call) => call.json(200, { metadata, spec: {} }));
+    assert.equal((await kube.getResource(POD)).status, undefined);
+  });
+
   it('getSecret decodes its values', async (t) => {
     const data = { username: Buffer.from('mxr').toString('base64'), password: Buffer.from('pä ss').toString('base64') };
     const metadata = { ...POD, uid: 's', resourceVersion: '1' };
