@@ -192,7 +192,7 @@ class Term implements Leadership {
 
   /** Two tries fit into what is left, and none outlives it. */
   #call(): CallOptions {
-    const timeoutMs = Math.max(1, Math.min(this.#options.renewDeadlineMs / 2, this.#leftMs()));
+    const timeoutMs = Math.max(1, Math.floor(Math.min(this.#options.renewDeadlineMs / 2, this.#leftMs())));
     return { signal: this.signal, timeoutMs };
   }
 
