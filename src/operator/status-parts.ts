@@ -19,3 +19,11 @@ export function transactionsOf({ count, gtids }: Transactions): TransactionsStat
   const ends = gtids.length <= 2 * ENDS ? [...gtids] : [...gtids.slice(0, ENDS), ...gtids.slice(-ENDS)];
   return { ...(count === null ? {} : { count }), gtids: ends };
 }
+
+const START_JITTER_MS = 2_500;
+
+/** Start times are computed from whole seconds of uptime: one incarnation keeps the text that was written first. */
+export function steady(startedAt: number, before: string | undefined): string {
+  const old = before === undefined ? Number.NaN : Date.parse(before);
+  return before !== undefined && Math.abs(old - startedAt) <= START_JITTER_MS ? before : iso(startedAt);
+}

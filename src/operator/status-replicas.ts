@@ -10,7 +10,7 @@ import type { Observation, ReplicaObservation } from '../domain/observation.ts';
 import { linkOf } from '../domain/observation.ts';
 import type { Decision } from '../domain/verdict.ts';
 import { isReady } from '../domain/verdict.ts';
-import { bounded, iso, MAX_MESSAGE, transactionsOf } from './status-parts.ts';
+import { bounded, iso, MAX_MESSAGE, steady, transactionsOf } from './status-parts.ts';
 
 interface ReplicaInput {
   readonly policy: Policy;
@@ -73,9 +73,6 @@ function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): 
   };
 }
 
-/** Start times are read in whole seconds of uptime: what is the same incarnation keeps the same text. */
-const START_JITTER_MS = 2_500;
-
 type Remembered = Pick<ReplicaStatus, 'startedAt' | 'captured' | 'through' | 'baseline'>;
 
 function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
@@ -87,11 +84,6 @@ function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaSta
     ...(through === null ? {} : { through }),
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
   };
-}
-
-function steady(startedAt: number, before: string | undefined): string {
-  const old = before === undefined ? Number.NaN : Date.parse(before);
-  return before !== undefined && Math.abs(old - startedAt) <= START_JITTER_MS ? before : iso(startedAt);
 }
 
 function capturedStatus({ at, exec, read, gtid, gtidIoPos }: domain.Captured): Captured {

@@ -4,6 +4,7 @@ import type {
   Condition,
   FindingStatus,
   HandoverRecord,
+  Identity,
   Intent,
   MemberStatus,
   ReplicaStatus,
@@ -16,11 +17,10 @@ import type { Acceptance } from '../domain/conditions.ts';
 import { conditionsOf } from '../domain/conditions.ts';
 import type { Policy } from '../domain/context.ts';
 import type { Picture } from '../domain/judge.ts';
-import { sameIncarnation } from '../domain/memory.ts';
-import type { Identity, MemberObservation, Observation } from '../domain/observation.ts';
+import type { MemberObservation, Observation } from '../domain/observation.ts';
 import { isReady, worst } from '../domain/verdict.ts';
 import { identityStatus, memberStatus } from './status-members.ts';
-import { bounded, iso, MAX_MESSAGE } from './status-parts.ts';
+import { bounded, iso, MAX_MESSAGE, steady } from './status-parts.ts';
 import { replicaStatus } from './status-replicas.ts';
 import { fit } from './status-size.ts';
 
@@ -78,11 +78,13 @@ export function statusNotLooked(input: Told & { readonly wallNow: number }): Sta
     findings: [],
     maxStalenessSeconds: 0,
   });
-  const { lagSeconds: _, verdict: __, ...rest } = told(input);
+  const rest = told(input);
   const replicas = before.replicas.map((replica) => notLooked(replica, accepted.message, wallNow));
   return fit({
     ...rest,
     holder: '',
+    verdict: undefined,
+    lagSeconds: undefined,
     source: { ...rest.source, ...PRESENT_UNKNOWN, members: rest.source.members.map(memberNotLooked) },
     following: replicas.length === 0 ? '' : `0/${replicas.length}`,
     replicas,
@@ -92,30 +94,28 @@ export function statusNotLooked(input: Told & { readonly wallNow: number }): Sta
 
 const PRESENT_UNKNOWN = { situation: undefined, vip: undefined, message: 'not looked at' } as const;
 
-function memberNotLooked({ holdsVip: _, ...member }: MemberStatus): MemberStatus {
-  return { ...member, reachable: false, message: 'not looked at' };
+function memberNotLooked(member: MemberStatus): MemberStatus {
+  return { ...member, holdsVip: undefined, reachable: false, message: 'not looked at' };
 }
 
 function notLooked(replica: ReplicaStatus, why: string, wallNow: number): ReplicaStatus {
-  const { lagSeconds: _, attachedTo: __, transactions: ___, ...rest } = replica;
   const since = replica.reason === 'NotLookedYet' ? replica.since : iso(wallNow);
   const message = bounded(`not looked at: ${why}`, MAX_MESSAGE);
-  return { ...rest, verdict: 'Unreachable', reason: 'NotLookedYet', message, ready: false, since };
+  const present = { lagSeconds: undefined, attachedTo: undefined, transactions: undefined, ready: false };
+  return { ...replica, ...present, verdict: 'Unreachable', reason: 'NotLookedYet', message, since };
 }
 
 const MAX_HANDOVERS = 10;
 const MAX_APPROVALS = 32;
 
 function told(input: Told): Status {
-  const { intent: _, lastHandover: __, ...before } = input.before;
-  const { split: ___, ...source } = before.source;
-  const last = input.handovers[0]?.finishedAt;
+  const { before } = input;
   return {
     ...before,
     observedGeneration: input.resource.metadata.generation,
-    ...(last === undefined ? {} : { lastHandover: last }),
-    source: { ...source, ...(input.split === null ? {} : { split: input.split }) },
-    ...(input.intent === null ? {} : { intent: input.intent }),
+    lastHandover: input.handovers[0]?.finishedAt,
+    source: { ...before.source, split: input.split ?? undefined },
+    intent: input.intent ?? undefined,
     approvals: input.approvals.slice(0, MAX_APPROVALS),
     handovers: input.handovers.slice(0, MAX_HANDOVERS),
   };
@@ -137,7 +137,7 @@ function seen(input: StatusInput): Partial<Status> & Pick<Status, 'replicas'> {
       message: bounded(diagnosis.message, MAX_MESSAGE),
       vip: vipStatus(input),
       members: observation.members.map((observed) => memberOf(input, observed, holder)),
-      ...(input.split === null ? {} : { split: input.split }),
+      split: input.split ?? undefined,
     },
     replicas: observation.replicas.flatMap((observed) => {
       const decision = decisions.find((one) => one.pod === observed.pod);
@@ -160,20 +160,19 @@ function largestLag({ picture }: StatusInput): number | undefined {
   return Math.round(Math.max(0, ...lags.map((lag) => lag ?? 0)));
 }
 
-function vipStatus({ observation, picture }: StatusInput): VipStatus {
+function vipStatus({ observation, before }: StatusInput): VipStatus {
   const { look, silentSince, answersSince } = observation.vip;
   const since = look.known ? answersSince : silentSince;
+  const identity = look.known ? identityStatus(look.value.identity) : undefined;
   return {
     answers: look.known,
     ...(since === null ? {} : { since: iso(observation.wallNow - (observation.now - since)) }),
-    ...(look.known ? { identity: identityStatus(steadyIdentity(look.value.identity, picture)) } : {}),
+    ...(identity === undefined ? {} : { identity: steadyIdentity(identity, before.source.vip?.identity) }),
   };
 }
 
-/** The same incarnation is written with the start time that was read first: each look computes it anew, to the second. */
-function steadyIdentity(identity: Identity, picture: Picture): Identity {
-  const known = [...picture.memory.members.values()].find((member) => sameIncarnation(member.identity, identity));
-  return known?.identity ?? identity;
+function steadyIdentity(identity: Identity, before: Identity | undefined): Identity {
+  return { ...identity, startedAt: steady(Date.parse(identity.startedAt), before?.startedAt) };
 }
 
 const MAX_FINDINGS = 200;
