@@ -177,6 +177,14 @@ describe("a standby's own writes", () => {
     };
     assert.deepEqual(found(input(history)), []);
   });
+
+  test('that a later primary may have covered are not accused: a position names only the last of a domain', () => {
+    const third = { a: { gtidSlavePos: position('0-3-150') }, b: { gtidBinlogState: state('0-2-101,0-1-100') } };
+    assert.deepEqual(found(input(third)), []);
+    assert.deepEqual(found(input({ ...third, b: { gtidBinlogState: state('0-2-151,0-1-100') } })), [
+      'StandbyOwnWrites error b',
+    ]);
+  });
 });
 
 describe('replicas', () => {

@@ -93,8 +93,11 @@ test('since moves with verdict or reason only', () => {
   const input = calmInput();
   const later = { ...input, before, observation: { ...input.observation, wallNow: WALL + 5000 } };
   assert.equal(stored(statusOf(later)).replicas[0]?.since, '2026-03-01T12:00:00.000Z');
-  const waiting = withDecisions(later, [decide('orders-0', 'Waiting', 'VipSilent', '')]);
-  assert.equal(stored(statusOf(waiting)).replicas[0]?.since, '2026-03-01T12:00:05.000Z');
+  for (const verdict of ['Waiting', 'Following'] as const) {
+    const reason = verdict === 'Waiting' ? 'Following' : 'Stale';
+    const changed = withDecisions(later, [decide('orders-0', verdict, reason, '')]);
+    assert.equal(stored(statusOf(changed)).replicas[0]?.since, '2026-03-01T12:00:05.000Z');
+  }
 });
 
 test('a start time keeps its text while the seconds of uptime round one way or the other', () => {
