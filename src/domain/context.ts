@@ -1,6 +1,7 @@
 import type { Evidence } from './evidence.ts';
 import type { Holder } from './holder.ts';
 import type { Memory } from './memory.ts';
+import { NEW_REPLICA } from './memory.ts';
 import type { Observation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
 import type { LinkTarget } from './plan.ts';
@@ -42,13 +43,9 @@ export function factsOf(
   if (!look.known) return null;
   const link = linkOf(look.value, input.policy.channel);
   if (link === undefined) return null;
-  const memory = input.memory.replicas.get(observed.pod) ?? NEW_REPLICA(observed.pod);
+  const memory = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
   return replicaFacts(observed, look.at, { look: look.value, link, memory, source });
-}
-
-function NEW_REPLICA(pod: string) {
-  return { pod, baseline: null, startedAt: null, captured: null, through: null } as const;
 }
 
 export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFacts, holder: Holder): LinkTarget {

@@ -9,12 +9,13 @@ import type { Holder } from './holder.ts';
 import type { MemberObservation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
 import { planMove, planResume, planStopReceiving } from './plan.ts';
+import type { Gtid, GtidState } from './gtid.ts';
 import { beyond } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { lacking, refused } from './proof.ts';
+import { lacking, proveContent, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
-import { proveSameServer } from './same-server.ts';
+import { proveSameServer, reconnected } from './same-server.ts';
 import { proveTakeover } from './takeover.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -30,6 +31,7 @@ const CHECKS: readonly Check[] = [
   frozen,
   waiting,
   stoppedByHand,
+  comparedAfterRestart,
   onHolder,
   toBeMoved,
 ];
@@ -142,6 +144,35 @@ function onHolder(context: Context): Decision | null {
   if (holder === null) return decide(context.replica.pod, 'Waiting', 'VipSilent', context.diagnosis.message);
   if (!isAttachedTo(context, holder)) return null;
   return decideAttached(context, context.replica, holder);
+}
+
+/**
+ * A replica that reconnected by itself to a server that had restarted may have gone on over a lost tail: the first
+ * transaction that the server logged after its start must be the same on both, or nothing rests on it.
+ */
+function comparedAfterRestart(context: Context): Decision | null {
+  const { replica, diagnosis, memory } = context;
+  const holder = diagnosis.holder;
+  const restart = holder === null ? null : (memory.members.get(holder.member.name)?.restart ?? null);
+  if (holder === null || restart === null || replica.memory.baseline?.member !== holder.member.name) return null;
+  if (replica.memory.clearedFor === restart.file || !reconnected(replica, restart)) return null;
+  const input = proofInput(context, holder);
+  if (input === null) return null;
+  const doubt = proveContent(input, firstAfter(replica, restart.survived));
+  if (doubt === null) return null;
+  const plan = replica.link.io === 'No' ? null : planStopReceiving(replica.pod, holder.member.name);
+  if (doubt.kind === 'Asking') {
+    return decide(replica.pod, 'Waiting', 'HolderRestarted', doubt.message, { questions: doubt.questions, plan });
+  }
+  return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions, plan });
+}
+
+/** Per domain: the number that followed what survived, where the replica has got that far. */
+function firstAfter(replica: ReplicaFacts, survived: GtidState): Gtid[] {
+  return [...replica.position.values()].flatMap((gtid) => {
+    const seq = survived.get(gtid.domain)?.get(gtid.serverId);
+    return seq === undefined || gtid.seq <= seq ? [] : [{ ...gtid, seq: seq + 1n }];
+  });
 }
 
 function isAttachedTo(context: Context, holder: Holder): boolean {

@@ -2,11 +2,13 @@ import type { Context, Policy } from './context.ts';
 import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
 import type { Evidence, Question } from './evidence.ts';
+import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
-import { newLineage, rememberMember, sameLineage } from './memory.ts';
+import { NEW_REPLICA, newLineage, rememberMember, sameLineage } from './memory.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Plan } from './plan.ts';
+import { incarnationKey } from './proof.ts';
 import { judgeRestart } from './same-server.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
@@ -59,13 +61,38 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     const look = valueOf(observed.look);
     if (look === undefined) continue;
     const remembered = rememberMember(members.get(observed.name), observed.name, look, input.observation.wallNow);
-    members.set(observed.name, remembered);
+    const dated = dateFiles(input, remembered, observed);
+    members.set(observed.name, dated.memory);
+    questions.push(...dated.questions);
     if (!remembered.inQuestion) continue;
     const settled = settleLineage(input, remembered, observed);
     if ('questions' in settled) questions.push(...settled.questions);
     else members.set(observed.name, settled.memory);
   }
   return { memory: { ...input.memory, members }, questions };
+}
+
+/**
+ * The creation time of the newest file, read once per file in calm: a file of the same name that was created at another
+ * time is another history. Asked with the replication account, so a missing grant shows before the night it is needed.
+ */
+function dateFiles(
+  input: JudgeInput,
+  memory: MemberMemory,
+  observed: MemberObservation,
+): { memory: MemberMemory; questions: readonly Question[] } {
+  const newest = memory.files.at(-1);
+  if (newest === undefined || newest.createdAt !== null || memory.inQuestion) return { memory, questions: [] };
+  const question = {
+    kind: 'FileHeader',
+    member: observed.name,
+    incarnation: incarnationKey(observed),
+    file: newest.name,
+  } as const;
+  const header = answerTo(input.evidence, question);
+  if (!header.known) return { memory, questions: input.pair.situation === 'Stable' ? [question] : [] };
+  const files = [...memory.files.slice(0, -1), { ...newest, createdAt: header.value.createdAt }];
+  return { memory: { ...memory, files }, questions: [] };
 }
 
 type Settled = { memory: MemberMemory } | { questions: readonly Question[] };
@@ -81,7 +108,7 @@ function settleLineage(input: JudgeInput, memory: MemberMemory, observed: Member
     case 'Asking':
       return { questions: judgement.questions };
     case 'SameLineage':
-      return { memory: sameLineage(memory, look, wallNow) };
+      return { memory: sameLineage(memory, look, wallNow, judgement.restart) };
     case 'LostTail':
       return {
         memory: {
@@ -117,7 +144,7 @@ function oneAdoptionAtATime(input: JudgeInput, decisions: readonly Decision[]): 
 function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: readonly Decision[]): Memory {
   const replicas = new Map<string, ReplicaMemory>();
   for (const observed of input.observation.replicas) {
-    const before = input.memory.replicas.get(observed.pod) ?? EMPTY(observed.pod);
+    const before = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
     const decision = decisions.find((one) => one.pod === observed.pod);
     replicas.set(
       observed.pod,
@@ -125,10 +152,6 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
     );
   }
   return { ...input.memory, replicas };
-}
-
-function EMPTY(pod: string): ReplicaMemory {
-  return { pod, baseline: null, startedAt: null, captured: null, through: null };
 }
 
 function rememberReplica(
@@ -146,12 +169,19 @@ function rememberReplica(
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
   if (target === undefined || !isReady(decision.verdict)) return { ...before, startedAt };
   const at = input.observation.wallNow;
+  const clearedFor = target.restart?.file ?? null;
   const place = { coordinates: facts.link.exec, gtid: facts.position, at };
   if (before.baseline === null) {
     if (decision.proven === null) return { ...before, startedAt };
     const contains = decision.proven.contains;
     const baseline: Baseline = { by: 'Adopted', member: target.name, lineage: target.lineage, ...place, contains };
-    return { ...before, startedAt, baseline, captured: null };
+    return { ...before, startedAt, baseline, captured: null, clearedFor };
   }
-  return { ...before, startedAt, captured: null, baseline: { ...before.baseline, ...place, contains: facts.contains } };
+  return {
+    ...before,
+    startedAt,
+    captured: null,
+    clearedFor,
+    baseline: { ...before.baseline, ...place, contains: facts.contains },
+  };
 }

@@ -18,12 +18,21 @@ export interface MemberMemory {
   readonly inQuestion: boolean;
   /** Why this lineage is not the one that mxr knew before; null for a lineage that never broke. */
   readonly broken: { readonly reason: 'LostTail' | 'LineageChanged'; readonly message: string } | null;
+  /** The last restart that was proven to go on with the same history; null: none since mxr watches. */
+  readonly restart: ProvenRestart | null;
   readonly logBinBasename: string;
   readonly files: readonly RememberedFile[];
   /** Looks of this lineage that differ, newest last, bounded; in memory only but for the newest. */
   readonly anchors: readonly Anchor[];
   /** The last look at this member as a standby that had applied all it had received, or else the last as a standby. */
   readonly lastStandby: Anchor | null;
+}
+
+export interface ProvenRestart {
+  /** The binlog file that the server began when it started. */
+  readonly file: string;
+  /** Everything that the server had logged when it started. */
+  readonly survived: GtidState;
 }
 
 export interface RememberedFile extends BinlogFile {
@@ -74,7 +83,17 @@ export interface ReplicaMemory {
   readonly captured: Captured | null;
   /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
   readonly through: 'Member' | 'VIP' | null;
+  /** File of the holder's restart after which this replica was proven or compared; see `ProvenRestart`. */
+  readonly clearedFor: string | null;
 }
+
+export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
+  baseline: null,
+  startedAt: null,
+  captured: null,
+  through: null,
+  clearedFor: null,
+};
 
 export interface Captured {
   readonly at: number;
@@ -156,6 +175,7 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
     identity: look.identity,
     inQuestion: false,
     broken: null,
+    restart: null,
     logBinBasename: look.logBinBasename,
     files: [],
     anchors: [],
@@ -165,8 +185,13 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
 }
 
 /** After SameServer was proven for a restarted member: the same history goes on under the new incarnation. */
-export function sameLineage(before: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
-  return withLook({ ...before, identity: look.identity, inQuestion: false }, look, wallNow);
+export function sameLineage(
+  before: MemberMemory,
+  look: ServerLook,
+  wallNow: number,
+  restart: ProvenRestart,
+): MemberMemory {
+  return withLook({ ...before, identity: look.identity, inQuestion: false, restart }, look, wallNow);
 }
 
 function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {

@@ -97,12 +97,15 @@ export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
 }
 
 /**
- * Content proof (handover.md): the replica's last transaction of each domain, read from the target and from the
- * replica's own binlog. Null: equal, the histories are common.
+ * Content proof (handover.md): transactions that the replica has (by default its last of each domain), read from the
+ * target and from the replica's own binlog. Null: equal, the histories are common.
  */
-export function proveContent(input: ProofInput): Refused | Asking | null {
+export function proveContent(
+  input: ProofInput,
+  gtids: readonly Gtid[] = [...input.replica.position.values()],
+): Refused | Asking | null {
   const { replica, holder } = input;
-  if (!replica.look.logSlaveUpdates) {
+  if (gtids.length > 0 && !replica.look.logSlaveUpdates) {
     return refused(
       'Unproven',
       'NotComparable',
@@ -110,7 +113,7 @@ export function proveContent(input: ProofInput): Refused | Asking | null {
     );
   }
   const questions: Question[] = [];
-  for (const gtid of replica.position.values()) {
+  for (const gtid of gtids) {
     const text = formatGtid(gtid);
     const there = {
       kind: 'Transaction',

@@ -3,9 +3,9 @@ import { answerTo } from './evidence.ts';
 import type { GtidState } from './gtid.ts';
 import { beyond, formatGtid, formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
-import type { MemberMemory } from './memory.ts';
+import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { MemberObservation, ServerLook } from './observation.ts';
-import { compareCoordinates } from './observation.ts';
+import { fileNumber } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -94,7 +94,7 @@ export interface RestartInput {
 }
 
 export type RestartJudgement =
-  | { readonly kind: 'SameLineage'; readonly because: string }
+  | { readonly kind: 'SameLineage'; readonly because: string; readonly restart: ProvenRestart }
   | { readonly kind: 'LostTail'; readonly message: string }
   | { readonly kind: 'NewLineage'; readonly message: string }
   | Asking;
@@ -112,12 +112,12 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   }
   const shorter = shortened(input);
   if (shorter !== null) return { kind: 'LostTail', message: shorter };
-  const lost = lostAtStart(input);
+  const begun = begunFile(input);
+  if ('kind' in begun) return begun;
+  const lost = lostAtStart(input, begun);
   if (lost !== null) return lost;
-  const replaced = replacedFile(input);
-  return (
-    replaced ?? { kind: 'SameLineage', because: `every file of ${memory.name} is at least as long as it was seen` }
-  );
+  const because = `every file of ${memory.name} is at least as long as it was seen`;
+  return replacedFile(input) ?? { kind: 'SameLineage', because, restart: begun };
 }
 
 function shortened({ memory, look, replicas }: RestartInput): string | null {
@@ -140,49 +140,60 @@ function shortened({ memory, look, replicas }: RestartInput): string | null {
   return null;
 }
 
-/** The state with which the first file after the start begins is all that survived. */
-function lostAtStart({ memory, look, observed, replicas, evidence }: RestartInput): RestartJudgement | null {
+/** The file that the server began when it started, and with it all that survived. */
+function begunFile({ memory, look, observed, evidence }: RestartInput): ProvenRestart | RestartJudgement {
   const newest = memory.files.at(-1);
-  const later = look.files.filter(
-    (file) => newest === undefined || compareCoordinates(at(file.name), at(newest.name)) > 0,
-  );
+  const later = look.files.filter((file) => newest === undefined || fileNumber(file.name) > fileNumber(newest.name));
   const headers = later.map((file) => headerOf(observed, file.name));
   const unread = headers.filter((question) => !answerTo(evidence, question).known);
   if (unread.length > 0) return asking(`reading the new binlog files of ${memory.name}`, ...unread);
-  const known = headers
-    .map((question) => answerTo(evidence, question))
-    .flatMap((fact) => (fact.known ? [fact.value] : []));
-  const begun = known.findLast((header) => header.byServerStart);
-  if (begun === undefined) {
-    return {
-      kind: 'NewLineage',
-      message: `${memory.name} restarted, but no binlog file of it begins with a server start`,
-    };
+  const begun = headers.findLast((question) => {
+    const header = answerTo(evidence, question);
+    return header.known && header.value.byServerStart;
+  });
+  const header = begun === undefined ? undefined : answerTo(evidence, begun);
+  if (begun === undefined || header?.known !== true) {
+    const message = `${memory.name} restarted, but no new binlog file of it begins with a server start`;
+    return { kind: 'NewLineage', message };
   }
+  return { file: begun.file, survived: header.value.gtidList };
+}
+
+function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRestart): RestartJudgement | null {
   const anchor = memory.anchors.at(-1);
-  if (anchor !== undefined && !isWithin(anchor.binlogState, begun.gtidList)) {
-    const gtids = beyond(anchor.binlogState, begun.gtidList).map(formatGtid);
+  if (anchor !== undefined && !isWithin(anchor.binlogState, begun.survived)) {
+    const gtids = beyond(anchor.binlogState, begun.survived).map(formatGtid);
     return { kind: 'LostTail', message: `${memory.name} had logged ${gtids.join(', ')} and restarted without it` };
   }
   for (const replica of replicas) {
-    if (replica.memory.baseline?.member !== memory.name || replica.memory.baseline.lineage !== memory.lineage) continue;
-    const gtids = beyond(receivedBefore(replica), begun.gtidList).filter(
+    const baseline = replica.memory.baseline;
+    if (baseline?.member !== memory.name || baseline.lineage !== memory.lineage) continue;
+    const gtids = beyond(receivedBefore(replica, begun), begun.survived).filter(
       (gtid) => !appliedThere(look, gtid.domain, gtid.seq),
     );
     if (gtids.length === 0) continue;
-    return {
-      kind: 'LostTail',
-      message: `${replica.pod} has ${gtids.map(formatGtid).join(', ')} of ${memory.name}, which restarted without it`,
-    };
+    const names = gtids.map(formatGtid).join(', ');
+    return { kind: 'LostTail', message: `${replica.pod} has ${names} of ${memory.name}, which restarted without it` };
   }
   return null;
 }
 
-/** What the replica had before the restart: what was captured, for a reconnect may have brought new transactions since. */
-function receivedBefore(replica: ReplicaFacts): GtidState {
+/**
+ * What the replica had before the restart. Once it has reconnected by itself, what it has now may be new: then only what
+ * was seen before counts here, and its content is compared before anything rests on it (`restartDoubt`).
+ */
+function receivedBefore(replica: ReplicaFacts, begun: ProvenRestart): GtidState {
+  const baseline = replica.memory.baseline;
+  if (reconnected(replica, begun) && baseline !== null) return stateOfPosition(baseline.gtid);
   const captured = replica.memory.captured;
   if (captured === null) return replica.received;
   return mergeStates(stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos));
+}
+
+/** Whether the replica has read anything that the server logged after it started again. */
+export function reconnected(replica: ReplicaFacts, restart: ProvenRestart): boolean {
+  const read = replica.memory.captured?.read ?? replica.link.read;
+  return read.file === '' || fileNumber(read.file) >= fileNumber(restart.file);
 }
 
 function replacedFile({ memory, look, observed, evidence }: RestartInput): RestartJudgement | null {
@@ -202,8 +213,4 @@ function replacedFile({ memory, look, observed, evidence }: RestartInput): Resta
 
 function headerOf(observed: MemberObservation, file: string): FileHeaderQuestion {
   return { kind: 'FileHeader', member: observed.name, incarnation: incarnationKey(observed), file };
-}
-
-function at(file: string): { file: string; position: number } {
-  return { file, position: 0 };
 }

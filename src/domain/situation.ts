@@ -148,7 +148,11 @@ export function ownTransactions(state: GtidState, serverId: number): bigint {
 function holderRestarted({ memory }: Input, holder: Holder | null): ReturnType<Check> {
   if (holder === null) return null;
   const remembered = memory.members.get(holder.member.name);
-  if (remembered === undefined || holder.look === null) return null;
+  if (remembered === undefined) return null;
+  if (holder.look === null) {
+    const message = `the session to ${holder.member.name} was lost; it holds the VIP and is asked again`;
+    return { situation: 'HolderRestarted', message, holder };
+  }
   if (!remembered.inQuestion && sameIncarnation(remembered.identity, holder.look.identity)) return null;
   const message = `${holder.member.name} holds the VIP and restarted at ${new Date(holder.look.identity.startedAt).toISOString()}; its history is being proven`;
   return { situation: 'HolderRestarted', message, holder };

@@ -134,48 +134,47 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
   return orderOfGtids(input, own, applied, order);
 }
 
-/** Different coordinates can still be the same place (a restart between them): the GTIDs decide, asked of the old server. */
+/**
+ * Different coordinates can still be the same place (a clean restart lies between them): the GTIDs decide, asked of the
+ * old server while it lives. When it is dead: the same GTID on both, with the target drained.
+ */
 function orderOfGtids(
   input: ProofInput,
   own: Coordinates,
   applied: Coordinates,
   order: number,
 ): Refused | Asking | null {
-  const { replica, holder, source, sourceObserved } = input;
-  if (source !== undefined && !source.inQuestion && sourceObserved !== undefined) {
-    const ask = { kind: 'GtidAt', member: source.name, incarnation: incarnationKey(sourceObserved) } as const;
-    const [here, there] = [
-      answerTo(input.evidence, { ...ask, at: own }),
-      answerTo(input.evidence, { ...ask, at: applied }),
-    ];
-    if (
-      here.known &&
-      there.known &&
-      here.value !== null &&
-      there.value !== null &&
-      samePosition(here.value, there.value)
-    )
-      return null;
-    const notAsked = [here, there].some((fact) => !fact.known && fact.code === 'NotAskedYet');
-    if (notAsked)
-      return asking(
-        `asking ${source.name} whether both places are the same`,
-        { ...ask, at: own },
-        { ...ask, at: applied },
-      );
-  }
+  const { replica, holder, target } = input;
+  const asked = askSource(input, own, applied);
+  if (asked.kind === 'Same') return null;
+  if (asked.kind === 'Asking') return asked;
+  const sameGtids = [...replica.position].every(([domain, gtid]) => sameGtid(target.gtidSlavePos.get(domain), gtid));
+  if (asked.kind === 'Unknown' && sameGtids) return null;
   const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
-  return order < 0
-    ? refused(
-        'Behind',
-        'Behind',
-        `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`,
-      )
-    : refused(
-        'Ahead',
-        'Ahead',
-        `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`,
-      );
+  const behind = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
+  const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
+  return order < 0 ? refused('Behind', 'Behind', behind) : refused('Ahead', 'Ahead', ahead);
+}
+
+type AskedSource = Asking | { readonly kind: 'Same' | 'Different' | 'Unknown' };
+
+function askSource(
+  { source, sourceObserved, evidence }: ProofInput,
+  own: Coordinates,
+  applied: Coordinates,
+): AskedSource {
+  if (source === undefined || source.inQuestion || sourceObserved?.look.known !== true) return { kind: 'Unknown' };
+  const ask = { kind: 'GtidAt', member: source.name, incarnation: incarnationKey(sourceObserved) } as const;
+  const questions = [
+    { ...ask, at: own },
+    { ...ask, at: applied },
+  ];
+  const [here, there] = questions.map((question) => answerTo(evidence, question));
+  if (here?.known !== true || there?.known !== true) {
+    return asking(`asking ${source.name} whether both places are the same`, ...questions);
+  }
+  if (here.value === null || there.value === null) return { kind: 'Unknown' };
+  return { kind: samePosition(here.value, there.value) ? 'Same' : 'Different' };
 }
 
 /** Live while its link still shows them and it has drained; else as it was last seen, drained. */

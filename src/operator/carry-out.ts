@@ -1,11 +1,12 @@
 import type { Execution } from '../act/execute.ts';
 import { execute } from '../act/execute.ts';
 import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
+import { NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
-import { lookAtServer, noLimits } from '../observe/look.ts';
+import { lookAtServer, newSessionFacts } from '../observe/look.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, openHandover } from './handover.ts';
 import { offerStatus } from './report.ts';
@@ -100,7 +101,7 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
           files: false,
           previousFiles: [],
         },
-        noLimits(),
+        newSessionFacts(),
       ),
     onStep: (step) => {
       job.what = `${plan.kind}${plan.target === null ? '' : ` to ${plan.target.member}`}: ${step}`;
@@ -160,21 +161,20 @@ function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof 
 /** What an execution has shown is remembered at once; the next pass decides with it. */
 function learn(runtime: Runtime, execution: Execution): void {
   const { pod, plan } = execution;
-  const before = runtime.memory.replicas.get(pod) ?? {
-    pod,
-    baseline: null,
-    startedAt: null,
-    captured: null,
-    through: null,
-  };
+  const before = runtime.memory.replicas.get(pod) ?? { ...NEW_REPLICA, pod };
   const replica: ReplicaMemory = {
     ...before,
     captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
     through: throughAfter(runtime, before, execution),
     baseline: baselineAfter(runtime, execution) ?? before.baseline,
+    clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
   if (plan.kind !== 'StopReceiving' && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
+}
+
+function restartOf(runtime: Runtime, plan: Plan): string | null {
+  return runtime.memory.members.get(plan.target?.member ?? '')?.restart?.file ?? null;
 }
 
 function baselineAfter(runtime: Runtime, { plan, attachedAt }: Execution): Baseline | null {

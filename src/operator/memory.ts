@@ -49,6 +49,7 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     identity,
     inQuestion: status.inQuestion ?? false,
     broken: status.broken ?? null,
+    restart: restartOf(status.restart) ?? null,
     logBinBasename,
     files: status.files.map(({ name: file, size, createdAt }) => ({
       name: file,
@@ -58,6 +59,11 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     anchors: newest === undefined ? [] : [newest],
     lastStandby: lastStandby ?? null,
   };
+}
+
+function restartOf(status: MemberStatus['restart']): domain.ProvenRestart | undefined {
+  const survived = stateOf(status?.survived);
+  return status === undefined || survived === undefined ? undefined : { file: status.file, survived };
 }
 
 function identityOf(status: Identity): look.Identity | undefined {
@@ -107,6 +113,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     startedAt: timeOf(status.startedAt) ?? null,
     captured: capturedOf(status.captured) ?? null,
     through: status.through ?? null,
+    clearedFor: status.clearedFor ?? null,
   };
 }
 

@@ -53,6 +53,7 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     identity,
     inQuestion: fc.boolean(),
     broken: fc.option(fc.record({ reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text })),
+    restart: fc.constant(null),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
       selector: ({ name: of }) => of,
@@ -84,6 +85,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
     fc.record({ at: wall, exec: coordinates, read: coordinates, gtid: position, gtidIoPos: position }),
   ),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
+  clearedFor: fc.constant(null),
 });
 
 const memory: fc.Arbitrary<Memory> = fc
