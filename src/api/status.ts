@@ -99,6 +99,10 @@ export const MemberStatus = z.object({
     .object({ reason: z.enum(['LostTail', 'LineageChanged']), message: z.string() })
     .optional()
     .describe('Why this lineage is not the one that mxr knew before.'),
+  restart: z
+    .object({ file, survived: gtid.describe('All that it had logged by then, per domain and server id.') })
+    .optional()
+    .describe('The last restart that was proven to go on with the same history, and the file that it began.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
   logBinBasename: z.string().optional(),
   binlogState: gtid.optional(),
@@ -156,6 +160,7 @@ export const ReplicaStatus = z.object({
   through: z.enum(['Member', 'VIP']).optional(),
   positioning: z.enum(['GTID', 'FilePosition']).optional(),
   baseline: Baseline.optional(),
+  clearedFor: file.optional().describe("File of the holder's restart after which it was proven or compared."),
   retentionHeadroomSeconds: count.optional(),
   foreignChanges: z.array(time).max(8).default([]).describe('When somebody else changed the link.'),
   since: time,

@@ -41,15 +41,17 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
   const identity = status.identity === undefined ? undefined : identityOf(status.identity);
   if (lineage === undefined || lineage === '' || identity === undefined || logBinBasename === undefined)
     return undefined;
+  const restart = restartOf(status.restart);
   const lastStandby = standbyAnchorOf(status.lastStandby);
   const newest = newestAnchorOf(status, lastStandby);
   return {
     name,
     lineage,
     identity,
-    inQuestion: status.inQuestion ?? false,
+    // A restart that cannot be read may have lost something: it is proven again.
+    inQuestion: status.inQuestion === true || (status.restart !== undefined && restart === undefined),
     broken: status.broken ?? null,
-    restart: restartOf(status.restart) ?? null,
+    restart: restart ?? null,
     logBinBasename,
     files: status.files.map(({ name: file, size, createdAt }) => ({
       name: file,

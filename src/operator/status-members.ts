@@ -69,6 +69,9 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     ...(memory.broken === null
       ? {}
       : { broken: { reason: memory.broken.reason, message: bounded(memory.broken.message, MAX_MESSAGE) } }),
+    ...(memory.restart === null
+      ? {}
+      : { restart: { file: memory.restart.file, survived: formatState(memory.restart.survived) } }),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
     ...(newest === undefined ? {} : anchorStatus(newest)),

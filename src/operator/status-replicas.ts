@@ -73,16 +73,17 @@ function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): 
   };
 }
 
-type Remembered = Pick<ReplicaStatus, 'startedAt' | 'captured' | 'through' | 'baseline'>;
+type Remembered = Pick<ReplicaStatus, 'startedAt' | 'captured' | 'through' | 'baseline' | 'clearedFor'>;
 
 function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
   if (memory === undefined) return {};
-  const { startedAt, captured, through, baseline } = memory;
+  const { startedAt, captured, through, baseline, clearedFor } = memory;
   return {
     ...(startedAt === null ? {} : { startedAt: steady(startedAt, before?.startedAt) }),
     ...(captured === null ? {} : { captured: capturedStatus(captured) }),
     ...(through === null ? {} : { through }),
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
+    ...(clearedFor === null ? {} : { clearedFor }),
   };
 }
 

@@ -53,7 +53,7 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     identity,
     inQuestion: fc.boolean(),
     broken: fc.option(fc.record({ reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text })),
-    restart: fc.constant(null),
+    restart: fc.option(fc.record({ file, survived: state })),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
       selector: ({ name: of }) => of,
@@ -85,7 +85,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
     fc.record({ at: wall, exec: coordinates, read: coordinates, gtid: position, gtidIoPos: position }),
   ),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
-  clearedFor: fc.constant(null),
+  clearedFor: fc.option(file),
 });
 
 const memory: fc.Arbitrary<Memory> = fc
@@ -103,6 +103,7 @@ function lasting(value: Memory): unknown {
   const members = [...value.members.values()].map((member) => ({
     ...member,
     anchors: member.anchors.slice(-1).map(plainAnchor),
+    restart: member.restart && { ...member.restart, survived: sorted(gtidsOf(member.restart.survived)) },
     lastStandby: member.lastStandby === null ? null : plainAnchor(member.lastStandby),
   }));
   const replicas = [...value.replicas.values()].map(({ baseline, captured, ...rest }) => ({
@@ -207,6 +208,13 @@ describe('a status that cannot be read', () => {
       assert.equal(memoryOf.replicas.get('orders-0')?.baseline, null);
     });
   }
+
+  test('a restart whose survivors are broken puts the lineage in question: it was not as if it had never been', () => {
+    const status = stored(statusOf(calmInput()));
+    const members = status.source.members.map((one) => ({ ...one, restart: { file: 'bin.000004', survived: '?' } }));
+    const back = memoryFromStatus({ ...status, source: { ...status.source, members } });
+    assert.deepEqual([back.members.get('a')?.restart, back.members.get('a')?.inQuestion], [null, true]);
+  });
 
   test('a member without a lineage is unknown, one with a broken anchor keeps its lineage', () => {
     const status = stored(statusOf(calmInput()));
