@@ -1,0 +1,174 @@
+import { openSession } from '../connection.ts';
+import { type SqlFailure, serverFailure, sqlError } from '../errors.ts';
+import type { SqlTarget } from '../port.ts';
+import { type Session, describe, late, lost } from '../session.ts';
+import { parseFormat } from './bodies.ts';
+import { type BinlogEvent, type Checksum, EVENT, parseEvent } from './event.ts';
+import { PacketCutter } from './packets.ts';
+
+/**
+ * Where a dump begins: after what a replica at this GTID position has; after this one GTID, and in all other domains at
+ * the end (a domain that is not named would be sent from its very beginning); or at an event boundary of a file.
+ */
+export type DumpStart =
+  | { readonly gtid: string; readonly strict: boolean }
+  | { readonly gtid: string; readonly domain: number }
+  | { readonly file: string; readonly position: number };
+
+export interface DumpLimits {
+  /** From TCP connect to the last event, in ms. */
+  readonly deadlineMs: number;
+  /** Bytes that the server may send. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * How a dump ended: the visitor had enough; the end of the binlog; a limit, after events had begun to come; or the
+ * server's refusal (error 1236), which is an answer and no failure.
+ */
+export type DumpEnd =
+  | { readonly end: 'stopped' | 'eof' | 'bytes' | 'time' }
+  | { readonly end: 'refused'; readonly errno: number; readonly text: string };
+
+/** Sees each event in order; `false`: enough. */
+export type Visitor = (event: BinlogEvent) => boolean;
+
+const COM_BINLOG_DUMP = 0x12;
+/** BINLOG_DUMP_NON_BLOCK: the server ends with EOF at the end of its binlog instead of waiting. */
+const NON_BLOCK = 1;
+const REFUSED = 1236;
+const OPERATION = 'read the binlog';
+
+/**
+ * Reads a server's binlog like a replica would, with server id 0: servers end an older dump of the same id, and 0 is
+ * nobody's. No commit waits for it (for SHOW BINLOG EVENTS it does). Needs REPLICATION SLAVE.
+ */
+export async function readDump(
+  target: SqlTarget,
+  start: DumpStart,
+  limits: DumpLimits,
+  visit: Visitor,
+): Promise<DumpEnd> {
+  const time = limitTime(limits);
+  const options = { deadlineMs: limits.deadlineMs, signal: time.signal };
+  const context = { operation: OPERATION, target: describe(target), secrets: [target.password] };
+  let session: Session | null = null;
+  try {
+    session = await openSession(target, options);
+    await session.query(...setUp(start), { ...options, operation: OPERATION });
+    const done = await new DumpStream(session, limits.maxBytes, visit).run(start, time);
+    if ('code' in done) throw sqlError(done, context);
+    return done;
+  } catch (error) {
+    throw time.expired() ? sqlError(late(limits.deadlineMs), context) : error;
+  } finally {
+    time.release();
+    session?.destroy();
+  }
+}
+
+interface TimeLimit {
+  /** Aborts at the deadline, or when the caller's signal does. */
+  readonly signal: AbortSignal;
+  expired(): boolean;
+  release(): void;
+}
+
+/** One deadline over connecting, setting up and reading. */
+function limitTime(limits: DumpLimits): TimeLimit {
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), limits.deadlineMs);
+  const signal = limits.signal === undefined ? deadline.signal : AbortSignal.any([limits.signal, deadline.signal]);
+  return { signal, expired: () => deadline.signal.aborted, release: () => clearTimeout(timer) };
+}
+
+function setUp(start: DumpStart): [sql: string, params: string[]] {
+  // Capability 4: GTID events as they are. Checksums as in the files: the server must not think that we know none.
+  const common = 'SET @master_binlog_checksum=@@global.binlog_checksum, @mariadb_slave_capability=4';
+  if ('file' in start) return [common, []];
+  const strict = 'strict' in start && start.strict ? '1' : '0';
+  const modes = `@slave_gtid_ignore_duplicates=0, @slave_gtid_strict_mode=${strict}`;
+  if ('strict' in start) return [`${common}, ${modes}, @slave_connect_state=?`, [start.gtid]];
+  const others = "REGEXP_REPLACE(CONCAT(',', @@global.gtid_binlog_pos), ?, '')";
+  const state = `@slave_connect_state=TRIM(TRAILING ',' FROM CONCAT(?, ${others}))`;
+  return [`${common}, ${modes}, ${state}`, [start.gtid, `,${start.domain}-[0-9]+-[0-9]+`]];
+}
+
+function command(start: DumpStart): Buffer {
+  const file = Buffer.from('file' in start ? start.file : '');
+  const packet = Buffer.alloc(15);
+  packet.writeUIntLE(11 + file.length, 0, 3);
+  packet.writeUInt8(COM_BINLOG_DUMP, 4);
+  packet.writeUInt32LE('file' in start ? start.position : 4, 5);
+  packet.writeUInt16LE(NON_BLOCK, 9);
+  return Buffer.concat([packet, file]);
+}
+
+/** What comes after the command: packets that mysql2 cannot parse, so its stream is taken over. */
+class DumpStream {
+  readonly #session: Session;
+  readonly #maxBytes: number;
+  readonly #visit: Visitor;
+  readonly #cutter = new PacketCutter();
+  #checksum: Checksum = 'unknown';
+  #bytes = 0;
+  #events = 0;
+  #end: DumpEnd | SqlFailure | null = null;
+
+  constructor(session: Session, maxBytes: number, visit: Visitor) {
+    this.#session = session;
+    this.#maxBytes = maxBytes;
+    this.#visit = visit;
+  }
+
+  run(start: DumpStart, time: TimeLimit): Promise<DumpEnd | SqlFailure> {
+    return new Promise((resolve) => {
+      const stream = this.#session.takeOver();
+      const finish = (end: DumpEnd | SqlFailure): void => {
+        stream.removeAllListeners('data');
+        resolve(end);
+      };
+      time.signal.addEventListener('abort', () => {
+        finish(time.expired() && this.#events > 0 ? { end: 'time' } : lost('it was abandoned'));
+      });
+      this.#session.onDead((why) => finish(lost(why)));
+      stream.on('data', (chunk: Buffer) => {
+        this.#take(chunk);
+        if (this.#end !== null) finish(this.#end);
+      });
+      stream.write(command(start));
+    });
+  }
+
+  #take(chunk: Buffer): void {
+    this.#bytes += chunk.length;
+    try {
+      this.#cutter.push(chunk, (payload) => {
+        this.#end = this.#payload(payload);
+        return this.#end === null;
+      });
+      if (this.#end === null && this.#bytes > this.#maxBytes) this.#end = { end: 'bytes' };
+    } catch (error) {
+      const detail = `the binlog stream is malformed: ${error instanceof Error ? error.message : 'unknown'}`;
+      this.#end = { code: 'ProtocolError', retryable: false, detail };
+    }
+  }
+
+  #payload(payload: Buffer): DumpEnd | SqlFailure | null {
+    const marker = payload.readUInt8(0);
+    if (marker === 0xfe && payload.length < 9) return { end: 'eof' };
+    if (marker === 0xff) return refusal(payload);
+    if (marker !== 0) throw new RangeError(`a packet that begins with ${marker}`);
+    const event = parseEvent(payload.subarray(1), this.#checksum);
+    if (event.type === EVENT.FormatDescription) this.#checksum = parseFormat(event.body).checksum;
+    this.#events += 1;
+    return this.#visit(event) ? null : { end: 'stopped' };
+  }
+}
+
+function refusal(payload: Buffer): DumpEnd | SqlFailure {
+  const errno = payload.readUInt16LE(1);
+  const text = payload.toString('utf8', payload.readUInt8(3) === 0x23 ? 9 : 3);
+  return errno === REFUSED ? { end: 'refused', errno, text } : serverFailure(errno, text);
+}
