@@ -27,6 +27,8 @@ export interface DecisionInput {
   readonly evidence: Evidence;
   /** Replicas on which a plan is being carried out: what it is doing, and since when (monotonic ms). */
   readonly busy: ReadonlyMap<string, { readonly what: string; readonly since: number }>;
+  /** Monotonic ms at which the last plan on a replica ended: a look that began before says nothing of it any more. */
+  readonly actedAt: ReadonlyMap<string, number>;
   /** Replicas named by an open intent: a stopped link there is ours. */
   readonly intended: ReadonlySet<string>;
 }

@@ -75,9 +75,13 @@ function incomplete({ diagnosis, replica }: Context): Decision | null {
   return decide(replica.pod, 'Waiting', 'NotLookedYet', 'not everything has answered once since mxr started');
 }
 
-function beingMoved({ busy, replica, observation }: Context): Decision | null {
+function beingMoved({ busy, actedAt, replica, observation, diagnosis }: Context): Decision | null {
   const task = busy.get(replica.pod);
-  if (task === undefined) return null;
+  if (task === undefined) {
+    const acted = actedAt.get(replica.pod) ?? Number.NEGATIVE_INFINITY;
+    const seenSince = replica.lookAt > acted && (diagnosis.holder === null || diagnosis.holder.lookAt > acted);
+    return seenSince ? null : decide(replica.pod, 'HandingOver', 'HandingOver', 'looking at it after the last step');
+  }
   const slow = observation.now - task.since > DRAIN_SLOW_MS;
   return decide(replica.pod, 'HandingOver', slow ? 'DrainSlow' : 'HandingOver', task.what);
 }

@@ -22,6 +22,7 @@ export interface JudgeInput {
   readonly pair: PairMemory;
   readonly evidence: Evidence;
   readonly busy: Context['busy'];
+  readonly actedAt: Context['actedAt'];
   readonly intended: Context['intended'];
 }
 

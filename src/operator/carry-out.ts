@@ -53,6 +53,7 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
     log.warn('plan not begun', { resource: runtime.key, pod: plan.pod, error });
   } finally {
     runtime.jobs.delete(plan.pod);
+    runtime.actedAt.set(plan.pod, runtime.shared.clock.monotonicMs());
     runtime.wake();
   }
 }

@@ -1,5 +1,6 @@
 import { gate } from '../domain/gate.ts';
 import { judge } from '../domain/judge.ts';
+import type { Picture } from '../domain/judge.ts';
 import { carryOut } from './carry-out.ts';
 import { approvalsOf } from './approvals.ts';
 import { askFor } from './ask.ts';
@@ -31,6 +32,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     pair: runtime.pair,
     evidence: runtime.evidence?.evidence() ?? new Map(),
     busy: runtime.jobs,
+    actedAt: runtime.actedAt,
     intended: new Set(runtime.open?.intents.keys()),
   });
   runtime.memory = picture.memory;
@@ -48,5 +50,12 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
 
   askFor(runtime, picture);
   carryOut(runtime, plans, picture);
+  runtime.watcher?.setPace(paceOf(runtime, picture));
   report(runtime, picture, gated);
+}
+
+/** While something is under way every look counts; in calm the servers are left in peace. */
+function paceOf(runtime: Runtime, { diagnosis, decisions }: Picture): 'calm' | 'fast' {
+  const underWay = runtime.jobs.size > 0 || decisions.some(({ verdict }) => verdict === 'HandingOver');
+  return underWay || diagnosis.situation !== 'Stable' ? 'fast' : 'calm';
 }

@@ -53,6 +53,8 @@ export interface Runtime {
   accepted: Extract<Acceptance, { ok: true }> | null;
   picture: Picture | null;
   readonly jobs: Map<string, Job>;
+  /** Monotonic ms at which the last plan on a pod ended. */
+  readonly actedAt: Map<string, number>;
   /** Pods whose label is being written. */
   readonly labelling: Set<string>;
   open: OpenHandover | null;
@@ -77,6 +79,7 @@ export function createRuntime(
     accepted: null,
     picture: null,
     jobs: new Map(),
+    actedAt: new Map(),
     labelling: new Set(),
     handovers: status.handovers,
     approved: new Set(status.approvals.map((approval) => approval.id)),
