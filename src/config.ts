@@ -37,7 +37,7 @@ export interface OperatorConfig {
   /** Of one call of the Kubernetes API. */
   readonly kubeTimeoutMs: number;
   readonly resyncMs: number;
-  /** As kubectl reads it: paths separated by `:`; undefined: in-cluster. */
+  /** Path of a file; undefined: in-cluster. */
   readonly kubeconfig: string | undefined;
 }
 
@@ -140,7 +140,7 @@ export const CONFIG_OPTIONS: readonly ConfigOption[] = [
     name: 'KUBECONFIG',
     flag: '',
     default: 'in-cluster',
-    description: 'Kubeconfig files, as for kubectl; without it the service account of the pod is used.',
+    description: 'Path of a kubeconfig file; without it the service account of the pod is used.',
   },
 ];
 

@@ -4,15 +4,8 @@ import type { OperatorConfig } from '../config.ts';
 import { errorText } from '../errors.ts';
 import { runService } from '../ops/lifecycle.ts';
 import { createLogger } from '../ops/log.ts';
-import type { Logger } from '../ops/log.ts';
 import { createSecrets } from '../ops/secrets.ts';
 import type { CommandIo } from './io.ts';
-
-/** Of src/operator/operator.ts: runs until the signal aborts, then releases the Lease and returns. */
-export type RunOperator = (
-  config: OperatorConfig,
-  io: { readonly log: Logger; readonly signal: AbortSignal },
-) => Promise<void>;
 
 /** The contract gives 10 s from SIGTERM to the end of the process; what is left is for the process itself. */
 const GRACE_MS = 9_500;
@@ -29,10 +22,12 @@ export async function operator(args: readonly string[], io: CommandIo): Promise<
     io.err(`mxr operator: ${errorText(error)}\nmxr operator --help lists every setting\n`);
     return 2;
   }
-  return start(config, io, await loadOperator());
+  return start(config, io);
 }
 
-async function start(config: OperatorConfig, io: CommandIo, runOperator: RunOperator): Promise<number> {
+async function start(config: OperatorConfig, io: CommandIo): Promise<number> {
+  // Loaded late: `--help` and a wrong setting need nothing of it.
+  const { runOperator } = await import('../operator/operator.ts');
   const log = createLogger({ level: config.logLevel, clock: systemClock, secrets: createSecrets() });
   log.info('starting', { config });
   return runService((signal) => runOperator(config, { log, signal }), {
@@ -42,13 +37,6 @@ async function start(config: OperatorConfig, io: CommandIo, runOperator: RunOper
     log,
     graceMs: GRACE_MS,
   });
-}
-
-/** Loaded late: `--help` and a wrong setting need nothing of it. */
-async function loadOperator(): Promise<RunOperator> {
-  const path: string = '../operator/operator.ts';
-  const loaded = (await import(path)) as { readonly runOperator: RunOperator };
-  return loaded.runOperator;
 }
 
 const HELP = `mxr operator runs the operator until SIGTERM or SIGINT.

@@ -51,11 +51,15 @@ export function statusPage({ views, only, leader, now }: PageOptions): string {
           ${time(now)} &middot; this process is ${leader ? 'the leader' : 'not the leader: it acts on nothing'} &middot;
           ${shown.length} ${shown.length === 1 ? 'resource' : 'resources'}, the worst first
         </p>
-        ${shown.length === 0 ? html`<p>${only === undefined ? 'There is no MariaDBExternalReplica here.' : `There is no ${only}.`}</p>` : html``}
-        ${overview}${detailed}
+        ${shown.length === 0 ? html`<p>${nothing(only, leader)}</p>` : html``} ${overview}${detailed}
         ${shown.length > MAX_DETAILS ? html`<p>Details of the first ${MAX_DETAILS}; click a name for one of the others.</p>` : html``}
       </body>
     </html> `.html;
+}
+
+function nothing(only: string | undefined, leader: boolean): string {
+  if (!leader) return 'Another process leads, and only the leader looks: ask its pod, which the Lease names.';
+  return only === undefined ? 'There is no MariaDBExternalReplica here.' : `There is no ${only}.`;
 }
 
 function summary(views: readonly ResourceView[]): Html {

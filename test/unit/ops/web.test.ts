@@ -278,9 +278,10 @@ describe('the status page', () => {
   });
 
   it('says so when there is no resource, or one that could not be read', async (t) => {
-    const none = await start(t, { resources: () => [], leader: () => false });
+    const none = await start(t, { resources: () => [] });
     assert.match((await get(none, '/')).body, /There is no MariaDBExternalReplica here/u);
-    assert.match((await get(none, '/')).body, /not the leader/u);
+    const waiting = await start(t, { resources: () => [], leader: () => false });
+    assert.match((await get(waiting, '/')).body, /Another process leads/u);
     const unread = await start(t, { resources: () => [{ ...view('broken'), spec: undefined }] });
     assert.equal((await get(unread, '/')).status, 200);
   });
