@@ -64,7 +64,7 @@ function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Ref
       `${replica.pod} has no GTID position: it never applied a transaction that carries one`,
     );
   }
-  if (holder.lookAt > replica.lookAt) {
+  if (holder.lookAt > replica.standing.since) {
     const ahead = beyond(stateOfPosition(replica.position), mergeStates(state, hiddenState(target)));
     if (ahead.length > 0) {
       const transactions = lacking(ahead, state);

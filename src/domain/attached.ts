@@ -59,7 +59,8 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
   const hidden = hiddenWrites({ replica, holder, target });
   if (hidden !== null)
     return decide(pod, hidden.verdict, hidden.reason, hidden.message, { transactions: hidden.transactions });
-  const ahead = holder.lookAt > replica.lookAt ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
+  const ahead =
+    holder.lookAt > replica.standing.since ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
   const foreign = ahead.filter((gtid) => !target.gtidSlavePos.has(gtid.domain) || target.logSlaveUpdates);
   if (foreign.length > 0) {
     const transactions = lacking(foreign, binlogStateOf(target));

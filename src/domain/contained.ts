@@ -61,9 +61,9 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
   const { replica, holder } = input;
   const ahead = aheadOf(input, state);
   if (ahead.length === 0) return null;
-  if (holder.lookAt < replica.lookAt) {
+  if (holder.lookAt < replica.standing.since) {
     // The side that must be the larger is read last: the accusation is asked again before it is made.
-    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.standing.since } as const;
     return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
   }
   const transactions = lacking(ahead, state);

@@ -168,15 +168,16 @@ function rememberReplica(
   if (facts === null) return before;
   const running = facts.link.io !== 'No' || facts.link.sql !== 'No';
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
-  if (target === undefined || !isReady(decision.verdict)) return { ...before, startedAt };
+  const seen = { ...before, startedAt, standing: facts.standing };
+  if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;
   const place = { coordinates: facts.link.exec, gtid: facts.position, at };
   if (before.baseline === null) {
-    if (decision.proven === null) return { ...before, startedAt };
+    if (decision.proven === null) return seen;
     const contains = decision.proven.contains;
     const baseline: Baseline = { by: 'Adopted', member: target.name, lineage: target.lineage, ...place, contains };
-    return { ...before, startedAt, baseline, captured: null, clearedFor };
+    return { ...seen, baseline, captured: null, clearedFor };
   }
   return {
     ...before,

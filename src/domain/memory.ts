@@ -83,8 +83,16 @@ export interface ReplicaMemory {
   readonly captured: Captured | null;
   /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
   readonly through: 'Member' | 'VIP' | null;
+  /** The position seen last and the monotonic ms at which it was seen first; in memory only. */
+  readonly standing: Standing | null;
   /** File of the holder's restart after which this replica was proven or compared; see `ProvenRestart`. */
   readonly clearedFor: string | null;
+}
+
+export interface Standing {
+  /** Applied and received, as text. */
+  readonly position: string;
+  readonly since: number;
 }
 
 export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
@@ -92,6 +100,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   startedAt: null,
   captured: null,
   through: null,
+  standing: null,
   clearedFor: null,
 };
 

@@ -1,6 +1,6 @@
 import type { GtidPosition, GtidState } from './gtid.ts';
-import { mergeStates, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
-import type { MemberMemory, ReplicaMemory } from './memory.ts';
+import { formatPosition, mergeStates, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
+import type { MemberMemory, ReplicaMemory, Standing } from './memory.ts';
 import { containedByFollowing } from './memory.ts';
 import type { Link, ReplicaObservation, ServerLook } from './observation.ts';
 import { isDrained } from './observation.ts';
@@ -12,6 +12,8 @@ export interface ReplicaFacts {
   readonly look: ServerLook;
   /** Monotonic ms when the look began. */
   readonly lookAt: number;
+  /** Monotonic ms at which its present position was seen first: an accusation needs a look at the target since then. */
+  readonly standing: Standing;
   readonly link: Link;
   readonly memory: ReplicaMemory;
   /** Applied: gtid_slave_pos. */
@@ -45,6 +47,7 @@ export function replicaFacts(
     observed,
     look,
     lookAt,
+    standing: standingOf(look, link, { lookAt, before: memory.standing }),
     link,
     memory,
     position: look.gtidSlavePos,
@@ -53,6 +56,11 @@ export function replicaFacts(
     logged,
     contains: mergeStates(followed, logged),
   };
+}
+
+function standingOf(look: ServerLook, link: Link, seen: { lookAt: number; before: Standing | null }): Standing {
+  const position = `${formatPosition(look.gtidSlavePos)} ${formatPosition(link.gtidIoPos)}`;
+  return seen.before?.position === position ? seen.before : { position, since: seen.lookAt };
 }
 
 /** The replica's binlog shows what it applied only when it logs it; its own writes are nobody else's history. */

@@ -23,8 +23,12 @@ export function proveSameServer(input: ProofInput): ProofResult {
     (gtid) => !appliedThere(target, gtid.domain, gtid.seq),
   );
   if (ahead.length > 0) {
-    if (holder.lookAt < replica.lookAt) {
-      const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+    if (holder.lookAt < replica.standing.since) {
+      const again = {
+        kind: 'LiveLook',
+        target: { member: holder.member.name },
+        after: replica.standing.since,
+      } as const;
       return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
     }
     const transactions = lacking(ahead, state);

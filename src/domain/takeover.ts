@@ -96,8 +96,8 @@ function missingCount(there: GtidPosition, here: GtidPosition): number | null {
 
 function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly string[]): Refused | Asking {
   const { replica, holder } = input;
-  if (holder.lookAt < replica.lookAt) {
-    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.lookAt } as const;
+  if (holder.lookAt < replica.standing.since) {
+    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.standing.since } as const;
     return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
   }
   const count = missingCount(replica.position, there);

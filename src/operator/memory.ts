@@ -115,6 +115,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     startedAt: timeOf(status.startedAt) ?? null,
     captured: capturedOf(status.captured) ?? null,
     through: status.through ?? null,
+    standing: null,
     clearedFor: status.clearedFor ?? null,
   };
 }

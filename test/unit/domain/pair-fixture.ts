@@ -216,6 +216,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     startedAt: STARTED,
     captured: null,
     through: 'Member',
+    standing: null,
     clearedFor: null,
     ...change,
   };

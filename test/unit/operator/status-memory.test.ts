@@ -85,6 +85,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
     fc.record({ at: wall, exec: coordinates, read: coordinates, gtid: position, gtidIoPos: position }),
   ),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
+  standing: fc.constant(null),
   clearedFor: fc.option(file),
 });
 
