@@ -7,6 +7,9 @@ export interface LoopOptions {
   readonly pauseMs: () => number;
 }
 
+/** Nobody reads it; without a reason each abort makes an error with a stack. */
+const WAKE = 'wake';
+
 /** Looks again and again, never two at a time. */
 export interface Loop {
   /** Resolves when a look that begins after this call has ended, or when the deadline has passed. */
@@ -22,7 +25,7 @@ export function startLoop(options: LoopOptions): Loop {
   let pause = new AbortController();
   let begun = 0;
   void run();
-  return { lookNow, wake: () => pause.abort(), stop };
+  return { lookNow, wake: () => pause.abort(WAKE), stop };
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
@@ -46,15 +49,15 @@ export function startLoop(options: LoopOptions): Loop {
   async function lookNow(deadlineMs: number): Promise<void> {
     if (stopping.signal.aborted) return;
     const answered = new AbortController();
-    const waiter = { turn: begun + 1, resolve: () => answered.abort() };
+    const waiter = { turn: begun + 1, resolve: () => answered.abort(WAKE) };
     waiters.add(waiter);
-    pause.abort();
+    pause.abort(WAKE);
     await sleep(deadlineMs, answered.signal);
     waiters.delete(waiter);
   }
 
   function stop(): void {
-    stopping.abort();
-    pause.abort();
+    stopping.abort(WAKE);
+    pause.abort(WAKE);
   }
 }

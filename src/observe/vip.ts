@@ -1,3 +1,4 @@
+import { setImmediate as ioTurn } from 'node:timers/promises';
 import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
 import type { Fact } from '../domain/fact.ts';
@@ -19,6 +20,8 @@ export interface VipProbeOptions {
   readonly locks: () => Readonly<Record<string, string>>;
   /** Whether some member cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
   readonly full: () => boolean;
+  /** Asked before each hedge (src/observe/hedges.ts). */
+  readonly mayHedge: () => boolean;
   /** After each counted answer or failure. */
   readonly onLook: () => void;
 }
@@ -55,6 +58,8 @@ const MAX_PROBES = 4;
 const MAX_HEDGES = 4;
 /** Probes drift apart, so that a thousand resources do not ask at the same moment. */
 const JITTER = 0.1;
+/** Nobody reads it; without a reason each abort makes an error with a stack. */
+const WAKE = 'wake';
 /** What makes hedging worth it. A refused login is an answer: asking faster only fills the server's log. */
 const SILENCE: readonly string[] = ['Deadline', 'ConnectionLost', 'ConnectionRefused'];
 
@@ -67,6 +72,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
   const unreadable = new Map<string, SessionFacts['unreadable']>();
   let wake = new AbortController();
   let dueAt = Number.NEGATIVE_INFINITY;
+  let begunAt = Number.NEGATIVE_INFINITY;
   let answerMs = 0;
   let filesAt = Number.NEGATIVE_INFINITY;
   let state: VipObservation = { look: NOT_ASKED_YET, failures: 0, silentSince: null, answersSince: null };
@@ -80,43 +86,58 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
       const now = clock.monotonicMs();
       if (now >= dueAt) {
         dueAt = now + options.probeIntervalMs * (1 - JITTER * Math.random());
-        if (count(false) < MAX_PROBES) void attempt(false);
-      } else if (now >= hedgeAt()) void attempt(true);
+        if (count(false) < MAX_PROBES) begin(false);
+      } else if (now >= hedgeAt()) await hedge();
       wake = new AbortController();
-      const next = Math.min(dueAt, Math.max(hedgeAt(), now + HEDGE_EVERY_MS));
-      await sleep(Math.max(0, next - clock.monotonicMs()), wake.signal);
+      await sleep(Math.max(0, Math.min(dueAt, hedgeAt()) - clock.monotonicMs()), wake.signal);
     }
     for (const { resolve } of waiters) resolve();
   }
 
+  async function hedge(): Promise<void> {
+    // Where this process was busy, answers may lie unread: that is no silence.
+    await ioTurn();
+    if (clock.monotonicMs() < hedgeAt()) return;
+    if (options.mayHedge()) begin(true);
+    else begunAt = clock.monotonicMs();
+  }
+
   /** Monotonic ms from which a hedge is worth it. */
   function hedgeAt(): number {
-    const probes = [...attempts].filter(({ hedge }) => !hedge);
-    if (count(true) >= MAX_HEDGES || [...attempts].some(({ reached }) => reached)) return Number.POSITIVE_INFINITY;
-    if (!state.look.known && SILENCE.includes(state.look.code)) return Number.NEGATIVE_INFINITY;
+    if (count(true) >= MAX_HEDGES) return Number.POSITIVE_INFINITY;
+    const reached = [...attempts].some((one) => one.reached);
+    if (!state.look.known && SILENCE.includes(state.look.code)) {
+      return begunAt + (reached ? options.probeTimeoutMs / (MAX_PROBES + MAX_HEDGES) : HEDGE_EVERY_MS);
+    }
+    if (reached) return Number.POSITIVE_INFINITY;
     const patience = Math.max(HEDGE_AFTER_MS, 4 * answerMs);
-    return Math.min(...probes.map(({ at }) => at + patience));
+    const probes = [...attempts].filter((one) => !one.hedge);
+    return Math.max(begunAt + HEDGE_EVERY_MS, Math.min(...probes.map(({ at }) => at + patience)));
   }
 
   function count(hedge: boolean): number {
     return [...attempts].filter((one) => one.hedge === hedge).length;
   }
 
-  async function attempt(hedge: boolean): Promise<void> {
-    const one: Attempt = { at: clock.monotonicMs(), hedge, over: new AbortController(), reached: false };
+  function begin(hedge: boolean): void {
+    begunAt = clock.monotonicMs();
+    void attempt({ at: begunAt, hedge, over: new AbortController(), reached: false });
+  }
+
+  async function attempt(one: Attempt): Promise<void> {
     attempts.add(one);
     const look = await ask(one);
     attempts.delete(one);
     if (stopping.signal.aborted) return;
     if (look.known) answered(one, look);
-    else if (!hedge && !one.over.signal.aborted) failed(look);
-    wake.abort();
+    else if (!one.hedge && !one.over.signal.aborted) failed(look);
+    wake.abort(WAKE);
   }
 
   async function ask(one: Attempt): Promise<Fact<VipLook>> {
     const { probeTimeoutMs } = options;
     const signal = AbortSignal.any([one.over.signal, stopping.signal]);
-    const unreached = one.hedge ? setTimeout(() => one.over.abort(), HEDGE_LIFE_MS) : undefined;
+    const unreached = one.hedge ? setTimeout(() => one.over.abort(WAKE), HEDGE_LIFE_MS) : undefined;
     const dial: HedgedConnect = { deadlineMs: probeTimeoutMs, signal, onReached };
     try {
       const session = await options.connect(options.target(), dial);
@@ -156,7 +177,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
   /** The first answer wins. Only probes that began later go on: somebody may wait for a look as new as theirs. */
   function answered(one: Attempt, look: Fact<VipLook>): void {
     if (state.look.known && state.look.at > one.at) return;
-    for (const other of attempts) if (other.hedge || other.at <= one.at) other.over.abort();
+    for (const other of attempts) if (other.hedge || other.at <= one.at) other.over.abort(WAKE);
     answerMs = clock.monotonicMs() - one.at;
     settle(look);
   }
@@ -179,17 +200,17 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
   async function lookNow(deadlineMs: number): Promise<void> {
     if (stopping.signal.aborted) return;
     const answer = new AbortController();
-    const waiter = { after: clock.monotonicMs(), resolve: () => answer.abort() };
+    const waiter = { after: clock.monotonicMs(), resolve: () => answer.abort(WAKE) };
     waiters.add(waiter);
     dueAt = Number.NEGATIVE_INFINITY;
-    wake.abort();
+    wake.abort(WAKE);
     await sleep(deadlineMs, answer.signal);
     waiters.delete(waiter);
   }
 
   function stop(): void {
-    stopping.abort();
-    wake.abort();
+    stopping.abort(WAKE);
+    wake.abort(WAKE);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from '../domain/observation.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import { markOfVip } from './fingerprint.ts';
+import { createHedgeBudget } from './hedges.ts';
 import type { Pace, Watched } from './watched.ts';
 import { observeMember, observeReplica, startWatched } from './watched.ts';
 import { startVipProbe } from './vip.ts';
@@ -31,6 +32,8 @@ export interface WatcherOptions {
   readonly clock: Clock;
   /** Called when something that matters changed, never on each look. It must only enqueue. */
   readonly onChange: () => void;
+  /** Shared by all watchers of the process (src/observe/hedges.ts); default: a budget of its own. */
+  readonly mayHedge?: () => boolean;
 }
 
 export interface WantedLooks {
@@ -76,6 +79,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     probeTimeoutMs,
     locks: () => Object.fromEntries(targets.members.map(({ name }) => [name, lockOf(name)])),
     full: () => [...members.values()].some(({ probe }) => !probe.fact().known),
+    mayHedge: options.mayHedge ?? createHedgeBudget(clock),
     onLook: tellVip,
   });
   setTargets(targets);

@@ -48,6 +48,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
       probeTimeoutMs: TIMEOUT_MS,
       locks: () => locks,
       full: () => full,
+      mayHedge: () => true,
       onLook: () => undefined,
     });
     await holderIs(onA);
