@@ -127,8 +127,9 @@ export interface RowsEvent {
   readonly change: 'insert' | 'update' | 'delete';
   /** Every column is in every image. */
   readonly whole: boolean;
-  /** Which columns are there, then the images themselves, as the server encodes them. */
-  readonly columns: Buffer;
+  /** Which columns are there, as `1` and `0`; of an update before and after. */
+  readonly columns: string;
+  /** The images themselves, as the server encodes them. */
   readonly rows: Buffer;
 }
 
@@ -147,25 +148,25 @@ export function parseRows(event: BinlogEvent): RowsEvent | undefined {
   reader.take(2);
   if (isVersion2(event.type)) reader.take(reader.u16() - 2);
   const width = reader.packed();
-  const bitmap = Math.ceil(width / 8);
-  const columns = reader.take(change === 'update' ? 2 * bitmap : bitmap);
+  const bitmaps = [reader.take(Math.ceil(width / 8))];
+  if (change === 'update') bitmaps.push(reader.take(Math.ceil(width / 8)));
+  const images = bitmaps.map((bitmap) => columnsOf(bitmap, width));
   const rest = reader.rest();
   const compressed = event.type >= EVENT.WriteRowsCompressedV1;
   const rows = compressed ? inflate(rest) : rest;
-  return { tableId, change, whole: isWhole(columns, width), columns, rows };
+  const whole = images.every((image) => !image.includes('0'));
+  return { tableId, change, whole, columns: images.join(' '), rows };
 }
 
 function isVersion2(type: number): boolean {
   return (type >= EVENT.WriteRowsV2 && type <= EVENT.DeleteRowsV2) || type >= EVENT.WriteRowsCompressedV2;
 }
 
-function isWhole(bitmaps: Buffer, width: number): boolean {
-  const bytes = Math.ceil(width / 8);
+/** Bit by bit, because a primary of 10.5 sets the bits behind the last column and its replicas do not. */
+function columnsOf(bitmap: Buffer, width: number): string {
+  let columns = '';
   for (let column = 0; column < width; column += 1) {
-    const bit = 1 << (column % 8);
-    for (let at = Math.floor(column / 8); at < bitmaps.length; at += bytes) {
-      if (((bitmaps[at] ?? 0) & bit) === 0) return false;
-    }
+    columns += ((bitmap[Math.floor(column / 8)] ?? 0) & (1 << (column % 8))) === 0 ? '0' : '1';
   }
-  return true;
+  return columns;
 }

@@ -31,6 +31,8 @@ export interface Content {
 
 const SUMMARY_PARTS = 4;
 const ORDER_LENGTH = 16;
+/** What the statement that follows depends on. */
+const CONTEXT: ReadonlySet<number> = new Set([EVENT.Intvar, EVENT.Rand, EVENT.UserVar]);
 const IGNORED: ReadonlySet<number> = new Set([EVENT.Xid, EVENT.AnnotateRows, EVENT.Heartbeat]);
 
 export class ContentBuilder {
@@ -43,11 +45,16 @@ export class ContentBuilder {
   /** `s` for statements, `r` for rows, in their order: servers may choose differently for each. */
   #order = '';
   #createsTable = false;
+  #context: { readonly type: number; readonly body: Buffer }[] = [];
   #uncertain: string | null = null;
 
   add(event: BinlogEvent, format: FormatDescription): void {
     if (IGNORED.has(event.type)) return;
     if (event.type === EVENT.TableMap) return this.#addTable(parseTableMap(event.body));
+    if (CONTEXT.has(event.type)) {
+      this.#context.push({ type: event.type, body: Buffer.from(event.body) });
+      return;
+    }
     const rows = parseRows(event);
     if (rows !== undefined) return this.#addRows(rows);
     this.#endRows();
@@ -55,11 +62,6 @@ export class ContentBuilder {
       case EVENT.Query:
       case EVENT.QueryCompressed:
         return this.#addStatement(event, format);
-      // The context of the statement that follows: INSERT_ID, RAND, user variables.
-      case EVENT.Intvar:
-      case EVENT.Rand:
-      case EVENT.UserVar:
-        return this.#update(`context ${event.type}`, event.body);
       case EVENT.XaPrepare:
         return this.#update('XA PREPARE', Buffer.alloc(0));
       default:
@@ -85,11 +87,15 @@ export class ContentBuilder {
   }
 
   #addTable(map: TableMap): void {
+    // 10.5 writes INSERT_ID also before rows, where it means nothing and replicas do not repeat it.
+    this.#context = [];
     this.#tables.set(map.tableId, map);
   }
 
   #addStatement(event: BinlogEvent, format: FormatDescription): void {
     const { database, sql } = parseQuery(event, format.fixedLength(EVENT.Query));
+    for (const { type, body } of this.#context) this.#update(`context ${type}`, body);
+    this.#context = [];
     const statement = normaliseStatement(database, sql);
     if (statement === null) return;
     this.#note('s');
@@ -109,7 +115,7 @@ export class ContentBuilder {
     if (!event.whole) this.#uncertain ??= 'of partial images';
     this.#changed.set(table.name, createHash('sha256').update(table.types).digest('hex').slice(0, 12));
     const label = `${event.change} ${table.name}`;
-    const key = `${label} ${event.columns.toString('hex')}`;
+    const key = `${label} ${event.columns}`;
     if (this.#rows?.key !== key) {
       this.#endRows();
       this.#rows = { key, label, hash: createHash('sha256'), bytes: 0 };
