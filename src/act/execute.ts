@@ -51,10 +51,13 @@ export interface ExecuteContext {
   readonly targetLook: () => { readonly look: ServerLook; readonly at: number } | null;
   /** BINLOG_GTID_POS asked of the target now; null: not a place in its binlog. */
   readonly gtidOnTarget: (at: Coordinates) => Promise<GtidPosition | null>;
-  readonly lookAt: (session: ActingSession) => Promise<ServerLook>;
+  readonly lookAt: (session: ActingSession) => Promise<LinkLook>;
   readonly onStep: (step: Step) => void;
   readonly onStatement: (step: Step, outcome: StepOutcome) => void;
 }
+
+/** The part of a replica that changes under the executor's hands: read between statements, so it is kept small. */
+export type LinkLook = Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'>;
 
 interface Running {
   readonly context: ExecuteContext;
@@ -153,7 +156,7 @@ function surprise(running: Running, operation: string, detail: string): MxrError
   return new MxrError({ code: 'FenceLost', operation, target, detail, retryable: true });
 }
 
-async function look(running: Running): Promise<{ look: ServerLook; link: Link }> {
+async function look(running: Running): Promise<{ look: LinkLook; link: Link }> {
   const seen = await running.context.lookAt(running.acting);
   const link = linkOf(seen, running.context.link.channel);
   if (link === undefined) throw surprise(running, 'read the link', 'the replication channel is gone');
@@ -212,7 +215,7 @@ function checkTarget(running: Running): void {
   if (target.look.readOnly) throw surprise(running, 'prove the position', 'the target became read-only');
 }
 
-async function checkPosition(running: Running, expect: Expectation, seen: ServerLook, link: Link): Promise<void> {
+async function checkPosition(running: Running, expect: Expectation, seen: LinkLook, link: Link): Promise<void> {
   const now = seen.gtidSlavePos;
   if (expect.kind === 'Between') {
     const notLess = isWithin(stateOfPosition(expect.from), stateOfPosition(now)) || samePosition(expect.from, now);
@@ -327,7 +330,7 @@ function startFailed(running: Running, errno: number, text: string): MxrError {
 }
 
 /** What is still missing, or null when the replica is attached. */
-function notYet(running: Running, seen: ServerLook, link: Link, since: number): string | null {
+function notYet(running: Running, seen: LinkLook, link: Link, since: number): string | null {
   const { context } = running;
   if (link.io !== 'Yes') return `its IO thread is ${link.io} (${link.ioState})`;
   const target = context.targetLook();

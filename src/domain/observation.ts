@@ -171,7 +171,7 @@ export interface Observation {
   readonly replicas: readonly ReplicaObservation[];
 }
 
-export function linkOf(look: ServerLook, channel: string): Link | undefined {
+export function linkOf(look: Pick<ServerLook, 'links'>, channel: string): Link | undefined {
   return look.links.find((link) => link.channel.toLowerCase() === channel.toLowerCase());
 }
 
@@ -198,7 +198,7 @@ const READ_ALL_NEW = 'Slave has read all relay log; waiting for the slave I/O th
  * Whether everything received has been applied. By the SQL thread's own word, or, in GTID mode, by received = applied.
  * Never by Exec == Read: with half a transaction in the relay log that never becomes true (facts/mariadb.md §3).
  */
-export function isDrained(look: ServerLook, link: Link): boolean {
+export function isDrained(look: Pick<ServerLook, 'gtidSlavePos'>, link: Link): boolean {
   if (link.sql === 'Yes' && (link.sqlState === READ_ALL || link.sqlState === READ_ALL_NEW)) return true;
   if (link.usingGtid === 'No') return false;
   return [...link.gtidIoPos].every(([domain, gtid]) => {

@@ -12,6 +12,7 @@ import {
   MasterStatusRow as MasterStatusSchema,
   parseOneRow,
   parseRows,
+  ReplicaNowRow,
   ServerRow,
 } from './rows.ts';
 
@@ -68,10 +69,27 @@ const VARIABLES = [
 ];
 /** Absent in some versions, or not readable with the grants that mxr asks for: then absent in the look too. */
 const OPTIONAL = ['server_uid', 'gtid_binlog_state'];
+const READ_NOW = 'SELECT @@read_only AS read_only, @@gtid_slave_pos AS gtid_slave_pos';
 const READ_VARIABLES = 'read its variables';
 
 const ER_UNKNOWN_VARIABLE = 1193;
 const ER_NO_BINARY_LOGGING = 1381;
+
+/** The part of a replica that changes while it is moved, in two round trips: applied before received, as in a full look. */
+export async function lookAtReplica(
+  session: SqlSession,
+  options: Pick<LookOptions, 'clock' | 'deadlineMs' | 'signal'>,
+): Promise<Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'>> {
+  const ask = asker(session, options);
+  const now = parseOneRow(
+    ReplicaNowRow,
+    await ask.query(READ_NOW, READ_VARIABLES),
+    READ_VARIABLES,
+    session.target.name,
+  );
+  const links = await ask.rows(LinkRow, 'SHOW ALL SLAVES STATUS', 'read its replication status');
+  return { gtidSlavePos: now.gtid_slave_pos, readOnly: now.read_only, links };
+}
 
 /**
  * One look at one server. Order matters, because the parts are read one after the other on a server that lives: what

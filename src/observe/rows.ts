@@ -63,6 +63,9 @@ export const ServerRow = z.object({
 });
 export type ServerRow = z.infer<typeof ServerRow>;
 
+/** What the executor reads of a replica between its statements. */
+export const ReplicaNowRow = ServerRow.pick({ read_only: true, gtid_slave_pos: true });
+
 export const MasterStatusRow = z.object({
   File: z.string().min(1),
   Position: integer,

@@ -6,7 +6,7 @@ import { findHolder } from '../domain/holder.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
-import { lookAtServer, newSessionFacts } from '../observe/look.ts';
+import { lookAtReplica } from '../observe/look.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, openHandover } from './handover.ts';
 import { offerStatus } from './report.ts';
@@ -92,18 +92,10 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
     fence: fenceOf(runtime, job, picture),
     targetLook: () => targetLook(runtime, plan),
     gtidOnTarget: (at) => gtidAt(runtime, plan.target?.member ?? '', at),
-    lookAt: (acting) =>
-      lookAtServer(
-        acting.session,
-        {
-          clock: shared.clock,
-          deadlineMs: Math.max(2_000, spec.detection.probeTimeoutMs),
-          signal,
-          files: false,
-          previousFiles: [],
-        },
-        newSessionFacts(),
-      ),
+    lookAt: (acting) => {
+      const deadlineMs = Math.max(2_000, spec.detection.probeTimeoutMs);
+      return lookAtReplica(acting.session, { clock: shared.clock, deadlineMs, signal });
+    },
     onStep: (step) => {
       job.what = `${plan.kind}${plan.target === null ? '' : ` to ${plan.target.member}`}: ${step}`;
     },

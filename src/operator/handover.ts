@@ -97,7 +97,7 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
     to:
       execution.attachedAt === null
         ? {}
-        : { ...(proven?.at ?? execution.attachedAt.place ?? {}), gtid: formatPosition(execution.attachedAt.gtid) },
+        : { ...(proven?.at ?? execution.attachedAt.place), gtid: formatPosition(execution.attachedAt.gtid) },
     durationMs,
     message: execution.message,
     steps: execution.steps.map((step) => ({

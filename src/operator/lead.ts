@@ -1,6 +1,6 @@
 import { API_VERSION, KIND } from '../api/names.ts';
 import { parseResource } from '../api/v1alpha1.ts';
-import { systemClock } from '../clock.ts';
+import { sleep, systemClock } from '../clock.ts';
 import type { OperatorConfig } from '../config.ts';
 import { isMxrError } from '../errors.ts';
 import type { Kube } from '../kube/client.ts';
@@ -40,8 +40,11 @@ const CONCURRENCY = 16;
 /** A pass is due at least so often, whatever the looks say: time itself changes verdicts (hold-down, lag, drain). */
 const TICK_MS = 1_000;
 
-/** Watches resources and pods, and passes over each resource whenever something about it changed. */
-export async function lead(options: LeadOptions): Promise<void> {
+/**
+ * Watches resources and pods, and passes over each resource whenever something about it changed. Resolves when the signal
+ * aborts; `idle`: no statement of this process is under way any more, so the Lease may be released at once.
+ */
+export async function lead(options: LeadOptions): Promise<{ readonly idle: boolean }> {
   const { config, leadership, log } = options;
   const signal = AbortSignal.any([options.signal, leadership.signal]);
   const runtimes = new Map<string, Runtime>();
@@ -80,8 +83,10 @@ export async function lead(options: LeadOptions): Promise<void> {
   await aborted(signal);
   clearInterval(tick);
   for (const runtime of runtimes.values()) stopRuntime(runtime);
-  await queue.stop(5_000);
+  await queue.stop(1_000);
+  const ended = await allJobsEnd(runtimes, 5_000);
   await Promise.all([...resources, ...pods].map((informer) => informer.stop()));
+  return { idle: ended };
 
   function wakeAll(): void {
     for (const key of runtimes.keys()) queue.add(key);
@@ -97,6 +102,14 @@ export async function lead(options: LeadOptions): Promise<void> {
     passOver(key, object, { runtimes, shared, acceptor, resources, pods, wake: () => queue.add(key) });
     options.metrics.observePass((systemClock.monotonicMs() - began) / 1000);
   }
+}
+
+/** A statement under way is let finish: whoever leads next must not begin beside it. */
+async function allJobsEnd(runtimes: ReadonlyMap<string, Runtime>, deadlineMs: number): Promise<boolean> {
+  const end = systemClock.monotonicMs() + deadlineMs;
+  const busy = (): boolean => [...runtimes.values()].some((runtime) => runtime.jobs.size > 0);
+  while (busy() && systemClock.monotonicMs() < end) await sleep(20);
+  return !busy();
 }
 
 interface PassParts {

@@ -76,9 +76,9 @@ interface Leading {
 
 async function leadUntilLost(leading: Leading): Promise<void> {
   const { leadership, signal, config } = leading;
-  await lead(leading);
+  const { idle } = await lead(leading);
   const lost = leadership.signal.aborted && !signal.aborted;
-  await leadership.release();
+  if (idle) await leadership.release();
   if (!lost) return;
   const target = `Lease ${config.lease.namespace}/${config.lease.name}`;
   throw new MxrError({

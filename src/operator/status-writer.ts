@@ -28,18 +28,21 @@ export interface StatusWriter {
 }
 
 const RETRY_MS = 250;
+const POLL_MS = 5;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   const { kube, ref, clock, signal, onError } = options;
-  let wanted: Status | null = null;
-  let stored: Status | null = null;
+  let wanted: { readonly status: Status; readonly turn: number } | null = null;
+  let stored: { readonly status: Status; readonly turn: number } | null = null;
+  let turns = 0;
   let version: { resourceVersion: string; finalizers: readonly string[] } | null = null;
   let writing: Promise<void> | null = null;
 
-  return { offer, flush, stored: () => stored };
+  return { offer, flush, stored: () => stored?.status ?? null };
 
   function offer(status: Status): void {
-    wanted = status;
+    turns += 1;
+    wanted = { status, turn: turns };
     writing ??= write().finally(() => {
       writing = null;
     });
@@ -47,11 +50,11 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   async function write(): Promise<void> {
     while (wanted !== null && !signal.aborted) {
-      const status = wanted;
+      const mine = wanted;
       try {
-        await store(status);
-        stored = status;
-        if (wanted === status) wanted = null;
+        await store(mine.status);
+        stored = mine;
+        if (wanted === mine) wanted = null;
       } catch (error) {
         version = null;
         if (isMxrError(error, 'KubeNotFound')) {
@@ -88,16 +91,19 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   }
 
   async function flush(deadlineMs: number): Promise<void> {
+    const mine = turns;
     const end = clock.monotonicMs() + deadlineMs;
-    const mine = wanted;
-    while (mine !== null && stored !== mine && (wanted === mine || writing !== null)) {
-      if (clock.monotonicMs() > end || signal.aborted) {
-        const target = `${ref.namespace}/${ref.name}`;
-        const detail = `not stored within ${deadlineMs} ms`;
-        throw new MxrError({ code: 'KubeUnavailable', operation: 'store the intent', target, detail, retryable: true });
-      }
-      await Promise.race([writing ?? Promise.resolve(), sleep(20, signal)]);
+    while ((stored?.turn ?? 0) < mine) {
+      const left = end - clock.monotonicMs();
+      if (left <= 0 || signal.aborted || writing === null) throw notStored(deadlineMs);
+      await Promise.race([writing, sleep(Math.min(left, POLL_MS), signal)]);
     }
+  }
+
+  function notStored(deadlineMs: number): MxrError {
+    const target = `${ref.namespace}/${ref.name}`;
+    const detail = `not stored within ${deadlineMs} ms`;
+    return new MxrError({ code: 'KubeUnavailable', operation: 'store the intent', target, detail, retryable: true });
   }
 }
 
