@@ -12,7 +12,7 @@ export interface Secrets {
 
 export const MASK = '[hidden]';
 
-/** Below this length a value is masked only where it is the whole text: `a` is in every text. */
+/** Shorter values are masked only where they are the whole text: `a` is in every text. Also the key of the index. */
 const MIN_PART = 4;
 /** Oldest forgotten first: rotated passwords must not pile up for ever. 1,000 resources have some 7,000. */
 const MAX_VALUES = 20_000;
@@ -31,30 +31,60 @@ export function createSecrets(): Secrets {
 }
 
 class KnownSecrets implements Secrets {
-  /** Secret -> its spellings, oldest first. */
-  readonly #values = new Map<string, readonly string[]>();
-  /** All spellings, longest first, so that no secret hides behind a part of it; built when asked for. */
-  #spellings: readonly string[] | undefined;
+  /** Oldest first. */
+  readonly #values = new Set<string>();
+  #spellings = new Set<string>();
+  /** The lengths of the spellings with these first characters, the longest first: none hides behind a part of it. */
+  #lengths = new Map<string, readonly number[]>();
 
   add(value: string): void {
     if (value === '') return;
-    const known = this.#values.get(value);
-    this.#values.delete(value);
-    this.#values.set(value, known ?? spellingsOf(value));
-    const oldest = this.#values.keys().next();
-    if (this.#values.size > MAX_VALUES && oldest.done !== true) this.#values.delete(oldest.value);
-    if (known === undefined) this.#spellings = undefined;
+    const isNew = !this.#values.delete(value);
+    this.#values.add(value);
+    if (isNew) this.#remember(value);
+    if (this.#values.size > MAX_VALUES) this.#forgetOldest();
   }
 
   mask(text: string): string {
     if (this.#values.has(text)) return MASK;
-    this.#spellings ??= [...new Set([...this.#values.values()].flat())].sort((a, b) => b.length - a.length);
-    let masked = text;
-    for (const spelling of this.#spellings) {
-      if (masked.includes(spelling)) masked = masked.replaceAll(spelling, MASK);
+    let masked = '';
+    let copied = 0;
+    for (let at = 0; at + MIN_PART <= text.length; at += 1) {
+      const length = this.#secretAt(text, at);
+      if (length === 0) continue;
+      masked += text.slice(copied, at) + MASK;
+      copied = at + length;
+      at = copied - 1;
     }
-    for (const shape of SHAPES) masked = masked.replace(shape, `$1${MASK}$2`);
-    return masked;
+    return SHAPES.reduce((safe, shape) => safe.replace(shape, `$1${MASK}$2`), masked + text.slice(copied));
+  }
+
+  /** The length of the secret that begins there; 0: none does. */
+  #secretAt(text: string, at: number): number {
+    const lengths = this.#lengths.get(text.slice(at, at + MIN_PART)) ?? [];
+    return lengths.find((length) => this.#spellings.has(text.slice(at, at + length))) ?? 0;
+  }
+
+  #remember(value: string): void {
+    for (const spelling of spellingsOf(value)) {
+      this.#spellings.add(spelling);
+      const start = spelling.slice(0, MIN_PART);
+      const lengths = this.#lengths.get(start) ?? [];
+      if (lengths.includes(spelling.length)) continue;
+      this.#lengths.set(
+        start,
+        [...lengths, spelling.length].sort((a, b) => b - a),
+      );
+    }
+  }
+
+  /** A tenth at a time, for everything is indexed anew. */
+  #forgetOldest(): void {
+    const surplus = [...this.#values].slice(0, MAX_VALUES / 10);
+    for (const value of surplus) this.#values.delete(value);
+    this.#spellings = new Set();
+    this.#lengths = new Map();
+    for (const value of this.#values) this.#remember(value);
   }
 }
 

@@ -166,6 +166,17 @@ describe('a secret', () => {
     assert.equal(secrets.mask('hunter22 hunter'), '[hidden] [hidden]');
   });
 
+  it('costs next to nothing to look for, however many there are, and the oldest are forgotten', () => {
+    const secrets = createSecrets();
+    for (let index = 0; index < 20_001; index += 1) secrets.add(`password-${index}-${index * 7919}`);
+    const text = `${'word '.repeat(20)}password-20000-${20_000 * 7919}`;
+    const startedMs = performance.now();
+    for (let index = 0; index < 200; index += 1) assert.ok(secrets.mask(text).endsWith('word [hidden]'));
+    assert.ok(performance.now() - startedMs < 2_000);
+    assert.equal(secrets.mask('password-0-0'), 'password-0-0');
+    assert.equal(secrets.mask(`password-19999-${19_999 * 7919}`), '[hidden]');
+  });
+
   it('is not needed to hide what is a credential by its name', () => {
     const { log, last } = capture();
     log.info('m', {
