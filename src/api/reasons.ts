@@ -126,6 +126,7 @@ export const FINDING_TEXT = {
     'A standby does not log what it applies: its binlog cannot continue a replica by GTID alone.',
   ReplicaLogSlaveUpdatesOff: 'A replica does not log what it applies: its content cannot be compared.',
   SyncBinlogOff: 'A member may lose the end of its binlog in a crash (sync_binlog is not 1).',
+  SlaveSkipErrors: 'A server skips replication errors: its data may differ already, and nothing says so.',
   EqualServerIds: 'Two servers have one server_id.',
   LinkSettingsNotPersistent:
     "A setting of the link is not in the replica's configuration and is lost at its next restart.",

@@ -236,6 +236,14 @@ describe('server ids', () => {
   });
 });
 
+test('a server that skips errors, of the pair or a replica, may have other rows already', () => {
+  const skips = { settings: { ...look('b', 2).settings, slaveSkipErrors: 'ALL' } };
+  const finding = only(input({ b: skips }));
+  assert.deepEqual([finding.finding, finding.severity, finding.subject], ['SlaveSkipErrors', 'warning', 'b']);
+  assert.match(finding.message, /slave_skip_errors=ALL/);
+  assert.deepEqual(found(input({ replica: skips })), ['SlaveSkipErrors warning orders-0']);
+});
+
 test('a server behind the VIP that is none of the members', () => {
   const diagnosis: Diagnosis = {
     situation: 'HolderUnknown',
