@@ -16,19 +16,18 @@ const BOUNDARY = /^(BEGIN|COMMIT|ROLLBACK|START TRANSACTION|SAVEPOINT\b.*|RELEAS
  * `CREATE TABLE … SELECT` with `OR REPLACE`, XA statements without a database. `null`: it did nothing by itself.
  */
 export function normaliseStatement(database: string, sql: string): Statement | null {
-  const text = sql.replace(/\s+/g, ' ').trim();
-  if (BOUNDARY.test(text)) return null;
-  if (/^XA /i.test(text)) return { database: '', text, generated: false };
-  if (GENERATED.test(text)) {
-    const bare = text
+  if (BOUNDARY.test(sql)) return null;
+  if (/^XA /i.test(sql)) return { database: '', text: sql, generated: false };
+  if (GENERATED.test(sql)) {
+    const text = sql
       .replace(GENERATED, '')
       .replace(/ IF EXISTS /i, ' ')
       .replaceAll(`\`${database}\`.`, '');
-    return { database, text: bare, generated: true };
+    return { database, text, generated: true };
   }
   return {
     database,
-    text: text.replace(/^CREATE OR REPLACE (TEMPORARY )?TABLE /i, 'CREATE $1TABLE '),
+    text: sql.replace(/^CREATE OR REPLACE (TEMPORARY )?TABLE /i, 'CREATE $1TABLE '),
     generated: false,
   };
 }
