@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, it } from 'node:test';
+import { UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
+import { METRICS } from '../../../src/ops/metrics.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+const PAGES = [...globSync('*.md', { cwd: ROOT }), ...globSync('docs/**/*.md', { cwd: ROOT })];
+
+function read(page: string): string {
+  return readFileSync(join(ROOT, page), 'utf8');
+}
+
+describe('the documentation', () => {
+  it('explains every verdict, and every reason of Unproven with its cure', () => {
+    const text = read('docs/verdicts.md');
+    for (const verdict of VERDICTS) assert.match(text, new RegExp(`^###? .*\\b${verdict}\\b`, 'mu'), verdict);
+    for (const reason of UNPROVEN_REASONS) assert.match(text, new RegExp(`^\\| \`${reason}\` \\|`, 'mu'), reason);
+  });
+
+  it('names only metrics that exist', () => {
+    const known = METRICS.map(({ name }) => name);
+    for (const page of PAGES) {
+      for (const [name] of read(page).matchAll(/\bmxr_[a-z_]+(?=[ `{<])/gu)) {
+        if (!/^mxr_(look|repl|replica)$/u.test(name)) assert.ok(known.includes(name), `${page}: ${name}`);
+      }
+    }
+  });
+
+  it('has no link that leads nowhere', () => {
+    for (const page of PAGES) {
+      for (const [, target = ''] of read(page).matchAll(/\]\(([^)#\s]+)[^)]*\)/gu)) {
+        if (/^[a-z]+:/u.test(target)) continue;
+        assert.ok(existsSync(join(ROOT, dirname(page), target)), `${page}: ${target}`);
+      }
+    }
+  });
+});
