@@ -33,6 +33,7 @@ export class HostProgram {
       createInterface({ input: this.#process.stdout }).on('line', (line) => onLine(JSON.parse(line)));
     }
     this.send(configuration);
+    this.#letGo();
   }
 
   get pid(): number {
@@ -41,6 +42,14 @@ export class HostProgram {
 
   send(message: unknown): void {
     this.#process.stdin?.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Like the servers of a bench, it does not keep a test alive that failed before its end. */
+  #letGo(): void {
+    const { stdin, stdout, stderr } = this.#process;
+    for (const stream of [this.#process, stdin, stdout, stderr]) {
+      if (stream !== null && 'unref' in stream && typeof stream.unref === 'function') stream.unref();
+    }
   }
 
   /** Ends its input, which tells it to finish; rejects when it failed. */

@@ -39,3 +39,23 @@ export async function cloneData(donor: MariaDbServer, copy: MariaDbServer): Prom
   }
   return position;
 }
+
+/**
+ * Keeps a copy of a running server's data directory, binlogs included, as it is on disk at this instant. The result
+ * puts it back into the stopped server: a machine that lost its last second, the tail of its binlog too.
+ */
+export async function snapshotData(server: MariaDbServer): Promise<() => Promise<void>> {
+  const kept = `${server.datadir}.kept`;
+  rmSync(kept, { recursive: true, force: true });
+  server.freeze();
+  try {
+    await exec(['cp', '-a', server.datadir, kept]);
+  } finally {
+    server.thaw();
+  }
+  return async () => {
+    if (server.running) throw new Error(`${server.name} runs: kill it before its data is put back`);
+    rmSync(server.datadir, { recursive: true, force: true });
+    await exec(['mv', kept, server.datadir]);
+  };
+}

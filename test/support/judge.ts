@@ -9,6 +9,7 @@ import { COLUMNS, TABLES, type TableName } from './schema.ts';
 const SETTLE_MS = 10_000;
 const INTERVAL_MS = 250;
 const SHOWN_ROWS = 5;
+const MEMBER_DEADLINE_MS = 2_000;
 
 /** How one table of a replica differs from the holder's. */
 export interface TableDifference {
@@ -76,13 +77,18 @@ async function judgeOne(bench: Bench, holder: Member, replica: Replica): Promise
   return { replica: replica.name, right: findings.length === 0, findings, sameRows, differences, running, fedBy };
 }
 
+/**
+ * A dump thread outlives its replica until it has something to send, so one counts only if the replica's end of that
+ * very connection, known by its port, is established too.
+ */
 async function feeders(bench: Bench, replica: Replica): Promise<string[]> {
+  const ports = await replica.host.establishedPorts();
+  const text = "SELECT host FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' AND host LIKE ?";
   const names: string[] = [];
-  for (const member of bench.members.filter(({ db }) => db.running)) {
-    const text =
-      "SELECT COUNT(*) AS n FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' AND host LIKE ?";
-    const row = (await member.db.sql(text, [`${replica.host.address}:%`], 2_000).catch(() => []))[0];
-    if (Number(row?.['n'] ?? 0) > 0) names.push(member.name);
+  for (const { name, db } of bench.members.filter((member) => member.db.running)) {
+    // A frozen member answers nothing, and feeds nobody.
+    const dumps = await db.sql(text, [`${replica.host.address}:%`], MEMBER_DEADLINE_MS).catch(() => []);
+    if (dumps.some((row) => ports.has(Number(row['host']?.split(':')[1])))) names.push(name);
   }
   return names;
 }

@@ -51,6 +51,7 @@ export class Keepalived {
     const log = openSync(this.log, 'a');
     const child = spawn(program, args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
+    child.unref();
     this.#process = child;
     child.once('error', () => undefined);
     child.once('exit', () => {

@@ -89,6 +89,8 @@ export class MariaDbServer {
       detached: true,
     });
     closeSync(log);
+    // A test that failed before it could close its bench shall end all the same; its sandbox takes the rest down.
+    child.unref();
     this.#process = child;
     this.#frozen = false;
     child.once('exit', () => {

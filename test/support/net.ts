@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { exec } from './exec.ts';
 import type { Tools } from './provision.ts';
@@ -9,6 +9,8 @@ const BRIDGE = 'lan0';
 const PREFIX = 24;
 /** Address of the bench itself; the test process reaches every host from here. */
 export const BENCH_ADDRESS = '10.77.0.1';
+
+const TCP_ESTABLISHED = '01';
 
 /**
  * Entries of the neighbour table are doubted early. With the kernel's own timers a host that missed the announcement
@@ -94,6 +96,7 @@ export class Host {
   async plugIn(): Promise<void> {
     const { name, directory } = this;
     const ip = this.#tools.ip;
+    rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, 'uts'), '');
     await exec([ip, 'netns', 'add', name]);
@@ -110,6 +113,14 @@ export class Host {
   async addresses(): Promise<string[]> {
     const text = await this.exec([this.#tools.ip, '-4', '-o', 'addr', 'show', 'dev', 'eth0']);
     return [...text.matchAll(/ inet ([0-9.]+)/g)].map((match) => match[1] ?? '');
+  }
+
+  /** Local ports of its established TCP connections: a session whose peer is gone is not among them. */
+  async establishedPorts(): Promise<Set<number>> {
+    const lines = (await this.exec(['cat', '/proc/net/tcp'])).split('\n').slice(1);
+    const fields = lines.map((line) => line.trim().split(/\s+/));
+    const established = fields.filter(([, , , state]) => state === TCP_ESTABLISHED);
+    return new Set(established.map(([, local]) => Number.parseInt(local?.split(':')[1] ?? '', 16)));
   }
 
   /** Pulls or plugs the cable. The host itself sees that it lost its carrier. */
@@ -146,9 +157,8 @@ export class Host {
     this.#drops += 1;
     const table = `drop${this.#drops}`;
     const hook = traffic.direction === 'in' ? 'input' : 'output';
-    const rules = dropRules(traffic).join('; ');
-    const chain = `chain all { type filter hook ${hook} priority 0; ${rules}; }`;
-    await this.exec([this.#tools.nft, `table ip ${table} { ${chain} }`]);
+    const chain = ['chain faults {', `type filter hook ${hook} priority 0`, ...dropRules(traffic), '}'];
+    await this.exec([this.#tools.nft, [`table ip ${table} {`, ...chain, '}', ''].join('\n')]);
     let dropped = true;
     return async () => {
       if (dropped) await this.exec([this.#tools.nft, `delete table ip ${table}`]);
@@ -161,6 +171,7 @@ export class Host {
     await exec([this.#tools.ip, 'link', 'del', this.#port]);
     await exec([this.#tools.ip, 'netns', 'del', this.name]);
     await exec(['umount', join(this.directory, 'uts')]);
+    rmSync(this.directory, { recursive: true, force: true });
   }
 }
 
