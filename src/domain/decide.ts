@@ -117,7 +117,37 @@ function waiting(context: Context): Decision | null {
   const calmReadOnly = diagnosis.situation === 'HolderReadOnly' && holder !== null && isAttachedTo(context, holder);
   if (calmReadOnly) return null;
   const plan = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
-  return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan });
+  return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan, ...prepare(context) });
+}
+
+/**
+ * Uses the time of waiting: for each member that may hold the VIP next the proof is asked for ahead, so that a rehearsed
+ * position and three statements remain when the VIP answers. A plan that fails here decides nothing.
+ */
+function prepare(context: Context): Pick<Decision, 'questions' | 'prepared'> {
+  const results = candidates(context).flatMap((holder) => {
+    const input = proofInput(context, holder);
+    return input === null ? [] : [{ holder, input, result: prove(input) }];
+  });
+  const questions = results.flatMap(({ result }) => (result.kind === 'Asking' ? result.questions : []));
+  const moves = results.flatMap(({ holder, input, result }) =>
+    result.kind === 'Proven' ? [planFor(context, holder, result, input)] : [],
+  );
+  const [only] = moves.filter((plan) => plan.kind === 'Move');
+  const asked = questions.filter((question) => question.kind !== 'LiveLook');
+  return { questions: asked, prepared: moves.length === 1 && only !== undefined ? only : null };
+}
+
+/** The holder where it is known, else every member that answers. */
+function candidates({ diagnosis, observation, memory }: Context): readonly Holder[] {
+  if (diagnosis.situation === 'HolderRestarted') return [];
+  if (diagnosis.holder !== null) return [diagnosis.holder];
+  return observation.members.flatMap((member) => {
+    const { look } = member;
+    if (!look.known || memory.members.get(member.name)?.inQuestion !== false) return [];
+    const { readOnly } = look.value;
+    return [{ member, knownBy: 'Identity', look: look.value, lookAt: look.at, readOnly } as const];
+  });
 }
 
 /**

@@ -30,7 +30,8 @@ export function gate(picture: Picture, gates: Gates, now: number): Gated {
   const holder = picture.diagnosis.holder;
   if (moves.length === 0 || holder === null) return { ...picture, awaiting: null, holdDownLeftMs: null };
 
-  const id = handoverId(holder, moves);
+  const startedAt = picture.memory.members.get(holder.member.name)?.identity.startedAt;
+  const id = handoverId({ member: holder.member.name, startedAt }, moves);
   if (gates.handover === 'Confirm' && !gates.approved.has(id)) {
     const message = `proven and waiting for an approval: kubectl annotate mxr/<name> mxr.dev/approve=${id}`;
     const decisions = hold(picture.decisions, moves, {

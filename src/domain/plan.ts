@@ -1,7 +1,6 @@
 import type { Step, Trigger } from '../api/reasons.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
 import { formatPosition } from './gtid.ts';
-import type { Holder } from './holder.ts';
 import type { Coordinates } from './observation.ts';
 import type { Proven } from './proof.ts';
 
@@ -111,13 +110,16 @@ export const ACTING_STEPS: readonly Step[] = ['StopReceiving', 'Stop', 'Change',
  * Names a handover for approvals: it changes when the holder's incarnation or any replica's position changes, so nobody
  * approves something else than what was shown. FNV-1a, for people to copy; not a secret.
  */
-export function handoverId(holder: Holder, plans: readonly Plan[]): string {
+export function handoverId(
+  target: { readonly member: string; readonly startedAt: number | undefined },
+  plans: readonly Plan[],
+): string {
   const text = [
-    holder.member.name,
-    Math.round((holder.look?.identity.startedAt ?? 0) / 60_000),
+    target.member,
+    Math.round((target.startedAt ?? 0) / 60_000),
     ...plans.map((plan) => `${plan.pod}@${plan.proven === null ? '' : formatPosition(plan.proven.gtid)}`).sort(),
   ].join('|');
   let hash = 0x811c9dc5;
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return `${holder.member.name}-${hash.toString(16).padStart(8, '0')}`;
+  return `${target.member}-${hash.toString(16).padStart(8, '0')}`;
 }

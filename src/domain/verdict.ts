@@ -14,12 +14,14 @@ export interface Decision {
   readonly transactions: Transactions | null;
   readonly plan: Plan | null;
   readonly questions: readonly Question[];
+  /** A move that is proven already and waits for the source: its intent can be stored ahead. Never carried out as it is. */
+  readonly prepared: Plan | null;
   /** A position that was proven without changing anything (the link is already as it should be). */
   readonly proven: Proven | null;
   readonly lagSeconds: number | null;
 }
 
-type Extra = Partial<Pick<Decision, 'transactions' | 'plan' | 'questions' | 'proven' | 'lagSeconds'>>;
+type Extra = Partial<Pick<Decision, 'transactions' | 'plan' | 'questions' | 'prepared' | 'proven' | 'lagSeconds'>>;
 
 export function decide(pod: string, verdict: Verdict, reason: Reason, message: string, extra: Extra = {}): Decision {
   return {
@@ -30,6 +32,7 @@ export function decide(pod: string, verdict: Verdict, reason: Reason, message: s
     transactions: null,
     plan: null,
     questions: [],
+    prepared: null,
     proven: null,
     lagSeconds: null,
     ...extra,

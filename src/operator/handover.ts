@@ -34,16 +34,18 @@ export function openHandover(
   plans: readonly Plan[],
   now: Now,
 ): OpenHandover | null {
-  const holder = picture.diagnosis.holder;
   const moving = plans.filter((plan) => plan.kind !== 'StopReceiving');
   const first = moving[0];
-  if (holder === null || first === undefined) return open;
-  if (open !== null && open.to === holder.member.name)
-    return { ...open, intents: withIntents(open.intents, moving, picture) };
+  const target = first?.target?.member;
+  if (first === undefined || target === undefined) return open;
+  if (open !== null && open.to === target) {
+    const vipAnsweredAt = open.vipAnsweredAt ?? now.vipAnsweredAt;
+    return { ...open, vipAnsweredAt, intents: withIntents(open.intents, moving, picture) };
+  }
   return {
-    id: uniqueId(handoverId(holder, moving), now.wallNow),
+    id: uniqueId(handoverId(incarnationOf(picture, target), moving), now.wallNow),
     from: first.from ?? '',
-    to: holder.member.name,
+    to: target,
     trigger: first.trigger ?? 'Resume',
     startedAt: now.wallNow,
     vipAnsweredAt: now.vipAnsweredAt,
@@ -66,7 +68,7 @@ function withIntents(
   for (const plan of plans) {
     if (plan.proven === null || plan.target === null) continue;
     const lineage = picture.memory.members.get(plan.target.member)?.lineage;
-    const startedAt = picture.diagnosis.holder?.look?.identity.startedAt;
+    const { startedAt } = incarnationOf(picture, plan.target.member);
     intents.set(plan.pod, {
       pod: plan.pod,
       member: plan.target.member,
@@ -79,6 +81,18 @@ function withIntents(
     });
   }
   return intents;
+}
+
+/** Whether what is stored covers this plan: the same replica, target, incarnation and position. */
+export function isCovered(stored: Intent | undefined, open: OpenHandover, plan: Plan): boolean {
+  const wanted = open.intents.get(plan.pod);
+  const there = stored?.replicas.find((one) => one.pod === plan.pod);
+  return stored?.id === open.id && wanted !== undefined && JSON.stringify(there) === JSON.stringify(wanted);
+}
+
+function incarnationOf(picture: Picture, member: string): { member: string; startedAt: number | undefined } {
+  const remembered = picture.memory.members.get(member);
+  return { member, startedAt: remembered?.identity.startedAt };
 }
 
 /** Enters how one replica's plan went. */
@@ -122,6 +136,7 @@ export function closeHandover(
   const underWay = (decision: Decision) =>
     busy.has(decision.pod) || UNDER_WAY.includes(decision.verdict) || decision.plan !== null;
   if (concerned.some(underWay)) return null;
+  if (open.replicas.size === 0 && concerned.some(({ verdict }) => verdict === 'Waiting')) return null;
   const replicas = [...open.replicas.values()];
   const ready = concerned.filter((decision) => isReady(decision.verdict)).length;
   return {
@@ -133,7 +148,7 @@ export function closeHandover(
     ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
     finishedAt: new Date(wallNow).toISOString(),
     durationMs: Math.max(0, Math.round(wallNow - (open.vipAnsweredAt ?? open.startedAt))),
-    outcome: outcomeOf(ready, concerned, decisions),
+    outcome: replicas.length === 0 ? 'Abandoned' : outcomeOf(ready, concerned, decisions),
     replicas,
   };
 }
