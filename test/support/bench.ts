@@ -93,10 +93,10 @@ export class Bench {
     this.network = network;
     this.op = hosts.op;
     this.app = hosts.app;
-    const { pair = 'standby', port = 3306, advertSeconds = 1, preempt = false } = options;
+    const { pair = 'standby', port = 3306, advertSeconds = 1, preempt = false, fall = 2 } = options;
     const { readOnly = true, resetSlaveAll = false } = options;
     this.vip = { host: VIP, port };
-    this.#pair = { pair, vip: VIP, port, advertSeconds, preempt, readOnly, resetSlaveAll };
+    this.#pair = { pair, vip: VIP, port, advertSeconds, preempt, fall, readOnly, resetSlaveAll };
     this.a = this.#member(hosts.a, options.a ?? {}, { serverId: 1, priority: 100 });
     this.b = this.#member(hosts.b, options.b ?? {}, { serverId: 2, priority: 90 });
     this.replicas = hosts.replicas.map((host, index) => this.#replica(host, 101 + index));

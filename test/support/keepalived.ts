@@ -15,6 +15,8 @@ export interface KeepalivedOptions {
   readonly advertSeconds: number;
   /** Whether the host with the higher priority takes the address back as soon as it can. */
   readonly preempt: boolean;
+  /** Failed checks in a row, one a second, before the host gives the address up; more lets a database restart in place. */
+  readonly fall: number;
   /** Local socket of the database whose health decides. */
   readonly socket: string;
   /** Shell text to run on entering a state; `$SQL` runs a statement on the local database. */
@@ -100,7 +102,7 @@ export class Keepalived {
   }
 
   #configuration(): string {
-    const { host, vip, priority, advertSeconds, preempt, notify } = this.#options;
+    const { host, vip, priority, advertSeconds, preempt, fall, notify } = this.#options;
     const notifies = Object.keys(notify).map((state) => `  notify_${state} "${this.#path(`${state}.sh`)}"`);
     return `global_defs {
   router_id ${host.name}
@@ -111,7 +113,7 @@ vrrp_script database {
   script "${this.#path('check.sh')}"
   interval 1
   timeout 2
-  fall 2
+  fall ${fall}
   rise 1
 }
 vrrp_instance pair {

@@ -17,6 +17,8 @@ export interface PairOptions {
   readonly port: number;
   readonly advertSeconds: number;
   readonly preempt: boolean;
+  /** Failed checks in a row before keepalived gives the address up. */
+  readonly fall: number;
   /** Servers start read-only; keepalived's scripts switch that. */
   readonly readOnly: boolean;
   /** The promotion script forgets the old primary. */
@@ -62,6 +64,7 @@ export class Member {
       priority: options.priority,
       advertSeconds: pair.advertSeconds,
       preempt: pair.preempt,
+      fall: pair.fall,
       socket: this.db.socket,
       notify: notifyScripts(pair, takeoverFile(host)),
     });
