@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
 import { CRD_NAME, GROUP, PLURAL } from '../src/api/names.ts';
-import { environmentPage, reasonsPage, resourcePage } from './reference.ts';
+import { environmentPage, eventsPage, metricsPage, reasonsPage, resourcePage } from './reference.ts';
 
 /**
  * Writes every file that is made from the schemas and tables in src/; with `--check` it writes nothing and exits 1
@@ -20,6 +20,8 @@ function files(): ReadonlyMap<string, string> {
     ['docs/reference/resource.md', resourcePage(NOTICE)],
     ['docs/reference/reasons.md', reasonsPage(NOTICE)],
     ['docs/reference/environment.md', environmentPage(NOTICE)],
+    ['docs/reference/metrics.md', metricsPage(NOTICE)],
+    ['docs/reference/events.md', eventsPage(NOTICE)],
   ]);
 }
 

@@ -14,6 +14,8 @@ import {
   VERDICT_TEXT,
 } from '../src/api/reasons.ts';
 import { CONFIG_OPTIONS } from '../src/config.ts';
+import { EVENT_TABLE } from '../src/operator/event-table.ts';
+import { METRICS } from '../src/ops/metrics-table.ts';
 
 /** The pages of docs/reference that are made from src/api. */
 
@@ -26,6 +28,21 @@ function table(head: Row, rows: readonly Row[]): string {
 
 function page(title: string, notice: string, sections: readonly string[]): string {
   return `# ${title}\n\n<!-- ${notice} -->\n\n${sections.join('\n\n')}\n`;
+}
+
+/** Every series that `/metrics` shows beside the default ones of the process. */
+export function metricsPage(notice: string): string {
+  const rows = METRICS.map(({ name, type, labels, help, buckets }) => {
+    const bounds = buckets === undefined ? '' : ` Buckets: ${buckets.join(', ')} s.`;
+    return [`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), `${help}${bounds}`];
+  });
+  return page('Metrics', notice, [table(['Metric', 'Type', 'Labels', 'Meaning'], rows)]);
+}
+
+/** Every Kubernetes event that mxr emits, on transitions only. */
+export function eventsPage(notice: string): string {
+  const rows = Object.entries(EVENT_TABLE).map(([reason, type]) => [`\`${reason}\``, type]);
+  return page('Events', notice, [table(['Reason', 'Type'], rows)]);
 }
 
 export function reasonsPage(notice: string): string {

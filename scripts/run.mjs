@@ -18,7 +18,8 @@ const TASKS = {
 };
 
 const [task, ...args] = process.argv.slice(2);
-if (task === undefined || !(task in TASKS)) fail(`usage: node scripts/run.mjs <${Object.keys(TASKS).join('|')}> [args]`);
+if (task === undefined || !(task in TASKS))
+  fail(`usage: node scripts/run.mjs <${Object.keys(TASKS).join('|')}> [args]`);
 installPackages();
 const node = node24();
 const script = task === 'exec' ? args.shift() : join(root, TASKS[task]);
@@ -32,7 +33,9 @@ child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 1
 
 /** `npm ci` when node_modules does not match the lock file; a stamp inside node_modules remembers what it matches. */
 function installPackages() {
-  const hash = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const hash = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules/.mxr-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
   process.stderr.write('installing npm packages from the lock file ...\n');
@@ -50,7 +53,9 @@ function node24() {
   const locked = join(root, `node_modules/node-linux-${arch}/bin/node`);
   if (existsSync(locked)) return locked;
   if (Number(process.versions.node.split('.')[0]) >= 24) return process.execPath;
-  return fail(`Node.js 24 is needed and the locked package node-linux-${process.arch} is not there; install Node.js >= 24`);
+  return fail(
+    `Node.js 24 is needed and the locked package node-linux-${process.arch} is not there; install Node.js >= 24`,
+  );
 }
 
 function fail(message) {

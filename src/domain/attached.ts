@@ -82,5 +82,8 @@ function lagOf(replica: ReplicaFacts, holder: MemberMemory, wallNow: number): nu
   if (index === holder.anchors.length - 1) return 0;
   const anchor = holder.anchors[index];
   if (anchor !== undefined) return Math.max(0, wallNow - anchor.at) / 1000;
-  return replica.link.secondsBehind;
+  // Older than everything remembered: at least so late, or as late as the replica itself says.
+  const oldest = holder.anchors[0];
+  const atLeast = oldest === undefined ? 0 : Math.max(0, wallNow - oldest.at) / 1000;
+  return Math.max(atLeast, replica.link.secondsBehind ?? 0);
 }

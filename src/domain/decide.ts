@@ -10,7 +10,7 @@ import type { MemberObservation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
 import { planMove, planResume, planStopReceiving } from './plan.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond } from './gtid.ts';
+import { beyond, formatPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { lacking, proveContent, refused } from './proof.ts';
@@ -28,6 +28,7 @@ const CHECKS: readonly Check[] = [
   beingMoved,
   applierFailed,
   notAdopted,
+  wentBack,
   frozen,
   waiting,
   stoppedByHand,
@@ -97,6 +98,22 @@ function applierFailed({ replica }: Context): Decision | null {
 
 function notAdopted(context: Context): Decision | null {
   return context.replica.memory.baseline === null ? decideAdoption(context, context.replica) : null;
+}
+
+/**
+ * Behind what was proven of it: restored from an older copy, or its position was overwritten by a file/position connect.
+ * Nothing that was known of it holds. By GTID from the holder it catches up by itself, and is proven again then.
+ */
+function wentBack({ replica }: Context): Decision | null {
+  const proven = replica.memory.baseline?.gtid;
+  const lost = [...(proven?.values() ?? [])].filter((gtid) => {
+    const here = replica.position.get(gtid.domain);
+    return here === undefined || here.seq < gtid.seq;
+  });
+  if (proven === undefined || lost.length === 0) return null;
+  const here = formatPosition(replica.position) || 'no position';
+  const message = `it stands at ${here} and was proven at ${formatPosition(proven)}: it was restored from an older copy, or its position was overwritten; let it catch up by GTID from the holder, or reseed it`;
+  return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message);
 }
 
 function frozen({ diagnosis, replica, policy }: Context): Decision | null {

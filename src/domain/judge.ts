@@ -142,8 +142,11 @@ function oneAdoptionAtATime(input: JudgeInput, decisions: readonly Decision[]): 
   return plans.filter((plan) => plan.kind !== 'Adopt' || (plan === first && !adopting));
 }
 
+const MAX_REMEMBERED = 1000;
+
 function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: readonly Decision[]): Memory {
-  const replicas = new Map<string, ReplicaMemory>();
+  // A pod that is being re-created keeps what was proven of it; whether that still holds is checked when it is back.
+  const replicas = new Map([...input.memory.replicas].slice(-MAX_REMEMBERED));
   for (const observed of input.observation.replicas) {
     const before = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
     const decision = decisions.find((one) => one.pod === observed.pod);
@@ -180,8 +183,7 @@ function rememberReplica(
     return { ...seen, baseline, captured: null, clearedFor };
   }
   return {
-    ...before,
-    startedAt,
+    ...seen,
     captured: null,
     clearedFor,
     baseline: { ...before.baseline, ...place, contains: facts.contains },

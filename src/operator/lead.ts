@@ -32,6 +32,8 @@ export interface LeadOptions {
   readonly metrics: Metrics;
   readonly leadership: Leadership;
   readonly signal: AbortSignal;
+  /** Every collection was listed once: what is decided from now on is decided on all of them. */
+  readonly onSynced: () => void;
   readonly onViews: (views: () => readonly ResourceView[]) => void;
 }
 
@@ -78,7 +80,10 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     onChange: (key) => queue.add(key),
   });
   options.onViews(() => views(runtimes));
-  const tick = setInterval(() => wakeAll(), TICK_MS);
+  const tick = setInterval(() => {
+    if (synced()) options.onSynced();
+    wakeAll();
+  }, TICK_MS);
 
   await aborted(signal);
   clearInterval(tick);
@@ -88,12 +93,16 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   await Promise.all([...resources, ...pods].map((informer) => informer.stop()));
   return { idle: ended };
 
+  function synced(): boolean {
+    return [...resources, ...pods].every((informer) => informer.synced);
+  }
+
   function wakeAll(): void {
     for (const key of runtimes.keys()) queue.add(key);
   }
 
   async function pass(key: string): Promise<void> {
-    if (![...resources, ...pods].every((informer) => informer.synced)) {
+    if (!synced()) {
       queue.addAfter(key, 50);
       return;
     }

@@ -53,6 +53,7 @@ export async function runOperator(
     const leadership = await electorOf(config, kube, log).acquire(signal);
     if (leadership === undefined) return;
     state.leadership = leadership;
+    state.ready = false;
     metrics.setLeader(true);
     log.info('leading', { epoch: leadership.epoch });
     await leadUntilLost({ config, kube, log, metrics, leadership, signal, onViews: (views) => (state.views = views) });
@@ -71,6 +72,7 @@ interface Leading {
   readonly metrics: Metrics;
   readonly leadership: Leadership;
   readonly signal: AbortSignal;
+  readonly onSynced: () => void;
   readonly onViews: (views: () => readonly ResourceView[]) => void;
 }
 

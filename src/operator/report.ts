@@ -3,6 +3,7 @@ import { audit } from '../domain/audit.ts';
 import type { Gated } from '../domain/gate.ts';
 import type { Picture } from '../domain/judge.ts';
 import { mayServe } from '../domain/serving.ts';
+import type { Decision } from '../domain/verdict.ts';
 import type { Acceptance } from './accept/accept.ts';
 import { closeHandover, intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
@@ -100,6 +101,14 @@ function endHandover(runtime: Runtime, gated: Gated): void {
   shared.log.info('handover ended', { resource: runtime.key, id, from, to, trigger, outcome, durationMs });
 }
 
+/** How old the data may be: the lag while it is known, else the time since the replica was last seen attached and proven. */
+function stalenessOf(runtime: Runtime, pod: string, decision: Decision | undefined): number | null {
+  if (decision === undefined) return null;
+  if (decision.lagSeconds !== null) return decision.lagSeconds;
+  const provenAt = runtime.memory.replicas.get(pod)?.baseline?.at;
+  return provenAt === undefined ? null : Math.max(0, runtime.shared.clock.wallMs() - provenAt) / 1000;
+}
+
 function servingPods(
   runtime: Runtime,
   gated: Gated,
@@ -108,7 +117,7 @@ function servingPods(
   const max = runtime.resource.spec.serving.maxStalenessSeconds;
   const pods = replicas.filter((replica) => {
     const decision = gated.decisions.find((one) => one.pod === replica.pod);
-    const now = { serving: replica.labelledServing, stalenessSeconds: decision?.lagSeconds ?? null };
+    const now = { serving: replica.labelledServing, stalenessSeconds: stalenessOf(runtime, replica.pod, decision) };
     return decision !== undefined && mayServe(decision, now, max);
   });
   return new Set(pods.map((replica) => replica.pod));
