@@ -112,7 +112,8 @@ class DumpStream {
   readonly #visit: Visitor;
   readonly #cutter = new PacketCutter();
   #checksum: Checksum = 'unknown';
-  #bytes = 0;
+  #received = 0;
+  #read = 0;
   #events = 0;
   #end: DumpEnd | SqlFailure | null = null;
 
@@ -142,13 +143,14 @@ class DumpStream {
   }
 
   #take(chunk: Buffer): void {
-    this.#bytes += chunk.length;
+    this.#received += chunk.length;
     try {
       this.#cutter.push(chunk, (payload) => {
         this.#end = this.#payload(payload);
         return this.#end === null;
       });
-      if (this.#end === null && this.#bytes > this.#maxBytes) this.#end = { end: 'bytes' };
+      // One event alone may be larger.
+      if (this.#end === null && this.#received > this.#maxBytes) this.#end = { end: 'bytes' };
     } catch (error) {
       const detail = `the binlog stream is malformed: ${error instanceof Error ? error.message : 'unknown'}`;
       this.#end = { code: 'ProtocolError', retryable: false, detail };
@@ -159,6 +161,8 @@ class DumpStream {
     const marker = payload.readUInt8(0);
     if (marker === 0xfe && payload.length < 9) return { end: 'eof' };
     if (marker === 0xff) return refusal(payload);
+    this.#read += payload.length;
+    if (this.#read > this.#maxBytes) return { end: 'bytes' };
     if (marker !== 0) throw new RangeError(`a packet that begins with ${marker}`);
     const event = parseEvent(payload.subarray(1), this.#checksum);
     if (event.type === EVENT.FormatDescription) this.#checksum = parseFormat(event.body).checksum;

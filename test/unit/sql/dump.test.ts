@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import { type ErrorCode, MxrError } from '../../../src/errors.ts';
 import { type DumpEnd, type DumpLimits, readDump } from '../../../src/sql/binlog/dump.ts';
 import { type BinlogEvent, EVENT } from '../../../src/sql/binlog/event.ts';
-import { EOF, dumpBegin, dumpServer, eventBytes, formatBody, gtidBody, payloads } from './binlog-events.ts';
+import { fileHeader } from '../../../src/sql/binlog/file-header.ts';
+import { EOF, NOW, dumpBegin, dumpServer, eventBytes, formatBody, gtidBody, payloads } from './binlog-events.ts';
 import { errorPacket } from './scripted-server.ts';
 
 const LIMITS: DumpLimits = { deadlineMs: 5_000, maxBytes: 1_000_000 };
@@ -36,6 +37,24 @@ async function failsWith(code: ErrorCode, answer: readonly Buffer[], limits = LI
 
 const gtid = eventBytes({ type: EVENT.Gtid, end: 327, body: gtidBody(2n) });
 const errorPayload = (errno: number, text: string): Buffer => errorPacket(0, errno, text).subarray(4);
+
+describe('the header of a file', { timeout: 10_000 }, () => {
+  test('encrypted binlogs are recognised: the server decrypts what it sends', async () => {
+    const [rotate, format, list] = dumpBegin();
+    assert.ok(rotate && format && list);
+    const encryption = eventBytes({ type: EVENT.StartEncryption, end: 296, body: Buffer.alloc(17) });
+    await using server = await dumpServer(payloads([rotate, format, encryption, list]));
+    const header = await fileHeader(server.target(), 'bin.000001', LIMITS);
+    const serverVersion = '10.11.19-MariaDB-log';
+    const expected = { createdAt: NOW * 1000, serverVersion, byServerStart: true, encrypted: true, gtidList: '' };
+    assert.deepEqual(header, expected);
+  });
+
+  test('a file that begins otherwise', async () => {
+    await using server = await dumpServer([...payloads(dumpBegin().slice(0, 1)), EOF]);
+    await assert.rejects(fileHeader(server.target(), 'bin.000001', LIMITS), { code: 'ProtocolError' });
+  });
+});
 
 describe('a dump', { timeout: 10_000 }, () => {
   test('its events, with what the header says, until the server ends it', async () => {
