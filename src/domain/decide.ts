@@ -318,10 +318,15 @@ function planFor(
   const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
   const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
   if (proven.proof === 'SameServer' && rightPlace && replica.link.ioErrno === 0 && isConverted(replica, policy)) {
-    return planResume({ ...common, trigger: 'Resume' }, replica.link.sql === 'Yes' ? 'Io' : 'Both');
+    return planResume({ ...common, trigger: triggerOf(input) }, replica.link.sql === 'Yes' ? 'Io' : 'Both');
   }
-  const trigger: Trigger = input.baseline.member === holder.member.name ? 'Resume' : 'VipMoved';
-  return planMove({ ...common, trigger, positioning: policy.positioning });
+  return planMove({ ...common, trigger: triggerOf(input), positioning: policy.positioning });
+}
+
+function triggerOf({ baseline, holder, targetMemory, replica }: ProofInput): Trigger {
+  if (baseline.member !== holder.member.name) return 'VipMoved';
+  const { restart } = targetMemory;
+  return restart !== null && restart.file !== replica.memory.clearedFor ? 'HolderRestarted' : 'Resume';
 }
 
 function isConverted(replica: ReplicaFacts, policy: Policy): boolean {
