@@ -131,11 +131,13 @@ export class Bench {
 
   /** Resolves when this member alone has the VIP and has been promoted. */
   async holderIs(member: Member, deadlineMs = HOLDER_DEADLINE_MS): Promise<void> {
-    await until(
-      `${member.name} holds the VIP alone and is writable`,
-      async () => (await this.whoHoldsVip()).length === 1 && (await member.serves()),
-      { deadlineMs },
-    );
+    const isHolder = async (): Promise<boolean> => (await this.whoHoldsVip()).length === 1 && (await member.serves());
+    try {
+      await until(`${member.name} holds the VIP alone and is writable`, isHolder, { deadlineMs });
+    } catch (error) {
+      const logs = this.members.map(({ name, keepalived }) => `keepalived of ${name}:\n${keepalived.logTail()}`);
+      throw new Error([(error as Error).message, ...logs].join('\n'), { cause: error });
+    }
   }
 
   other(member: Member): Member {

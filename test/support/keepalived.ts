@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from './net.ts';
 import type { Tools } from './provision.ts';
@@ -103,12 +103,13 @@ export class Keepalived {
 
   #configuration(): string {
     const { host, vip, priority, advertSeconds, preempt, fall, notify } = this.#options;
+    // In a user namespace / belongs to nobody, and keepalived would find every script's path insecure.
+    const rootIsOurs = statSync('/').uid === 0;
     const notifies = Object.keys(notify).map((state) => `  notify_${state} "${this.#path(`${state}.sh`)}"`);
     return `global_defs {
   router_id ${host.name}
   script_user root
-  enable_script_security
-}
+${rootIsOurs ? '  enable_script_security\n' : ''}}
 vrrp_script database {
   script "${this.#path('check.sh')}"
   interval 1

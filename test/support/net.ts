@@ -100,7 +100,7 @@ export class Host {
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, 'uts'), '');
     await exec([ip, 'netns', 'add', name]);
-    await exec(['unshare', `--uts=${directory}/uts`, 'sh', '-c', 'echo "$1" > /proc/sys/kernel/hostname', 'sh', name]);
+    await exec(['unshare', `--uts=${directory}/uts`, 'hostname', name]);
     await exec([ip, 'link', 'add', this.#port, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name]);
     await exec([ip, 'link', 'set', this.#port, 'master', BRIDGE, 'up']);
     await this.exec([ip, 'link', 'set', 'lo', 'up']);

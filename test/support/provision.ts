@@ -46,7 +46,14 @@ const NEEDS: readonly Need[] = [
   { programs: ['ip'], packages: [['iproute2']] },
 ];
 /** Part of Debian and Ubuntu themselves; nothing works without them. */
-const BASE = { unshare: 'util-linux', nsenter: 'util-linux', flock: 'util-linux', mount: 'mount', sh: 'dash' } as const;
+const BASE = {
+  unshare: 'util-linux',
+  nsenter: 'util-linux',
+  flock: 'util-linux',
+  mount: 'mount',
+  hostname: 'hostname',
+  sh: 'dash',
+} as const;
 
 const LOCK_DEADLINE_MS = 600_000;
 
