@@ -56,7 +56,16 @@ export async function runOperator(
     state.ready = false;
     metrics.setLeader(true);
     log.info('leading', { epoch: leadership.epoch });
-    await leadUntilLost({ config, kube, log, metrics, leadership, signal, onViews: (views) => (state.views = views) });
+    await leadUntilLost({
+      config,
+      kube,
+      log,
+      metrics,
+      leadership,
+      signal,
+      onSynced: () => (state.ready = true),
+      onViews: (views) => (state.views = views),
+    });
   } finally {
     metrics.setLeader(false);
     clearInterval(beat);
