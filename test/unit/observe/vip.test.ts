@@ -13,25 +13,31 @@ const SOON = { intervalMs: 2, deadlineMs: 10_000 };
 interface Watching {
   readonly probe: VipProbe;
   looks: number;
+  /** Who answered each counted look, in order. */
+  readonly answers: string[];
   readonly hedges: { allowed: boolean; asked: number };
 }
 
-function watch(context: TestContext, server: FakeServer): Watching {
+function watch(context: TestContext, server: FakeServer, probeTimeoutMs = TIMEOUT_MS): Watching {
   const hedges = { allowed: true, asked: 0 };
-  const watching = { looks: 0, hedges };
+  const watching = { looks: 0, answers: new Array<string>(), hedges };
   const probe = startVipProbe({
     target: () => TARGET,
     connect: server.connect,
     clock: systemClock,
     probeIntervalMs: INTERVAL_MS,
-    probeTimeoutMs: TIMEOUT_MS,
+    probeTimeoutMs,
     locks: () => ({ a: 'lock' }),
     full: () => false,
     mayHedge: () => {
       hedges.asked += 1;
       return hedges.allowed;
     },
-    onLook: () => (watching.looks += 1),
+    onLook: () => {
+      watching.looks += 1;
+      const { look } = probe.observation();
+      if (look.known) watching.answers.push(look.value.identity.hostname);
+    },
   });
   context.after(() => probe.stop());
   return Object.assign(watching, { probe });
@@ -75,15 +81,16 @@ describe('the VIP probe', () => {
     assert.ok(server.dialling.size > 1);
     server.refuses = null;
     await until('it answers', () => probe.observation().look.known, SOON);
-    await until('nobody dials any more', () => server.dialling.size === 0, SOON);
+    // Before any of them could end by itself.
+    await until('nobody dials any more', () => server.dialling.size === 0, { intervalMs: 1, deadlineMs: 50 });
   });
 
   test('attempts are bounded, with and without a host that takes them', async (context) => {
     const server = fakeServer({ refuses: 'silent' });
-    const { probe } = watch(context, server);
+    const { probe } = watch(context, server, 12 * INTERVAL_MS);
     let most = 0;
     await until(
-      'four failures',
+      'some failures',
       () => {
         for (const one of server.dialling) if (probe.observation().failures >= 2) one.onReached?.();
         most = Math.max(most, server.dialling.size);
@@ -91,7 +98,7 @@ describe('the VIP probe', () => {
       },
       SOON,
     );
-    assert.ok(most <= 8, `${most} at a time`);
+    assert.ok(most > 4 && most <= 8, `${most} at a time`);
   });
 
   test('a slow answer of a server that was reached is waited for without hedges', async (context) => {
@@ -99,7 +106,7 @@ describe('the VIP probe', () => {
     const slow = Promise.withResolvers<void>();
     server.answer = (sql) => (sql.includes('IS_USED_LOCK') ? slow.promise.then(() => []) : undefined);
     const { probe, hedges } = watch(context, server);
-    await until('the probe takes long', () => server.attempts >= 2, SOON);
+    await until('the probe takes long', () => server.attempts >= 3, SOON);
     assert.equal(hedges.asked, 0);
     slow.resolve();
     await failures(probe, 1);
@@ -154,12 +161,11 @@ describe('the VIP probe', () => {
       const row = { ...server.variables, hostname: 'old', connection_id: '1', started_at: '1', lock_0: null };
       return old.promise.then(() => [row]);
     };
-    const { probe } = watch(context, server);
+    const { probe, answers } = watch(context, server);
     await until('a newer one is answered', () => probe.observation().look.known, SOON);
     old.resolve();
     await probe.lookNow(5_000);
-    const { look } = probe.observation();
-    assert.equal(look.known && look.value.identity.hostname, 'hci-a');
+    assert.deepEqual([...new Set(answers)], ['hci-a']);
   });
 
   test('a look asked for ends at its deadline, whatever the server does', async (context) => {
