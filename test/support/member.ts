@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Keepalived, type NotifyState } from './keepalived.ts';
+import type { NotifyState } from './keepalived-files.ts';
+import { Keepalived } from './keepalived.ts';
 import type { Position } from './link.ts';
 import { MariaDbServer, type ServerOptions } from './mariadb.ts';
 import type { Host } from './net.ts';
