@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { formatGtid } from '../../../src/domain/gtid.ts';
 import type { DumpLimits } from '../../../src/sql/binlog/dump.ts';
@@ -10,8 +11,9 @@ import type { SqlTarget } from '../../../src/sql/port.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
+import { makeCertificates } from './certificates.ts';
 
-await enterSandbox();
+const sandbox = await enterSandbox();
 const LIMITS: DumpLimits = { deadlineMs: 10_000, maxBytes: 64 * 1024 * 1024 };
 const ALL = { through: null, firstOnly: false };
 const HANGS = { timeout: 120_000 };
@@ -39,7 +41,8 @@ describe('asking one server', HANGS, () => {
   let target: SqlTarget;
 
   before(async () => {
-    server = await serverWithAccount({ name: 'one', serverId: 1 });
+    const certificates = makeCertificates(join(sandbox, 'tls'), 'IP:127.0.0.1');
+    server = await serverWithAccount({ name: 'one', serverId: 1, server: certificates.server });
     target = targetOf(server);
     // 0-1-1 to 0-1-4 in the first file, 0-1-5 and 5-1-1 in the second.
     await server.sql(`CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY);
@@ -76,6 +79,13 @@ describe('asking one server', HANGS, () => {
     assert.match('text' in strict ? strict.text : '', /missing the GTID/);
     const lax = await rehearse(target, { ...hole, strict: false }, LIMITS);
     assert.ok(lax.accepted);
+  });
+
+  test('in plain text as through TLS', async () => {
+    for (const mode of ['Disabled', 'Required'] as const) {
+      const answer = await rehearse(targetOf(server, { tls: { mode } }), { gtid: '0-1-3', strict: true }, LIMITS);
+      assert.ok(answer.accepted, mode);
+    }
   });
 
   test('without the grant the missing grant is named', async () => {
@@ -185,7 +195,7 @@ describe('asking one server', HANGS, () => {
     assert.match('text' in purged ? purged.text : '', /purged/);
   });
 
-  test('a frozen server: the deadline; a server that dies: lost', async () => {
+  test('a frozen server ends at the deadline', async () => {
     server.freeze();
     try {
       const asked = rehearse(target, { gtid: '0-1-5', strict: true }, { ...LIMITS, deadlineMs: 200 });
