@@ -86,7 +86,9 @@ function aptEnvironment(work: string): NodeJS.ProcessEnv {
     'APT::Get::Assume-Yes "1";',
     'Acquire::Languages "none";',
     'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";',
-    'Acquire::Retries "3";',
+    'Acquire::Retries "2";',
+    // Lists that could not be read are an error here, not a warning.
+    'APT::Update::Error-Mode "any";',
   ];
   writeFileSync(join(work, 'apt.conf'), `${configuration.join('\n')}\n`);
   return { ...process.env, APT_CONFIG: join(work, 'apt.conf'), LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };

@@ -78,7 +78,15 @@ export async function provision(log: (line: string) => void): Promise<Tools> {
     }
     mkdirSync(cache, { recursive: true });
     await withLock(join(cache, 'provision.lock'), LOCK_DEADLINE_MS, async () => {
-      if (!existsSync(join(root, 'bin'))) await unpackPackages({ packages, root, log });
+      if (existsSync(join(root, 'bin'))) return;
+      try {
+        await unpackPackages({ packages, root, log });
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new ProvisionError(`not found: ${programs}, and ${why}\nInstall the packages ${names}.`, {
+          cause: error,
+        });
+      }
     });
   }
   const fetched = new Set(missing.flatMap((need) => need.programs));

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { withLock } from '../../support/lock.ts';
+import { ProvisionError, provision } from '../../support/provision.ts';
+import { enterSandbox } from '../../support/sandbox.ts';
+
+await enterSandbox();
+const folder = mkdtempSync(join(tmpdir(), 'mxr-provision-'));
+after(() => rmSync(folder, { recursive: true }));
+
+async function withEnvironment<T>(values: Readonly<Record<string, string>>, work: () => Promise<T>): Promise<T> {
+  const before = { ...process.env };
+  Object.assign(process.env, values);
+  try {
+    return await work();
+  } finally {
+    process.env = before;
+  }
+}
+
+describe('provision', () => {
+  it('costs next to nothing once everything is there', async () => {
+    const start = performance.now();
+    const said: string[] = [];
+    const tools = await provision((line) => said.push(line));
+    // Generous against 10 ms: it must not start any program that works.
+    assert.ok(performance.now() - start < 1_000);
+    assert.deepEqual(said, []);
+    assert.match(tools.mariadb.server, /\/mariadbd$/);
+  });
+
+  it('names the packages when they cannot be fetched, and leaves nothing half done', async (t) => {
+    const tools = await provision(() => undefined);
+    if (!tools.mariadb.server.startsWith(tools.cache)) return t.skip('this machine has MariaDB installed');
+    const cache = join(folder, 'cache');
+    // A sandbox has no network.
+    const attempt = (): Promise<unknown> => withEnvironment({ MXR_CACHE: cache }, () => provision(() => undefined));
+    await assert.rejects(attempt(), (error) => {
+      assert.ok(error instanceof ProvisionError);
+      assert.match(
+        error.message,
+        /^not found: mariadbd, .*apt-get .* failed: .*\nInstall the packages mariadb-server-core /s,
+      );
+      return true;
+    });
+    assert.deepEqual(readdirSync(cache), ['provision.lock']);
+  });
+
+  it('names the package of a base program that is missing', async () => {
+    const empty = { PATH: folder };
+    const tried = withEnvironment(empty, () => provision(() => undefined));
+    await assert.rejects(tried, { message: 'not found: unshare. Install the package util-linux.' });
+  });
+});
+
+describe('withLock', () => {
+  it('lets one in at a time', async () => {
+    const order: string[] = [];
+    const file = join(folder, 'some.lock');
+    let release = (): void => undefined;
+    const hold = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const first = withLock(file, 10_000, async () => {
+      order.push('first in');
+      await hold;
+      order.push('first out');
+    });
+    await assert.rejects(
+      withLock(file, 1_000, async () => order.push('second in')),
+      /somebody else held .*some\.lock for more than 1 s/,
+    );
+    release();
+    await first;
+    await withLock(file, 10_000, async () => order.push('third in'));
+    assert.deepEqual(order, ['first in', 'first out', 'third in']);
+  });
+});
