@@ -1,83 +1,71 @@
-// Thin stand-in until the real one lands.
-import type { AcceptedReason } from '../../api/reasons.ts';
-import type { ExternalReplica } from '../../api/v1alpha1.ts';
 import type { Clock } from '../../clock.ts';
-import type { Observation } from '../../domain/observation.ts';
 import type { Kube } from '../../kube/client.ts';
-import type { Pod } from '../../kube/objects.ts';
-import type { WatchedReplica, WatchedTargets } from '../../observe/watcher.ts';
 import type { Secrets } from '../../ops/secrets.ts';
 import type { SqlConnect } from '../../sql/port.ts';
-import { selectPods, watchedReplica } from '../selection.ts';
+import type { Acceptance, AcceptInput, Candidate } from './candidate.ts';
+import { createCandidate } from './candidate.ts';
+import { createResolver } from './resolve.ts';
+import type { ResolverOptions } from './resolve.ts';
+import { createSecretCache } from './secrets.ts';
+import { notImplemented } from './static.ts';
 
-export type Acceptance =
-  | {
-      readonly ok: true;
-      readonly targets: WatchedTargets;
-      readonly replication: { readonly user: string; readonly password: string };
-      readonly pods: readonly WatchedReplica[];
-    }
-  | { readonly ok: false; readonly reason: AcceptedReason; readonly message: string };
+export type { Acceptance, AcceptInput } from './candidate.ts';
+
+/** Says of each resource whether it can be acted upon, and if not, what to mend. */
 export interface Acceptor {
-  check(input: {
-    key: string;
-    resource: ExternalReplica;
-    pods: readonly Pod[];
-    others: readonly ExternalReplica[];
-    observation: Observation | null;
-  }): Acceptance;
+  /** Answers at once from what is known. What must be asked is asked in the background; `onChange` follows. */
+  check(input: AcceptInput & { readonly key: string }): Acceptance;
   forget(key: string): void;
 }
-export function createAcceptor(deps: {
-  kube: Kube;
-  connect: SqlConnect;
-  clock: Clock;
-  secrets: Secrets;
-  signal: AbortSignal;
-  onChange: (key: string) => void;
-}): Acceptor {
-  const cache = new Map<string, Record<string, string>>();
-  return {
-    check({ key, resource, pods }) {
-      const { spec, metadata } = resource;
-      const names = [spec.source.credentials.secretName, spec.replicas.credentials.secretName];
-      for (const name of names) {
-        if (cache.has(name)) continue;
-        cache.set(name, {});
-        void deps.kube.getSecret({ namespace: metadata.namespace, name }).then((data) => {
-          cache.set(name, data);
-          deps.onChange(key);
-        });
-      }
-      const [source, replica] = names.map((name) => cache.get(name) ?? {});
-      if (
-        source?.['username'] === undefined ||
-        replica?.['username'] === undefined ||
-        spec.replicas.selector === undefined
-      )
-        return { ok: false, reason: 'SecretMissing', message: 'not read yet' };
-      const account = { user: source['username'] ?? '', password: source['password'] ?? '' };
-      const tls = { mode: spec.source.tls.mode };
-      return {
-        ok: true,
-        targets: {
-          vip: { name: 'the VIP', ...spec.source.vip, ...account, tls },
-          members: spec.source.members.map((m) => ({
-            name: m.name,
-            match: m.match ?? null,
-            target: { name: `member ${m.name}`, host: m.host, port: m.port, ...account, tls },
-          })),
-          replica: {
-            port: spec.replicas.port,
-            user: replica['username'] ?? '',
-            password: replica['password'] ?? '',
-            tls: { mode: spec.replicas.tls.mode },
-          },
-        },
-        replication: { user: source['replicationUsername'] ?? '', password: source['replicationPassword'] ?? '' },
-        pods: selectPods(spec.replicas.selector, metadata.namespace, pods).map(watchedReplica),
-      };
-    },
-    forget() {},
-  };
+
+export interface AcceptorDeps {
+  readonly kube: Pick<Kube, 'getSecret'>;
+  readonly connect: SqlConnect;
+  readonly clock: Clock;
+  readonly secrets: Pick<Secrets, 'add'>;
+  readonly signal: AbortSignal;
+  /** Another answer is there for this resource. It must only enqueue. */
+  readonly onChange: (key: string) => void;
+  /** Default: the system's resolver. */
+  readonly lookup?: ResolverOptions['lookup'];
+}
+
+const SECRET_AGE_MS = 40_000;
+const ADDRESS_AGE_MS = 30_000;
+const LOOKUP_DEADLINE_MS = 1_000;
+
+export function createAcceptor(deps: AcceptorDeps): Acceptor {
+  const { kube, connect, clock, signal, lookup } = deps;
+  const onSecret = (value: string): void => deps.secrets.add(value);
+  const secrets = createSecretCache({ kube, clock, maxAgeMs: SECRET_AGE_MS, signal, onSecret });
+  const resolver = createResolver({
+    clock,
+    maxAgeMs: ADDRESS_AGE_MS,
+    deadlineMs: LOOKUP_DEADLINE_MS,
+    ...(lookup === undefined ? {} : { lookup }),
+  });
+  const candidates = new Map<string, Candidate>();
+  return { check, forget };
+
+  function check({ key, ...input }: AcceptInput & { readonly key: string }): Acceptance {
+    const refusal = notImplemented(input.resource.spec);
+    if (refusal !== null) {
+      forget(key);
+      return { ok: false, ...refusal };
+    }
+    const candidate = candidates.get(key) ?? begin(key, input);
+    return candidate.judge(input);
+  }
+
+  function begin(key: string, input: AcceptInput): Candidate {
+    const onChange = (): void => deps.onChange(key);
+    const candidate = createCandidate(input, { secrets, resolver, connect, clock, signal, onChange });
+    candidates.set(key, candidate);
+    return candidate;
+  }
+
+  function forget(key: string): void {
+    candidates.get(key)?.stop();
+    candidates.delete(key);
+  }
 }

@@ -1,0 +1,193 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { AcceptedReason } from '../../api/reasons.ts';
+import type { ExternalReplica } from '../../api/v1alpha1.ts';
+import type { Clock } from '../../clock.ts';
+import type { Observation } from '../../domain/observation.ts';
+import type { Pod } from '../../kube/objects.ts';
+import { startLoop } from '../../observe/loop.ts';
+import type { WatchedReplica, WatchedTargets } from '../../observe/watcher.ts';
+import type { SqlConnect } from '../../sql/port.ts';
+import { watchedReplica } from '../selection.ts';
+import type { Wanted } from './accounts.ts';
+import { createAccounts } from './accounts.ts';
+import type { Named, ReplicationAccount } from './named.ts';
+import { hostsOf, namedOf, secretNamesOf } from './named.ts';
+import type { Refusal, RefusalReason } from './refusal.ts';
+import type { Resolver } from './resolve.ts';
+import type { SecretCache } from './secrets.ts';
+import type { Selection } from './static.ts';
+import { selectionOf } from './static.ts';
+
+export type Acceptance =
+  | {
+      readonly ok: true;
+      readonly targets: WatchedTargets;
+      readonly replication: ReplicationAccount;
+      readonly pods: readonly WatchedReplica[];
+    }
+  | {
+      readonly ok: false;
+      /** `NotLookedYet`: something was not asked yet or could not be asked, which says nothing against the resource. */
+      readonly reason: AcceptedReason | 'NotLookedYet';
+      readonly message: string;
+    };
+
+export interface AcceptInput {
+  readonly resource: ExternalReplica;
+  /** All pods that are known. */
+  readonly pods: readonly Pod[];
+  /** All other resources. */
+  readonly others: readonly ExternalReplica[];
+  /** What the looks see; null before the first acceptance. */
+  readonly observation: Observation | null;
+}
+
+export interface CandidateOptions {
+  readonly secrets: SecretCache;
+  readonly resolver: Resolver;
+  readonly connect: SqlConnect;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Another answer than the last is there. */
+  readonly onChange: () => void;
+}
+
+/** One resource on its way to being accepted, and as long as it is. */
+export interface Candidate {
+  judge(input: AcceptInput): Acceptance;
+  stop(): void;
+}
+
+/** With the age of Secrets (accept.ts) below a minute: a Secret that was broken after acceptance is noticed within 60 s. */
+const CALM_MS = 18_000;
+const JITTER = 0.1;
+/** The API server is left in peace while it cannot answer. */
+const WAITING_MS = 1_000;
+/** The informers bring the cure of these; asking again would not. */
+const BY_SELECTION: ReadonlySet<string> = new Set<RefusalReason>([
+  'NoReplicaSelected',
+  'SelectedTwice',
+  'ManagedByOther',
+]);
+
+export function createCandidate(first: AcceptInput, options: CandidateOptions): Candidate {
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([options.signal, stopping.signal]);
+  const accounts = createAccounts({ ...options, signal });
+  const select = createSelect();
+  let input = first;
+  let told: Acceptance | null = null;
+  let latest: Acceptance | null = null;
+  const loop = startLoop({ look: round, pauseMs });
+  signal.addEventListener('abort', () => loop.stop(), { once: true });
+  return { judge, stop: () => stopping.abort() };
+
+  function judge(next: AcceptInput): Acceptance {
+    const isNewSpec = next.resource.metadata.generation !== input.resource.metadata.generation;
+    input = next;
+    told = conclude();
+    latest = told;
+    const named = namedNow();
+    if (isNewSpec || (named.state === 'Found' && accounts.isUrgent(wanted(named)))) loop.wake();
+    return told;
+  }
+
+  function conclude(): Acceptance {
+    const named = namedNow();
+    const { refusal, pods } = select(input);
+    if (named.state === 'Refused') return refuse(named.refusal);
+    if (refusal !== null) return refuse(refusal);
+    if (named.state === 'Waiting') return { ok: false, reason: 'NotLookedYet', message: named.message };
+    const standing = accounts.standing(wanted(named));
+    if (standing.refusal !== null) return refuse(standing.refusal);
+    const { targets, replication } = named;
+    if (!standing.unchecked || wasAccepted()) return { ok: true, targets, replication, pods };
+    return told ?? { ok: false, reason: 'NotLookedYet', message: 'the accounts were not checked yet' };
+  }
+
+  /** What was accepted once stays so until something speaks against it, also by the process before this one. */
+  function wasAccepted(): boolean {
+    if (told !== null && (told.ok || told.reason !== 'NotLookedYet')) return told.ok;
+    const { metadata, status } = input.resource;
+    const before = status.conditions.find(({ type }) => type === 'Accepted');
+    return before?.status === 'True' && before.observedGeneration === metadata.generation;
+  }
+
+  async function round(): Promise<void> {
+    const { spec, metadata } = input.resource;
+    const how = { fresh: isSuspect() };
+    const { namespace } = metadata;
+    await Promise.all([
+      ...secretNamesOf(spec).map((name) => options.secrets.get({ namespace, name }, how)),
+      ...hostsOf(spec).map((host) => options.resolver.resolve(host, how)),
+    ]);
+    const named = namedNow();
+    if (named.state === 'Found') await accounts.check(wanted(named));
+    latest = conclude();
+    if (!signal.aborted && !isDeepStrictEqual(latest, told)) options.onChange();
+  }
+
+  /** Whether what is known by name may be what is wrong: then its age does not matter. */
+  function isSuspect(): boolean {
+    if (latest !== null && !latest.ok) return !BY_SELECTION.has(latest.reason);
+    return looksOf(input.observation).some((look) => !look.known && look.code === 'AccessDenied');
+  }
+
+  function pauseMs(): number {
+    if (latest === null || latest.ok || BY_SELECTION.has(latest.reason)) return CALM_MS * (1 - JITTER * Math.random());
+    const { probeIntervalMs } = input.resource.spec.detection;
+    return latest.reason === 'NotLookedYet' ? Math.max(WAITING_MS, probeIntervalMs) : probeIntervalMs;
+  }
+
+  function namedNow(): Named {
+    const { spec, metadata } = input.resource;
+    return namedOf(spec, {
+      secret: (name) => options.secrets.peek({ namespace: metadata.namespace, name }),
+      address: (host) => options.resolver.peek(host),
+    });
+  }
+
+  /** Pods that may not be acted upon are not asked anything either. */
+  function wanted(named: Extract<Named, { state: 'Found' }>): Wanted {
+    const { refusal, pods } = select(input);
+    const { resource, observation } = input;
+    return { spec: resource.spec, named, pods: refusal === null ? pods : [], observation };
+  }
+}
+
+function refuse({ reason, message }: Refusal): Acceptance {
+  return { ok: false, reason, message };
+}
+
+function looksOf(observation: Observation | null) {
+  if (observation === null) return [];
+  return [observation.vip, ...observation.members, ...observation.replicas].map(({ look }) => look);
+}
+
+interface Selected extends Pick<Selection, 'refusal'> {
+  readonly pods: readonly WatchedReplica[];
+}
+
+/** Every pass asks, and thousands of pods and resources are compared: only when one of them changed. */
+function createSelect(): (input: AcceptInput) => Selected {
+  let last: { readonly input: AcceptInput; readonly selected: Selected } | null = null;
+  return (input) => {
+    if (last !== null && selectsAlike(last.input, input)) return last.selected;
+    const { pods, refusal } = selectionOf(input.resource, input.pods, input.others);
+    last = { input, selected: { pods: pods.map(watchedReplica), refusal } };
+    return last.selected;
+  };
+}
+
+function selectsAlike(a: AcceptInput, b: AcceptInput): boolean {
+  if (a === b) return true;
+  const sameSpec = isSameVersion(a.resource, b.resource) && a.others.length === b.others.length;
+  if (!sameSpec || a.pods.length !== b.pods.length) return false;
+  // Informers replace what changed, so what is the same object did not.
+  if (a.pods.some((pod, index) => pod !== b.pods[index])) return false;
+  return a.others.every((other, index) => isSameVersion(other, b.others[index]));
+}
+
+function isSameVersion(a: ExternalReplica, b: ExternalReplica | undefined): boolean {
+  return a.metadata.uid === b?.metadata.uid && a.metadata.generation === b.metadata.generation;
+}

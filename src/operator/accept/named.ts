@@ -1,0 +1,149 @@
+import { getCACertificates } from 'node:tls';
+import type { Spec, Tls } from '../../api/v1alpha1.ts';
+import type { WatchedTargets } from '../../observe/watcher.ts';
+import type { TlsOptions } from '../../sql/port.ts';
+import type { Refusal } from './refusal.ts';
+import { together } from './refusal.ts';
+import type { Resolved } from './resolve.ts';
+import type { SecretAnswer } from './secrets.ts';
+
+/** The account that is given to the replicas, and used by mxr's rehearsals. */
+export interface ReplicationAccount {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** What a spec names by name, found. */
+export type Named =
+  | { readonly state: 'Found'; readonly targets: WatchedTargets; readonly replication: ReplicationAccount }
+  | { readonly state: 'Refused'; readonly refusal: Refusal }
+  /** Something was not asked yet, or could not be asked. */
+  | { readonly state: 'Waiting'; readonly message: string };
+
+/** What is known of Secrets of the resource's own namespace and of hosts; undefined: not asked yet. */
+export interface Known {
+  readonly secret: (name: string) => SecretAnswer | undefined;
+  readonly address: (host: string) => Resolved | undefined;
+}
+
+const SOURCE_KEYS = ['username', 'password', 'replicationUsername', 'replicationPassword'] as const;
+const REPLICA_KEYS = ['username', 'password'] as const;
+const CA_KEY = 'ca.crt';
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
+
+interface Need {
+  /** Where the spec names it. */
+  readonly field: string;
+  readonly secret: string;
+  readonly keys: readonly string[];
+}
+
+function needsOf({ source, replicas }: Spec): readonly Need[] {
+  const certificates = [
+    { field: 'source.tls.caSecretName', secret: source.tls.caSecretName, keys: [CA_KEY] },
+    { field: 'replicas.tls.caSecretName', secret: replicas.tls.caSecretName, keys: [CA_KEY] },
+  ];
+  return [
+    { field: 'source.credentials', secret: source.credentials.secretName, keys: SOURCE_KEYS },
+    { field: 'replicas.credentials', secret: replicas.credentials.secretName, keys: REPLICA_KEYS },
+    ...certificates.filter(({ secret }) => secret !== ''),
+  ];
+}
+
+export function secretNamesOf(spec: Spec): readonly string[] {
+  return [...new Set(needsOf(spec).map(({ secret }) => secret))];
+}
+
+export function hostsOf({ source }: Spec): readonly string[] {
+  return [...new Set([source.vip.host, ...source.members.map(({ host }) => host)])];
+}
+
+/** Puts together what the spec names, from what is known of it now. */
+export function namedOf(spec: Spec, known: Known): Named {
+  const refusal = secretMissing(spec, known) ?? keyMissing(spec, known) ?? unresolved(spec, known);
+  if (refusal !== null) return { state: 'Refused', refusal };
+  const waiting = notKnown(spec, known);
+  return waiting === null ? found(spec, known) : { state: 'Waiting', message: waiting };
+}
+
+function secretMissing(spec: Spec, known: Known): Refusal | null {
+  const missing = needsOf(spec).filter(({ secret }) => known.secret(secret)?.state === 'Missing');
+  if (missing.length === 0) return null;
+  const told = missing.map(
+    ({ field, secret, keys }) => `Secret ${secret} (${field}) does not exist; create it with ${keys.join(', ')}`,
+  );
+  return { reason: 'SecretMissing', message: together(told) };
+}
+
+function keyMissing(spec: Spec, known: Known): Refusal | null {
+  const told: string[] = [];
+  for (const { field, secret, keys } of needsOf(spec)) {
+    const answer = known.secret(secret);
+    if (answer?.state !== 'Read') continue;
+    const missing = keys.filter((key) => (answer.data[key] ?? '') === '');
+    if (missing.length > 0) told.push(`Secret ${secret} (${field}) lacks ${missing.join(', ')}; add it`);
+    else if (keys.includes(CA_KEY) && answer.data[CA_KEY]?.includes(CERTIFICATE) !== true) {
+      told.push(`key ${CA_KEY} of Secret ${secret} (${field}) holds no certificate in PEM form; put the CA there`);
+    }
+  }
+  return told.length === 0 ? null : { reason: 'SecretKeyMissing', message: together(told) };
+}
+
+function unresolved(spec: Spec, known: Known): Refusal | null {
+  const told: string[] = [];
+  for (const host of hostsOf(spec)) {
+    const answer = known.address(host);
+    if (answer?.state !== 'Unresolved') continue;
+    const members = spec.source.members.filter((member) => member.host === host).map(({ name }) => `member ${name}`);
+    const who = spec.source.vip.host === host ? ['the VIP', ...members] : members;
+    told.push(`${host} (${who.join(', ')}) does not resolve (${answer.why}); correct it, or write the IP address`);
+  }
+  return told.length === 0 ? null : { reason: 'HostUnresolved', message: together(told) };
+}
+
+function notKnown(spec: Spec, known: Known): string | null {
+  for (const { secret } of needsOf(spec)) {
+    const answer = known.secret(secret);
+    if (answer === undefined) return `Secret ${secret} was not read yet`;
+    if (answer.state === 'Unknown') return `whether Secret ${secret} exists is not known: ${answer.why}`;
+  }
+  const host = hostsOf(spec).find((one) => known.address(one) === undefined);
+  return host === undefined ? null : `${host} was not resolved yet`;
+}
+
+/** Everything is there: the checks before have seen to it. */
+function found(spec: Spec, known: Known): Named {
+  const { source, replicas } = spec;
+  const data = (name: string, key: string): string => {
+    const answer = known.secret(name);
+    return answer?.state === 'Read' ? (answer.data[key] ?? '') : '';
+  };
+  const address = (host: string): string => {
+    const answer = known.address(host);
+    return answer?.state === 'Address' ? answer.address : host;
+  };
+  const tls = (asked: Tls): TlsOptions => tlsOf(asked, data(asked.caSecretName, CA_KEY));
+  const [secret, replicaSecret] = [source.credentials.secretName, replicas.credentials.secretName];
+  const account = { user: data(secret, 'username'), password: data(secret, 'password'), tls: tls(source.tls) };
+  const targets: WatchedTargets = {
+    vip: { name: 'the VIP', host: address(source.vip.host), port: source.vip.port, ...account },
+    members: source.members.map(({ name, host, port, match }) => ({
+      name,
+      match: match ?? null,
+      target: { name: `member ${name}`, host: address(host), port, ...account },
+    })),
+    replica: {
+      port: replicas.port,
+      user: data(replicaSecret, 'username'),
+      password: data(replicaSecret, 'password'),
+      tls: tls(replicas.tls),
+    },
+  };
+  const replication = { user: data(secret, 'replicationUsername'), password: data(secret, 'replicationPassword') };
+  return { state: 'Found', targets, replication };
+}
+
+function tlsOf({ mode }: Tls, ca: string): TlsOptions {
+  if (mode !== 'VerifyCA' && mode !== 'VerifyIdentity') return { mode };
+  return { mode, ca: ca === '' ? getCACertificates('default').join('\n') : ca };
+}
