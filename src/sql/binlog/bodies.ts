@@ -92,12 +92,18 @@ export function parseQuery(event: BinlogEvent, fixedLength: number): QueryEvent 
   return { database, sql: sql.toString('utf8') };
 }
 
+/** A hostile server could otherwise make gigabytes of some kilobytes. */
+const LONGEST_INFLATED = 256 * 1024 * 1024;
+
 /** MariaDB's compressed block: a byte that says how long the length is, the length (big-endian), then zlib. */
 export function inflate(block: Buffer): Buffer {
   const reader = new Reader(block);
   const head = reader.u8();
   if ((head & 0xe0) !== 0x80) throw new RangeError(`compression method ${head}`);
-  const length = reader.take(head & 0x07).readUIntBE(0, head & 0x07);
+  const lengthBytes = head & 0x07;
+  if (lengthBytes < 1 || lengthBytes > 4) throw new RangeError(`a length of ${lengthBytes} bytes`);
+  const length = reader.take(lengthBytes).readUIntBE(0, lengthBytes);
+  if (length > LONGEST_INFLATED) throw new RangeError(`${length} bytes in one compressed event`);
   return inflateSync(reader.rest(), { maxOutputLength: Math.max(1, length) });
 }
 
@@ -139,6 +145,9 @@ const CHANGE_BY_TYPE: ReadonlyMap<number, RowsEvent['change']> = new Map([
   ...[25, 32, 168, 171].map((type) => [type, 'delete'] as const),
 ]);
 
+/** Of a table, in MariaDB. */
+const MAX_COLUMNS = 4096;
+
 /** `undefined`: not a rows event. */
 export function parseRows(event: BinlogEvent): RowsEvent | undefined {
   const change = CHANGE_BY_TYPE.get(event.type);
@@ -148,6 +157,7 @@ export function parseRows(event: BinlogEvent): RowsEvent | undefined {
   reader.take(2);
   if (isVersion2(event.type)) reader.take(reader.u16() - 2);
   const width = reader.packed();
+  if (width > MAX_COLUMNS) throw new RangeError(`rows of ${width} columns`);
   const bitmaps = [reader.take(Math.ceil(width / 8))];
   if (change === 'update') bitmaps.push(reader.take(Math.ceil(width / 8)));
   const images = bitmaps.map((bitmap) => columnsOf(bitmap, width));

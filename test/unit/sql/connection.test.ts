@@ -7,7 +7,7 @@ import { connectSql } from '../../../src/sql/connection.ts';
 import type { SqlSession, StatementOptions } from '../../../src/sql/port.ts';
 import { freePort } from '../../support/mariadb.ts';
 import { until } from '../../support/wait.ts';
-import { PASSWORD, errorPacket, greeting, packet, scriptedServer, speaksMariaDb } from './scripted-server.ts';
+import { PASSWORD, errorPacket, greeting, ok, packet, scriptedServer, speaksMariaDb } from './scripted-server.ts';
 
 const CONNECT = { deadlineMs: 5_000 };
 const ASK: StatementOptions = { deadlineMs: 5_000, operation: 'look' };
@@ -90,6 +90,21 @@ describe('connecting', HANGS, () => {
     const denied = await failsWith('AccessDenied', connectSql(denying.target(), CONNECT));
     assert.equal(denied.errno, 1045);
     assert.equal(denied.retryable, false);
+  });
+
+  test('the login allows neither several statements in one nor the reading of local files', async () => {
+    const logins: Buffer[] = [];
+    await using server = await scriptedServer((socket) => {
+      socket.write(greeting());
+      socket.on('data', (bytes) => {
+        logins.push(bytes);
+        socket.write(ok(2));
+      });
+    });
+    (await connectSql(server.target(), CONNECT)).destroy();
+    const capabilities = logins[0]?.readUInt32LE(4) ?? 0;
+    const [localFiles, multiStatements, protocol41] = [0x80, 0x10000, 0x200];
+    assert.equal(capabilities & (localFiles | multiStatements | protocol41), protocol41);
   });
 
   test('an authentication plugin that is not supported is named', async () => {

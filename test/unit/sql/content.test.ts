@@ -94,6 +94,27 @@ describe('transactions', () => {
   });
 });
 
+describe('what a hostile server may send', () => {
+  const packed = (block: Buffer): EventFields => ({ type: EVENT.QueryCompressed, body: queryBody(block) });
+  const bodies: EventFields[] = [
+    { type: EVENT.Query, body: Buffer.alloc(5) },
+    { type: EVENT.TableMap, body: Buffer.alloc(9) },
+    { type: EVENT.WriteRowsV1, body: Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 252, 255, 255]) },
+    rows(77, 'rows of a table that was never described'),
+    packed(Buffer.from([0x84, 0xff, 0xff, 0xff, 0xff, 1, 2, 3])),
+    packed(Buffer.from([0x87, 1, 2, 3])),
+    packed(Buffer.from([0x42])),
+    packed(compressed(Buffer.alloc(60_000)).fill(0, 1, 3).fill(9, 2, 3)),
+    { type: EVENT.FormatDescription, body: Buffer.alloc(20) },
+    { type: EVENT.Gtid, body: Buffer.alloc(3) },
+  ];
+  for (const [index, fields] of bodies.entries()) {
+    test(`malformed body ${index} throws, whatever it claims to hold`, () => {
+      assert.throws(() => changed(fields));
+    });
+  }
+});
+
 describe('content: the same on every server that has the transaction', () => {
   function same(a: Transaction, b: Transaction): void {
     assert.equal(a.content.kind, b.content.kind);
