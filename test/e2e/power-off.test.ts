@@ -1,0 +1,24 @@
+import { after, before, test } from 'node:test';
+import { movesUnderWrites } from './support/moves.ts';
+import { Stage } from './support/stage.ts';
+
+let stage: Stage;
+
+before(async () => {
+  stage = await Stage.open();
+  await stage.startOperator();
+  await stage.createResource();
+});
+after(async () => stage.close());
+
+test('power-off of the primary host: each replica continues on the new member, nothing lost or doubled', async () => {
+  const { a, b } = stage.bench;
+  await movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.powerOff() });
+});
+
+test('the host comes back as a standby, and the other one loses its power: each replica goes back', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await bench.rejoin(a, 'keep');
+  await movesUnderWrites(stage, { from: b, to: a, pause: true, fault: async () => b.powerOff() });
+});
