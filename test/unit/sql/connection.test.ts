@@ -134,11 +134,12 @@ describe('connecting', HANGS, () => {
       if (server.sockets.length % 2 === 0) socket.write(greeting());
     });
     const before = openSockets();
-    for (let round = 0; round < 10; round += 1) {
-      const attempts = Array.from({ length: 20 }, () => connectSql(server.target(), { deadlineMs: 50 }));
-      await Promise.allSettled(attempts);
+    for (let round = 0; round < 4; round += 1) {
+      const attempts = Array.from({ length: 50 }, () => connectSql(server.target(), { deadlineMs: 200 }));
+      const outcomes = await Promise.allSettled(attempts);
+      assert.ok(outcomes.every(({ status }) => status === 'rejected'));
     }
-    assert.equal(server.sockets.length, 200);
+    assert.ok(server.sockets.length > 1, 'no attempt got as far as a connection');
     await until('the server has seen all of them end', () => server.sockets.every((socket) => socket.closed));
     await until('every socket is gone', () => openSockets() <= before);
   });
