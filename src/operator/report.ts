@@ -60,7 +60,11 @@ export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { o
   const status = statusNotLooked({
     resource,
     before: resource.status,
-    accepted: { accepted: false, reason: refusal.reason, message: refusal.message },
+    accepted: {
+      accepted: refusal.reason === 'NotLookedYet' ? null : false,
+      reason: refusal.reason,
+      message: refusal.message,
+    },
     intent: runtime.open === null ? null : intentOf(runtime.open),
     approvals: runtime.approvals,
     handovers: runtime.handovers,
