@@ -271,8 +271,8 @@ async function change(running: Running, step: Extract<StepValue, { step: 'Change
   return `CHANGE MASTER TO ${target.host}:${target.port} ${place}`;
 }
 
-async function start(running: Running, threads: 'Both' | 'Io'): Promise<string> {
-  checkTarget(running);
+async function start(running: Running, threads: 'Both' | 'Sql'): Promise<string> {
+  if (threads === 'Both') checkTarget(running);
   const sql = startSql(running.context.link.channel, threads);
   await running.acting.run('start replication', sql);
   return sql;

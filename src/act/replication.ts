@@ -89,8 +89,8 @@ export function stopSql(channel: string): string {
   return `STOP SLAVE ${channelPart(channel)}`.trimEnd();
 }
 
-export function startSql(channel: string, threads: 'Both' | 'Io'): string {
-  return `START SLAVE ${channelPart(channel)}${threads === 'Io' ? 'IO_THREAD' : ''}`.trimEnd();
+export function startSql(channel: string, threads: 'Both' | 'Sql'): string {
+  return `START SLAVE ${channelPart(channel)}${threads === 'Sql' ? 'SQL_THREAD' : ''}`.trimEnd();
 }
 
 export interface Statement {

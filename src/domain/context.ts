@@ -1,5 +1,6 @@
 import type { Evidence } from './evidence.ts';
 import type { Holder } from './holder.ts';
+import type { Intended } from './intent.ts';
 import type { Memory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
 import type { Observation, ReplicaObservation } from './observation.ts';
@@ -29,8 +30,8 @@ export interface DecisionInput {
   readonly busy: ReadonlyMap<string, { readonly what: string; readonly since: number }>;
   /** Monotonic ms at which the last plan on a replica ended: a look that began before says nothing of it any more. */
   readonly actedAt: ReadonlyMap<string, number>;
-  /** Replicas named by an open intent: a stopped link there is ours. */
-  readonly intended: ReadonlySet<string>;
+  /** Replicas named by an open intent, and what was wanted of them: a stopped link there is ours. */
+  readonly intended: ReadonlyMap<string, Intended>;
 }
 
 export interface Context extends DecisionInput {

@@ -8,7 +8,8 @@ import { valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import type { MemberObservation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
-import { planMove, planResume, planStopReceiving } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import { beyond, formatPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
@@ -292,7 +293,9 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
       return decide(replica.pod, verdict, reason, message, { transactions, plan: stop });
     }
     case 'Undecided':
-      return decide(replica.pod, 'HandingOver', result.reason, result.message, { plan: stop });
+      return decide(replica.pod, 'HandingOver', result.reason, result.message, {
+        plan: stop ?? applyWhatWaits(replica),
+      });
     case 'Asking':
       return decide(replica.pod, 'HandingOver', 'HandingOver', result.message, {
         questions: result.questions,
@@ -307,6 +310,12 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
   }
 }
 
+function applyWhatWaits(replica: ReplicaFacts): Plan | null {
+  const { link, pod } = replica;
+  const waits = link.usingGtid === 'No' && link.sql === 'No' && !replica.drained;
+  return waits ? planApply(pod, baselineMember(replica)) : null;
+}
+
 function planFor(
   context: Context,
   holder: Holder,
@@ -318,7 +327,7 @@ function planFor(
   const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
   const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
   if (proven.proof === 'SameServer' && rightPlace && replica.link.ioErrno === 0 && isConverted(replica, policy)) {
-    return planResume({ ...common, trigger: triggerOf(input) }, replica.link.sql === 'Yes' ? 'Io' : 'Both');
+    return planResume({ ...common, trigger: triggerOf(input) });
   }
   return planMove({ ...common, trigger: triggerOf(input), positioning: policy.positioning });
 }

@@ -2,6 +2,8 @@ import { isWithin } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
 import type { Plan } from './plan.ts';
+import { isAttaching } from './plan.ts';
+import { compareCoordinates } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
 import type { Diagnosis } from './situation.ts';
 
@@ -50,12 +52,16 @@ function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violati
   const target = diagnosis.holder?.look;
   if (target != null && replica.link.usingGtid !== 'No' && isWithin(replica.received, binlogStateOf(target)))
     return null;
+  // By file: on the server that it came from, up to a place that is still there, it is sent again.
+  const end = target?.end ?? null;
+  if (plan.proven?.proof === 'SameServer' && end !== null && compareCoordinates(replica.link.read, end) <= 0)
+    return null;
   return broken(1, `${plan.pod} has unapplied relay log that ${plan.target?.member ?? 'nobody'} is not proven to have`);
 }
 
 /** 2. No start at a position that is not proven; every start is checked right before and verified after. */
 function startsOnlyAtProvenPositions(plan: Plan): Violation | null {
-  if (!has(plan, 'Start') && !has(plan, 'Change')) return null;
+  if (!isAttaching(plan)) return null;
   if (plan.proven !== null && has(plan, 'Prove') && has(plan, 'VerifyAttached')) return null;
   return broken(2, `the plan for ${plan.pod} starts at a position without proof, check and verification`);
 }
@@ -73,7 +79,7 @@ function keepsCoordinatesOnTheirLineage(plan: Plan, { memory, replica }: PlanCon
 
 /** 4. Nothing moves while the pair is split, unknown, silent, read-only or still applying. */
 function movesOnlyInClearSituations(plan: Plan, { diagnosis }: PlanContext): Violation | null {
-  if (plan.kind === 'StopReceiving') return null;
+  if (!isAttaching(plan)) return null;
   if (diagnosis.situation === 'Stable' || diagnosis.situation === 'VipMoved') return null;
   return broken(4, `nothing moves in ${diagnosis.situation}`);
 }
@@ -81,7 +87,7 @@ function movesOnlyInClearSituations(plan: Plan, { diagnosis }: PlanContext): Vio
 /** 5. "Could not ask" is never "no": a plan rests on a holder that answered and on complete looks. */
 function restsOnAnswers(plan: Plan, { diagnosis }: PlanContext): Violation | null {
   if (!diagnosis.complete) return broken(5, 'not everything has answered once');
-  if (plan.kind === 'StopReceiving' || diagnosis.holder?.look != null) return null;
+  if (!isAttaching(plan) || diagnosis.holder?.look != null) return null;
   return broken(5, 'the holder did not answer');
 }
 

@@ -4,6 +4,7 @@ import { decideReplica } from './decide.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
+import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA, newLineage, rememberMember, sameLineage } from './memory.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
@@ -39,7 +40,8 @@ export interface Picture {
 
 /** One pass of deciding: remember what was seen, say what is going on, then decide for each replica. Pure. */
 export function judge(input: JudgeInput): Picture {
-  const { memory, questions } = rememberMembers(input);
+  const { memory: seen, questions } = rememberMembers(input);
+  const memory = settleIntents({ ...input, memory: seen });
   const diagnosis = diagnosePair({ ...input, memory, channel: input.policy.channel });
   const pair = rememberPair(input.pair, diagnosis, input.observation);
   const decisions = input.observation.replicas.map((replica) =>

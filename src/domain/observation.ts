@@ -129,8 +129,9 @@ export interface MemberObservation {
   /** Connection id of the direct session that holds this member's nonce lock, while it is alive. */
   readonly lockHeldBy: number | null;
   /**
-   * Counts the incarnations of this member's server that this process has seen: a lower connection id, a later start
-   * time or a different identity tuple than the look before makes a new one.
+   * Numbers the incarnations of this member's server that this process has seen: a lower connection id, a later start
+   * time or a different identity tuple than the look before makes a new one. A number is never used again, not for
+   * another server either; 0: not seen yet.
    */
   readonly incarnation: number;
   /** Monotonic ms at which the current incarnation was first seen. */
@@ -145,7 +146,7 @@ export interface ReplicaObservation {
   readonly podReady: boolean;
   /** Whether the pod carries `mxr.dev/serving: "true"` now. */
   readonly labelledServing: boolean;
-  /** Counts the incarnations of this replica's server that this process has seen, as for members. */
+  /** Numbers the incarnations of this replica's server that this process has seen, as for members. */
   readonly incarnation: number;
   readonly look: Fact<ServerLook>;
 }
@@ -194,13 +195,18 @@ export function compareCoordinates(a: Coordinates, b: Coordinates): number {
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
 const READ_ALL_NEW = 'Slave has read all relay log; waiting for the slave I/O thread to update it';
 
+function isEverythingApplied({ read, exec }: Link): boolean {
+  return exec.file !== '' && sameCoordinates(read, exec);
+}
+
 /**
  * Whether everything received has been applied. By the SQL thread's own word, or, in GTID mode, by received = applied.
  * Never by Exec == Read: with half a transaction in the relay log that never becomes true (facts/mariadb.md §3).
  */
 export function isDrained(look: Pick<ServerLook, 'gtidSlavePos'>, link: Link): boolean {
   if (link.sql === 'Yes' && (link.sqlState === READ_ALL || link.sqlState === READ_ALL_NEW)) return true;
-  if (link.usingGtid === 'No') return false;
+  // With both threads stopped the state text is gone; equal coordinates then say that not even half a transaction waits.
+  if (link.usingGtid === 'No') return link.io === 'No' && link.sql === 'No' && isEverythingApplied(link);
   return [...link.gtidIoPos].every(([domain, gtid]) => {
     const applied = look.gtidSlavePos.get(domain);
     return applied !== undefined && applied.seq === gtid.seq && applied.serverId === gtid.serverId;

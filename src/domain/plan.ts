@@ -34,16 +34,16 @@ export type StepValue =
   | { readonly step: 'Prove'; readonly expect: Expectation }
   | { readonly step: 'Stop' }
   | { readonly step: 'Change'; readonly target: LinkTarget; readonly attach: Attach }
-  | { readonly step: 'Start'; readonly threads: 'Both' | 'Io' }
+  | { readonly step: 'Start'; readonly threads: 'Both' | 'Sql' }
   | { readonly step: 'VerifyAttached'; readonly target: LinkTarget };
 
 /** One replica's plan: a list of steps as values. The executor runs one, re-checks the fence, verifies, goes on or stops. */
 export interface Plan {
   readonly pod: string;
-  readonly kind: 'StopReceiving' | 'Adopt' | 'Move' | 'Resume';
+  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Move' | 'Resume';
   readonly trigger: Trigger | null;
   readonly steps: readonly StepValue[];
-  /** Null for StopReceiving, which needs no proof: it can always be taken back. */
+  /** Null for StopReceiving and Apply: nothing new arrives by them. */
   readonly proven: Proven | null;
   readonly target: LinkTarget | null;
   /** The member that the replica followed before. */
@@ -53,6 +53,17 @@ export interface Plan {
 export function planStopReceiving(pod: string, from: string | null): Plan {
   const steps: StepValue[] = [{ step: 'StopReceiving' }, { step: 'Capture' }];
   return { pod, kind: 'StopReceiving', trigger: null, steps, proven: null, target: null, from };
+}
+
+/** By file, a stopped SQL thread goes on in its relay log where it stopped; by GTID a start would delete the relay log. */
+export function planApply(pod: string, from: string | null): Plan {
+  const steps: StepValue[] = [{ step: 'Start', threads: 'Sql' }];
+  return { pod, kind: 'Apply', trigger: null, steps, proven: null, target: null, from };
+}
+
+/** Whether a plan makes a replica receive from somewhere: then it needs a target, a proof and an intent. */
+export function isAttaching(plan: Plan): boolean {
+  return plan.kind !== 'StopReceiving' && plan.kind !== 'Apply';
 }
 
 interface MoveParts {
@@ -88,11 +99,12 @@ export function planAdopt(parts: MoveParts): Plan {
   return { ...move, kind: 'Adopt', steps: [{ step: 'StopReceiving' }, { step: 'Drain' }, ...steps] };
 }
 
-export function planResume(parts: Omit<MoveParts, 'positioning'>, threads: 'Both' | 'Io'): Plan {
+/** `START SLAVE` starts what stands and leaves what runs: it cannot be overtaken by a restart that stopped the other thread. */
+export function planResume(parts: Omit<MoveParts, 'positioning'>): Plan {
   const { pod, from, trigger, proven, target, received } = parts;
   const steps: StepValue[] = [
     { step: 'Prove', expect: { kind: 'Between', from: proven.gtid, upTo: received } },
-    { step: 'Start', threads },
+    { step: 'Start', threads: 'Both' },
     { step: 'VerifyAttached', target },
   ];
   return { pod, kind: 'Resume', trigger, steps, proven, target, from };

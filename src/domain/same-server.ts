@@ -35,10 +35,10 @@ export function proveSameServer(input: ProofInput): ProofResult {
     const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} itself no longer has: its binlog lost its end`;
     return refused('Ahead', 'Ahead', message, transactions);
   }
+  const byFile = input.positioning === 'FilePosition' || replica.link.usingGtid === 'No';
   const place =
-    input.positioning === 'FilePosition'
-      ? provePlace(input)
-      : proveRehearsal(input, formatPosition(replica.position), null);
+    (byFile ? provePlace(input) : null) ??
+    (input.positioning === 'GTID' ? proveRehearsal(input, formatPosition(replica.position), null) : null);
   if (place !== null) return place;
   return {
     kind: 'Proven',

@@ -16,10 +16,7 @@ import { asking, incarnationKey, proveRehearsal, refused } from './proof.ts';
  */
 export function proveTakeover(input: ProofInput): ProofResult {
   const { replica, holder, targetMemory } = input;
-  if (!replica.drained && !input.stillReceiving) {
-    const message = `${replica.pod} applies what it received before it is compared with ${holder.member.name}: ${replica.link.sqlState || 'its SQL thread is stopped'}`;
-    return { kind: 'Undecided', reason: 'HandingOver', message };
-  }
+  if (!replica.drained && !input.stillReceiving) return notDrained(input);
   const standby = targetMemory.lastStandby;
   if (standby === null || standby.standby === null) {
     const message = `${holder.member.name} does not log what it applies, and mxr never saw it as a standby: where its own history begins is not known. Set log_slave_updates=1 on the members, or let mxr watch the pair in calm before the next move; reseed ${replica.pod} from ${holder.member.name}`;
@@ -27,6 +24,7 @@ export function proveTakeover(input: ProofInput): ProofResult {
   }
   const place = standby.standby.usingGtid ? compareByGtid(input, standby) : compareByCoordinates(input, standby);
   if (place !== null) return place;
+  if (!replica.drained) return notDrained(input);
   const errant = beyond(standby.binlogState, replica.contains);
   if (errant.length > 0) return errantOnStandby(input, errant);
   const follow = ownHistoryFollows(input, standby);
@@ -42,6 +40,11 @@ export function proveTakeover(input: ProofInput): ProofResult {
     contains: replica.contains,
     because: `${holder.member.name} had applied exactly ${gtidText} when its own history went on at ${standby.end.file}:${standby.end.position}`,
   };
+}
+
+function notDrained({ replica, holder }: ProofInput): Undecided {
+  const message = `${replica.pod} applies what it received before it is compared with ${holder.member.name}: ${replica.link.sqlState || 'its SQL thread is stopped'}`;
+  return { kind: 'Undecided', reason: 'HandingOver', message };
 }
 
 /** Where the target stood at its takeover, per domain: what it applied, or its own older transactions if those are later. */

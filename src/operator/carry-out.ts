@@ -5,6 +5,7 @@ import { NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
+import { isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
 import { MxrError } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
@@ -53,7 +54,7 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
   const { plan } = job;
   const { log } = runtime.shared;
   try {
-    if (plan.kind !== 'StopReceiving') await storeIntent(runtime, plan);
+    if (isAttaching(plan)) await storeIntent(runtime, plan);
     const execution = await execute(plan, contextOf(runtime, job, picture));
     learn(runtime, execution);
     const fields = {
@@ -181,7 +182,7 @@ function learn(runtime: Runtime, execution: Execution): void {
     clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
-  if (plan.kind !== 'StopReceiving' && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
+  if (isAttaching(plan) && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
 }
 
 function restartOf(runtime: Runtime, plan: Plan): string | null {

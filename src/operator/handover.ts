@@ -1,10 +1,11 @@
 import type { Outcome, Trigger } from '../api/reasons.ts';
 import type { HandoverRecord, HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
 import type { Execution } from '../act/execute.ts';
-import { formatPosition } from '../domain/gtid.ts';
+import { formatPosition, parsePosition } from '../domain/gtid.ts';
+import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
-import { handoverId } from '../domain/plan.ts';
+import { handoverId, isAttaching } from '../domain/plan.ts';
 import type { Decision } from '../domain/verdict.ts';
 import { isReady } from '../domain/verdict.ts';
 
@@ -34,7 +35,7 @@ export function openHandover(
   plans: readonly Plan[],
   now: Now,
 ): OpenHandover | null {
-  const moving = plans.filter((plan) => plan.kind !== 'StopReceiving');
+  const moving = plans.filter(isAttaching);
   const first = moving[0];
   const target = first?.target?.member;
   if (first === undefined || target === undefined) return open;
@@ -50,7 +51,8 @@ export function openHandover(
     startedAt: now.wallNow,
     vipAnsweredAt: now.vipAnsweredAt,
     replicas: new Map(),
-    intents: withIntents(new Map(), moving, picture),
+    // Of the others it is not known yet how far the handover before has come: their intents stay until that was seen.
+    intents: withIntents(open?.intents ?? new Map(), moving, picture),
   };
 }
 
@@ -81,6 +83,18 @@ function withIntents(
     });
   }
   return intents;
+}
+
+/** The intents as the domain needs them. One that cannot be read is none: that can only make mxr wait or refuse. */
+export function intendedOf(open: OpenHandover | null): ReadonlyMap<string, Intended> {
+  const intended = new Map<string, Intended>();
+  for (const { pod, member, lineage, gtid, file, position } of open?.intents.values() ?? []) {
+    const parsed = parsePosition(gtid);
+    if (parsed === undefined || lineage === undefined) continue;
+    const at = file === undefined || position === undefined ? null : { file, position };
+    intended.set(pod, { member, lineage, gtid: parsed, at });
+  }
+  return intended;
 }
 
 /** Whether what is stored covers this plan: the same replica, target, incarnation and position. */

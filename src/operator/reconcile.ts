@@ -4,6 +4,7 @@ import type { Picture } from '../domain/judge.ts';
 import { carryOut } from './carry-out.ts';
 import { approvalsOf } from './approvals.ts';
 import { askFor } from './ask.ts';
+import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
@@ -33,7 +34,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     evidence: runtime.evidence?.evidence() ?? new Map(),
     busy: runtime.jobs,
     actedAt: runtime.actedAt,
-    intended: new Set(runtime.open?.intents.keys()),
+    intended: intendedOf(runtime.open),
   });
   runtime.memory = picture.memory;
   runtime.pair = picture.pair;

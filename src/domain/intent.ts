@@ -1,0 +1,74 @@
+import type { GtidPosition } from './gtid.ts';
+import { mergeStates, stateOfPosition } from './gtid.ts';
+import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
+import { containedByFollowing, NEW_REPLICA } from './memory.ts';
+import type { Coordinates, Link, Observation } from './observation.ts';
+import { linkOf } from './observation.ts';
+
+/** What an open handover wanted of one replica: proven, and stored before the first statement (handover.md, Steps). */
+export interface Intended {
+  readonly member: string;
+  readonly lineage: string;
+  readonly gtid: GtidPosition;
+  readonly at: Coordinates | null;
+}
+
+interface Input {
+  readonly observation: Observation;
+  readonly memory: Memory;
+  readonly intended: ReadonlyMap<string, Intended>;
+  readonly policy: { readonly channel: string };
+  readonly busy: ReadonlyMap<string, unknown>;
+}
+
+/**
+ * Whoever carried out the CHANGE of an intent may have died, or failed, before anybody could note it. Where the replica's
+ * link shows that it was done, the replica stands on the intent's lineage now: what was known of the place before is over.
+ */
+export function settleIntents(input: Input): Memory {
+  const replicas = new Map(input.memory.replicas);
+  for (const observed of input.observation.replicas) {
+    const intent = input.intended.get(observed.pod);
+    if (intent === undefined || !observed.look.known || input.busy.has(observed.pod)) continue;
+    const before = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
+    const link = linkOf(observed.look.value, input.policy.channel);
+    if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
+    replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent) });
+  }
+  return { ...input.memory, replicas };
+}
+
+function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
+  if (baseline?.member === intent.member && baseline.lineage === intent.lineage) return false;
+  const target = observation.members.find((member) => member.name === intent.member);
+  // An adoption that died after it stopped receiving: what it had proven of the place still holds.
+  if (baseline === null && link.io === 'No' && link.ioErrno === 0) return true;
+  if (target === undefined || baseline?.member === intent.member) return false;
+  if (link.host === target.host && link.port === target.port) return true;
+  // Through the VIP every link looks the same: right after CHANGE it names no file, later the server it was attached to.
+  const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
+  return !dialsMember && link.usingGtid !== 'No' && (link.exec.file === '' || namesOnly(observation, intent, link));
+}
+
+function namesOnly(observation: Observation, intent: Intended, { sourceServerId }: Link): boolean {
+  const named = observation.members.filter(
+    (member) => member.look.known && member.look.value.identity.serverId === sourceServerId,
+  );
+  const allKnown = observation.members.every((member) => member.look.known);
+  return allKnown && named.length === 1 && named[0]?.name === intent.member;
+}
+
+function baselineOf(input: Input, { baseline }: ReplicaMemory, intent: Intended): Baseline {
+  const { member, lineage, gtid, at } = intent;
+  const reached = stateOfPosition(gtid);
+  const source = input.memory.members.get(baseline?.member ?? member);
+  const contains = baseline === null ? reached : containsAt(baseline, gtid, source);
+  const by = baseline === null ? 'Adopted' : 'Handover';
+  const wallNow = input.observation.wallNow;
+  return { by, member, lineage, coordinates: at, gtid, contains: mergeStates(contains, reached), at: wallNow };
+}
+
+function containsAt(baseline: Baseline, gtid: GtidPosition, source: MemberMemory | undefined) {
+  if (source === undefined || source.lineage !== baseline.lineage) return baseline.contains;
+  return containedByFollowing(baseline, gtid, source);
+}
