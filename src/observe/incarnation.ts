@@ -1,8 +1,9 @@
 import type { Identity, ServerLook } from '../domain/observation.ts';
 
-/** Counts the lives of one server as this process sees them. */
+/** One life of a server, as this process sees it. */
 export interface Incarnation {
-  readonly count: number;
+  /** Never used again, not by another server under the same name either: evidence is filed under it. */
+  readonly number: number;
   /** Monotonic ms of the look that first saw this life. */
   readonly since: number;
   readonly identity: Identity;
@@ -14,11 +15,16 @@ export interface Incarnation {
  * time is exact to the second and does not move with the server's clock, so a restart can only hide within one second,
  * and then the connection ids begin anew.
  */
-export function nextIncarnation(before: Incarnation | null, look: ServerLook, at: number): Incarnation {
+export function nextIncarnation(
+  before: Incarnation | null,
+  look: ServerLook,
+  at: number,
+  newNumber: () => number,
+): Incarnation {
   const { identity, connectionId } = look;
   const same = before !== null && connectionId >= before.connectionId && sameIdentity(before.identity, identity);
   if (same) return { ...before, connectionId };
-  return { count: (before?.count ?? 0) + 1, since: at, identity, connectionId };
+  return { number: newNumber(), since: at, identity, connectionId };
 }
 
 export function sameIdentity(a: Identity, b: Identity): boolean {

@@ -14,6 +14,8 @@ export interface ServerProbeOptions {
   readonly target: () => SqlTarget;
   readonly connect: SqlConnect;
   readonly clock: Clock;
+  /** A number for each incarnation that is seen. */
+  readonly newNumber: () => number;
   /** Held by the kept session while it lives: the VIP session can then name this very server (facts/mariadb.md §11). */
   readonly lockName?: () => string;
   /** The kept session was lost without our doing: the first sign of a server that died or restarted. */
@@ -80,7 +82,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
       const previousFiles = own.look?.files ?? [];
       const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles };
       own.look = await lookAtServer(own.session, ask, own.facts);
-      incarnation = nextIncarnation(incarnation, own.look, at);
+      incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
       return known(own.look, at);
     } catch (error) {
       reset();

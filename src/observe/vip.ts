@@ -8,14 +8,14 @@ import type { ConnectOptions, SqlConnect, SqlSession, SqlTarget } from '../sql/p
 import { asUnknown } from './failure.ts';
 import { sameIdentity } from './incarnation.ts';
 import type { SessionFacts } from './look.ts';
+import type { Timing } from './watched.ts';
 import { FILES_EVERY_MS, lookAtVip, newSessionFacts } from './look.ts';
 
 export interface VipProbeOptions {
   readonly target: () => SqlTarget;
   readonly connect: SqlConnect;
   readonly clock: Clock;
-  readonly probeIntervalMs: number;
-  readonly probeTimeoutMs: number;
+  readonly timing: () => Timing;
   /** Nonce lock per member name. */
   readonly locks: () => Readonly<Record<string, string>>;
   /** Whether some member cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
@@ -85,7 +85,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
     while (!stopping.signal.aborted) {
       const now = clock.monotonicMs();
       if (now >= dueAt) {
-        dueAt = now + options.probeIntervalMs * (1 - JITTER * Math.random());
+        dueAt = now + options.timing().probeIntervalMs * (1 - JITTER * Math.random());
         if (count(false) < MAX_PROBES) begin(false);
       } else if (now >= hedgeAt()) await hedge();
       wake = new AbortController();
@@ -107,7 +107,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
     if (count(true) >= MAX_HEDGES) return Number.POSITIVE_INFINITY;
     const reached = [...attempts].some((one) => one.reached);
     if (!state.look.known && SILENCE.includes(state.look.code)) {
-      return begunAt + (reached ? options.probeTimeoutMs / (MAX_PROBES + MAX_HEDGES) : HEDGE_EVERY_MS);
+      return begunAt + (reached ? options.timing().probeTimeoutMs / (MAX_PROBES + MAX_HEDGES) : HEDGE_EVERY_MS);
     }
     if (reached) return Number.POSITIVE_INFINITY;
     const patience = Math.max(HEDGE_AFTER_MS, 4 * answerMs);
@@ -135,7 +135,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
   }
 
   async function ask(one: Attempt): Promise<Fact<VipLook>> {
-    const { probeTimeoutMs } = options;
+    const { probeTimeoutMs } = options.timing();
     const signal = AbortSignal.any([one.over.signal, stopping.signal]);
     const unreached = one.hedge ? setTimeout(() => one.over.abort(WAKE), HEDGE_LIFE_MS) : undefined;
     const dial: HedgedConnect = { deadlineMs: probeTimeoutMs, signal, onReached };

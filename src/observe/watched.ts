@@ -13,12 +13,17 @@ import { createServerProbe } from './probe.ts';
 export const PACES = ['calm', 'fast'] as const;
 export type Pace = (typeof PACES)[number];
 
+export interface Timing {
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
+}
+
 export interface WatchedOptions {
   readonly target: SqlTarget;
   readonly connect: SqlConnect;
   readonly clock: Clock;
-  readonly probeIntervalMs: number;
-  readonly probeTimeoutMs: number;
+  readonly newNumber: () => number;
+  readonly timing: () => Timing;
   readonly pace: () => Pace;
   readonly onChange: () => void;
   /** Members only: the name of their nonce lock. */
@@ -52,6 +57,7 @@ export function startWatched(options: WatchedOptions): Watched {
     target: () => target,
     connect,
     clock,
+    newNumber: options.newNumber,
     onLost,
     ...(lock === undefined ? {} : { lockName: lock }),
   });
@@ -60,10 +66,10 @@ export function startWatched(options: WatchedOptions): Watched {
 
   async function look(): Promise<void> {
     const files = clock.monotonicMs() - filesAt >= FILES_EVERY_MS;
-    const fact = await probe.probe({ deadlineMs: options.probeTimeoutMs, files });
+    const fact = await probe.probe({ deadlineMs: options.timing().probeTimeoutMs, files });
     if (stopped) return;
     if (files && fact.known) filesAt = fact.at;
-    const identity = [probe.lockHeldBy(), probe.incarnation()?.count ?? 0];
+    const identity = [probe.lockHeldBy(), probe.incarnation()?.number ?? 0];
     const next = `${identity.join(' ')} ${markOfServer(fact, options.pace() === 'fast')}`;
     if (next === mark) return;
     mark = next;
@@ -72,13 +78,13 @@ export function startWatched(options: WatchedOptions): Watched {
 
   function pauseMs(): number {
     if (options.pace() === 'fast') return FAST_PAUSE_MS;
-    return options.probeIntervalMs * (1 - JITTER * Math.random());
+    return options.timing().probeIntervalMs * (1 - JITTER * Math.random());
   }
 
   /** Looks at once, but not again and again at a server that hangs up after each look. */
   function onLost(): void {
     const now = clock.monotonicMs();
-    if (now - lostAt < options.probeIntervalMs) return;
+    if (now - lostAt < options.timing().probeIntervalMs) return;
     lostAt = now;
     loop.wake();
     options.onLost?.();
@@ -110,11 +116,11 @@ export function observeMember(
   return {
     look: watched?.probe.fact() ?? NOT_ASKED_YET,
     lockHeldBy: watched?.probe.lockHeldBy() ?? null,
-    incarnation: incarnation?.count ?? 0,
+    incarnation: incarnation?.number ?? 0,
     incarnationSince: incarnation?.since ?? Number.NEGATIVE_INFINITY,
   };
 }
 
 export function observeReplica(watched: Watched | undefined): Pick<ReplicaObservation, 'look' | 'incarnation'> {
-  return { look: watched?.probe.fact() ?? NOT_ASKED_YET, incarnation: watched?.probe.incarnation()?.count ?? 0 };
+  return { look: watched?.probe.fact() ?? NOT_ASKED_YET, incarnation: watched?.probe.incarnation()?.number ?? 0 };
 }

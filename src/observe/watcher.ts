@@ -4,7 +4,7 @@ import type { MemberObservation, Observation, ReplicaObservation } from '../doma
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import { markOfVip } from './fingerprint.ts';
 import { createHedgeBudget } from './hedges.ts';
-import type { Pace, Watched } from './watched.ts';
+import type { Pace, Timing, Watched } from './watched.ts';
 import { observeMember, observeReplica, startWatched } from './watched.ts';
 import { startVipProbe } from './vip.ts';
 
@@ -24,10 +24,8 @@ export interface WatchedTargets {
 
 export type WatchedReplica = Pick<ReplicaObservation, 'pod' | 'podUid' | 'ip' | 'podReady' | 'labelledServing'>;
 
-export interface WatcherOptions {
+export interface WatcherOptions extends Timing {
   readonly targets: WatchedTargets;
-  readonly probeIntervalMs: number;
-  readonly probeTimeoutMs: number;
   readonly connect: SqlConnect;
   readonly clock: Clock;
   /** Called when something that matters changed, never on each look. It must only enqueue. */
@@ -52,6 +50,8 @@ export interface Watcher {
   /** Changed accounts and addresses: the sessions concerned are opened anew, the incarnations seen are kept. */
   setTargets(targets: WatchedTargets): void;
   setReplicas(replicas: readonly WatchedReplica[]): void;
+  /** A changed probe interval or timeout. Sessions and incarnations are kept. */
+  setTiming(timing: Timing): void;
   /** `fast` while a handover is under way, else `calm`. */
   setPace(pace: Pace): void;
   /** Resolves when a look that began after this call has answered or failed for each named target, or at the deadline. */
@@ -61,10 +61,13 @@ export interface Watcher {
 }
 
 export function createWatcher(options: WatcherOptions): Watcher {
-  const { clock, connect, probeIntervalMs, probeTimeoutMs } = options;
+  const { clock, connect } = options;
   const locks = `mxr.dev/${randomUUID()}`;
   const members = new Map<string, Watched>();
   const replicas = new Map<string, Watched>();
+  // A watcher that is made later begins higher: its numbers are never those of this one.
+  let number = Math.floor(clock.monotonicMs());
+  let timing: Timing = options;
   let { targets } = options;
   let pods: readonly WatchedReplica[] = [];
   let pace: Pace = 'calm';
@@ -75,23 +78,28 @@ export function createWatcher(options: WatcherOptions): Watcher {
     target: () => targets.vip,
     connect,
     clock,
-    probeIntervalMs,
-    probeTimeoutMs,
+    timing: () => timing,
     locks: () => Object.fromEntries(targets.members.map(({ name }) => [name, lockOf(name)])),
     full: () => [...members.values()].some(({ probe }) => !probe.fact().known),
     mayHedge: options.mayHedge ?? createHedgeBudget(clock),
     onLook: tellVip,
   });
   setTargets(targets);
-  return { observation, setTargets, setReplicas, setPace, lookNow, stop };
+  return { observation, setTargets, setReplicas, setTiming, setPace, lookNow, stop };
 
   /** At most 64 characters, by the server's rule; member names may be as long. */
   function lockOf(member: string): string {
     return `${locks}/${targets.members.findIndex(({ name }) => name === member)}`;
   }
 
+  function newNumber(): number {
+    number += 1;
+    return number;
+  }
+
   function watch(target: SqlTarget, lock?: () => string): Watched {
-    const shared = { connect, clock, probeIntervalMs, probeTimeoutMs, pace: () => pace, onChange: options.onChange };
+    const { onChange } = options;
+    const shared = { connect, clock, onChange, newNumber, timing: () => timing, pace: () => pace };
     if (lock === undefined) return startWatched({ ...shared, target });
     // A lost session to a member may be a move: the VIP is asked at once.
     return startWatched({ ...shared, target, lock, onLost: () => void vip.lookNow(0) });
@@ -113,10 +121,21 @@ export function createWatcher(options: WatcherOptions): Watcher {
     sync(replicas, wanted, (target) => watch(target));
   }
 
+  function setTiming({ probeIntervalMs, probeTimeoutMs }: Timing): void {
+    if (probeIntervalMs === timing.probeIntervalMs && probeTimeoutMs === timing.probeTimeoutMs) return;
+    timing = { probeIntervalMs, probeTimeoutMs };
+    void vip.lookNow(0);
+    wakeAll();
+  }
+
   function setPace(next: Pace): void {
     const faster = pace === 'calm' && next === 'fast';
     pace = next;
-    if (faster) for (const one of [...members.values(), ...replicas.values()]) one.wake();
+    if (faster) wakeAll();
+  }
+
+  function wakeAll(): void {
+    for (const one of [...members.values(), ...replicas.values()]) one.wake();
   }
 
   async function lookNow(wanted: WantedLooks, deadlineMs: number): Promise<void> {

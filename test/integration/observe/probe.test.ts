@@ -33,10 +33,12 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
   });
   beforeEach((context) => {
     lost = 0;
+    let number = 0;
     probe = createServerProbe({
       target: () => targetOf(server, 'mxr_look'),
       connect: connectSql,
       clock: systemClock,
+      newNumber: () => (number += 1),
       lockName: () => LOCK,
       onLost: () => (lost += 1),
     });
@@ -56,7 +58,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     assert.equal(second.files.length, files);
     const third = await probe.probe({ deadlineMs: DEADLINE_MS, files: true });
     assert.equal(third.known && third.value.files.length, files + 1);
-    assert.equal(probe.incarnation()?.count, 1);
+    assert.equal(probe.incarnation()?.number, 1);
   });
 
   test('a frozen server is unknown by the deadline, holds one socket at most, and is seen again when thawed', async () => {
@@ -78,7 +80,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
       await look();
       return probe.lockHeldBy() !== null;
     });
-    assert.equal(probe.incarnation()?.count, 1, 'the same server goes on');
+    assert.equal(probe.incarnation()?.number, 1, 'the same server goes on');
   });
 
   test('two probes at a time are one after the other, on one socket', async () => {
@@ -105,7 +107,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     await server.kill9();
     await server.start();
     const second = await answers();
-    assert.equal(probe.incarnation()?.count, (before?.count ?? 0) + 1);
+    assert.equal(probe.incarnation()?.number, (before?.number ?? 0) + 1);
     assert.ok((probe.incarnation()?.since ?? 0) > (before?.since ?? 0));
     assert.equal(probe.lockHeldBy(), second.connectionId);
   });
@@ -119,7 +121,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     const second = await answers();
     assert.notEqual(second.connectionId, first.connectionId);
     assert.equal(second.identity.startedAt, first.identity.startedAt);
-    assert.equal(probe.incarnation()?.count, 1);
+    assert.equal(probe.incarnation()?.number, 1);
   });
 
   test('a killed session is replaced by the next look', async () => {
@@ -128,7 +130,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     await until('the loss is told', () => lost === 1);
     const second = await answers();
     assert.ok(second.connectionId > first.connectionId);
-    assert.equal(probe.incarnation()?.count, 1);
+    assert.equal(probe.incarnation()?.number, 1);
   });
 
   test('after close nothing is asked and no socket stays', async () => {

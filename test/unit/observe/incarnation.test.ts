@@ -12,17 +12,22 @@ async function aLook(connectionId: number): Promise<ServerLook> {
   return lookAtServer(session, { clock: systemClock, deadlineMs: 1_000, files: false, previousFiles: [] });
 }
 
+let number = 0;
+const newNumber = (): number => (number += 1);
+
 describe('the incarnations of a server', () => {
   test('a later session of the same life changes nothing', async () => {
-    const first = nextIncarnation(null, await aLook(10), 100);
-    const second = nextIncarnation(first, await aLook(11), 200);
-    assert.deepEqual([second.count, second.since, second.connectionId], [1, 100, 11]);
+    number = 0;
+    const first = nextIncarnation(null, await aLook(10), 100, newNumber);
+    const second = nextIncarnation(first, await aLook(11), 200, newNumber);
+    assert.deepEqual([second.number, second.since, second.connectionId], [1, 100, 11]);
   });
 
   test('a lower connection id is another life, within the same second', async () => {
-    const first = nextIncarnation(null, await aLook(10), 100);
-    const second = nextIncarnation(first, await aLook(4), 200);
-    assert.deepEqual([second.count, second.since], [2, 200]);
+    number = 0;
+    const first = nextIncarnation(null, await aLook(10), 100, newNumber);
+    const second = nextIncarnation(first, await aLook(4), 200, newNumber);
+    assert.deepEqual([second.number, second.since], [2, 200]);
   });
 
   for (const change of [
@@ -35,13 +40,15 @@ describe('the incarnations of a server', () => {
   ]) {
     test(`another ${Object.keys(change).join()} is another life`, async () => {
       const look = await aLook(10);
-      const first = nextIncarnation(null, look, 100);
+      number = 0;
+      const first = nextIncarnation(null, look, 100, newNumber);
       const second = nextIncarnation(
         first,
         { ...look, identity: { ...look.identity, ...change }, connectionId: 99 },
         200,
+        newNumber,
       );
-      assert.equal(second.count, 2);
+      assert.equal(second.number, 2);
     });
   }
 });

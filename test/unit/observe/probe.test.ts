@@ -8,10 +8,12 @@ import { type FakeServer, fakeServer, sqlError, TARGET } from './fake-server.ts'
 const ASK = { deadlineMs: 200, files: false };
 
 function probeOf(server: FakeServer, onLost: () => void = () => undefined): ServerProbe {
+  let number = 0;
   return createServerProbe({
     target: () => TARGET,
     connect: server.connect,
     clock: systemClock,
+    newNumber: () => (number += 1),
     lockName: () => 'the-lock',
     onLost,
   });
@@ -123,14 +125,14 @@ describe('a server probe', () => {
     await probe.probe(ASK);
     probe.reset();
     await probe.probe(ASK);
-    assert.equal(probe.incarnation()?.count, 1);
+    assert.equal(probe.incarnation()?.number, 1);
     probe.reset();
     server.nextId = 2;
     await probe.probe(ASK);
-    assert.equal(probe.incarnation()?.count, 2);
+    assert.equal(probe.incarnation()?.number, 2);
     probe.reset();
     server.startedAt = '1700000005000';
     await probe.probe(ASK);
-    assert.equal(probe.incarnation()?.count, 3);
+    assert.equal(probe.incarnation()?.number, 3);
   });
 });

@@ -25,8 +25,7 @@ function watch(context: TestContext, server: FakeServer, probeTimeoutMs = TIMEOU
     target: () => TARGET,
     connect: server.connect,
     clock: systemClock,
-    probeIntervalMs: INTERVAL_MS,
-    probeTimeoutMs,
+    timing: () => ({ probeIntervalMs: INTERVAL_MS, probeTimeoutMs }),
     locks: () => ({ a: 'lock' }),
     full: () => false,
     mayHedge: () => {
