@@ -26,14 +26,14 @@ interface Input {
 export function attachmentOf(input: Input, replica: ReplicaFacts, holder: Holder): 'Dump' | 'ServerId' | 'No' {
   const { link, observed } = replica;
   if (link.io !== 'Yes' || link.sql !== 'Yes' || !pointsAt(input.policy, replica, holder)) return 'No';
-  const dumps = holder.look?.dumps ?? [];
-  if (dumps.some((dump) => dump.address === observed.ip)) return 'Dump';
   const others = input.observation.members.filter((member) => member.name !== holder.member.name);
   const elsewhere = others.some(
     (member) => member.look.known && (member.look.value.dumps ?? []).some((dump) => dump.address === observed.ip),
   );
   const dialsMember = link.host === holder.member.host;
-  if (elsewhere && !dialsMember) return 'No';
+  // A dump outlives its replica for a while: seen on two members, it says nothing of a link that dials the VIP.
+  const dumped = (holder.look?.dumps ?? []).some((dump) => dump.address === observed.ip);
+  if (dumped && (dialsMember || !elsewhere)) return 'Dump';
   const holderId = holder.look?.identity.serverId;
   const ambiguous = others.some((member) => !member.look.known || member.look.value.identity.serverId === holderId);
   if (link.sourceServerId !== holderId) return 'No';
