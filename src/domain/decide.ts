@@ -2,6 +2,7 @@ import type { Trigger } from '../api/reasons.ts';
 import { decideAdoption } from './adopt.ts';
 import { attachmentOf, decideAttached } from './attached.ts';
 import type { Context, DecisionInput, Policy } from './context.ts';
+import { isContested } from './contested.ts';
 import { dialsVip, factsOf, linkTarget } from './context.ts';
 import { proveContained } from './contained.ts';
 import { valueOf, wasAsked } from './fact.ts';
@@ -33,6 +34,7 @@ const CHECKS: readonly Check[] = [
   frozen,
   waiting,
   stoppedByHand,
+  contested,
   comparedAfterRestart,
   onHolder,
   toBeMoved,
@@ -198,6 +200,14 @@ function onHolder(context: Context): Decision | null {
   return decideAttached(context, context.replica, holder);
 }
 
+/** Two who change one link in turn help nobody: mxr stands back until a person has decided. */
+function contested({ replica, observation }: Context): Decision | null {
+  if (!isContested(replica.memory, observation.wallNow)) return null;
+  const { host, port } = replica.link;
+  const message = `somebody else changed its link twice within ten minutes (now ${host}:${port}); mxr leaves it alone for ten minutes after the last change. End the other management, or take the pod out of the selector`;
+  return decide(replica.pod, 'Unproven', 'Contested', message);
+}
+
 /**
  * A replica that reconnected by itself to a server that had restarted may have gone on over a lost tail: the first
  * transaction that the server logged after its start must be the same on both, or nothing rests on it.
@@ -271,10 +281,13 @@ function prove(input: ProofInput): ProofResult {
   return input.target.logSlaveUpdates ? proveContained(input) : proveTakeover(input);
 }
 
-/** A lost tail concerns every replica of the pair: rows may have stayed in the engine that no binlog has. */
+/**
+ * A lost tail concerns every replica of the pair, whatever it followed since: rows may have stayed in the engine that no
+ * binlog has, and the numbers of what was lost are given again.
+ */
 function lostTail(input: ProofInput): Refused | null {
-  const { replica, baseline, holder, target, targetMemory } = input;
-  if (baseline.member !== holder.member.name || baseline.lineage === targetMemory.lineage) return null;
+  const { replica, baseline, target, targetMemory } = input;
+  if (baseline.lineage === targetMemory.lineage) return null;
   if (targetMemory.broken?.reason !== 'LostTail') return null;
   const state = binlogStateOf(target);
   const ahead = beyond(replica.received, state);

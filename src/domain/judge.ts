@@ -1,6 +1,7 @@
 import type { Context, Policy } from './context.ts';
 import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
+import { noticeLink } from './contested.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
@@ -173,7 +174,9 @@ function rememberReplica(
   if (facts === null) return before;
   const running = facts.link.io !== 'No' || facts.link.sql !== 'No';
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
-  const seen = { ...before, startedAt, standing: facts.standing };
+  const current = !input.busy.has(observed.pod) && facts.lookAt > (input.actedAt.get(observed.pod) ?? 0);
+  const noticed = current ? noticeLink(before, facts.link, input.observation.wallNow) : {};
+  const seen = { ...before, ...noticed, startedAt, standing: facts.standing };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

@@ -87,6 +87,10 @@ export interface ReplicaMemory {
   readonly standing: Standing | null;
   /** File of the holder's restart after which this replica was proven or compared; see `ProvenRestart`. */
   readonly clearedFor: string | null;
+  /** What the link pointed at when it was seen last; null right after mxr itself changed it. In memory only. */
+  readonly link: string | null;
+  /** Wall clock ms of changes of the link that mxr did not make. */
+  readonly foreignChanges: readonly number[];
 }
 
 export interface Standing {
@@ -102,6 +106,8 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   through: null,
   standing: null,
   clearedFor: null,
+  link: null,
+  foreignChanges: [],
 };
 
 export interface Captured {

@@ -179,6 +179,7 @@ function learn(runtime: Runtime, execution: Execution): void {
     captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
     through: throughAfter(runtime, before, execution),
     baseline: baselineAfter(runtime, execution) ?? before.baseline,
+    link: null,
     clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };

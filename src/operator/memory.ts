@@ -116,6 +116,8 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     captured: capturedOf(status.captured) ?? null,
     through: status.through ?? null,
     standing: null,
+    link: null,
+    foreignChanges: status.foreignChanges.flatMap((at) => timeOf(at) ?? []),
     clearedFor: status.clearedFor ?? null,
   };
 }

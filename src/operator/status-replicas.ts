@@ -37,7 +37,7 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
     ...(lagSeconds === null ? {} : { lagSeconds: Math.max(0, Math.round(lagSeconds)) }),
     serving: input.serving.has(pod),
     ...remembered(input.picture.memory.replicas.get(pod), input.before),
-    foreignChanges: input.before?.podUid === podUid ? input.before.foreignChanges : [],
+    foreignChanges: (input.picture.memory.replicas.get(pod)?.foreignChanges ?? []).map(iso),
     since: since(input, decision),
   };
 }

@@ -217,6 +217,8 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     captured: null,
     through: 'Member',
     standing: null,
+    link: null,
+    foreignChanges: [],
     clearedFor: null,
     ...change,
   };

@@ -86,6 +86,8 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   ),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
   standing: fc.constant(null),
+  link: fc.constant(null),
+  foreignChanges: fc.array(wall, { maxLength: 4 }),
   clearedFor: fc.option(file),
 });
 
