@@ -150,7 +150,8 @@ describe('content: the same on every server that has the transaction', () => {
       type: EVENT.Intvar,
       body: Buffer.from([2, id, 0, 0, 0, 0, 0, 0, 0]),
     });
-    same(changed(insertId(1), table(1), rows(1, 'x')), changed(table(1), rows(1, 'x')));
+    const rowsThenStatement = [table(1), rows(1, 'x'), query('INSERT')];
+    same(changed(insertId(1), ...rowsThenStatement), changed(...rowsThenStatement));
     const [one, two] = [changed(insertId(1), query('INSERT')), changed(insertId(2), query('INSERT'))];
     assert.notEqual(one.content.digest, two.content.digest);
   });
