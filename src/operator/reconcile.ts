@@ -23,7 +23,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     return;
   }
   const observation = watch(runtime, acceptance);
-  const { spec } = runtime.resource;
+  const { spec, metadata } = runtime.resource;
   approvalsOf(runtime);
 
   const picture = judge({
@@ -41,7 +41,8 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   runtime.picture = picture;
 
   const gates = {
-    suspend: spec.suspend,
+    // A resource that is being deleted begins nothing new; what is under way is ended, for the finalizer waits for it.
+    suspend: spec.suspend || (metadata.deletionTimestamp !== undefined && runtime.open === null),
     handover: spec.policy.handover,
     holdDownMs: spec.detection.holdDownSeconds * 1000,
     approved: runtime.approved,
