@@ -75,6 +75,7 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
   const signal = AbortSignal.any([options.signal, stopping.signal]);
   const accounts = createAccounts({ ...options, signal });
   const select = createSelect();
+  const acceptedBefore = acceptedGeneration(first.resource);
   let input = first;
   let told: Acceptance | null = null;
   let latest: Acceptance | null = null;
@@ -108,9 +109,7 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
   /** What was accepted once stays so until something speaks against it, also by the process before this one. */
   function wasAccepted(): boolean {
     if (told !== null && (told.ok || told.reason !== 'NotLookedYet')) return told.ok;
-    const { metadata, status } = input.resource;
-    const before = status.conditions.find(({ type }) => type === 'Accepted');
-    return before?.status === 'True' && before.observedGeneration === metadata.generation;
+    return acceptedBefore === input.resource.metadata.generation;
   }
 
   async function round(): Promise<void> {
@@ -121,8 +120,14 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
       ...secretNamesOf(spec).map((name) => options.secrets.get({ namespace, name }, how)),
       ...hostsOf(spec).map((host) => options.resolver.resolve(host, how)),
     ]);
+    // What was accepted before goes on with this; a server that does not answer holds the checks up.
+    tell();
     const named = namedNow();
     if (named.state === 'Found') await accounts.check(wanted(named));
+    tell();
+  }
+
+  function tell(): void {
     latest = conclude();
     if (!signal.aborted && !isDeepStrictEqual(latest, told)) options.onChange();
   }
@@ -153,6 +158,12 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
     const { resource, observation } = input;
     return { spec: resource.spec, named, pods: refusal === null ? pods : [], observation };
   }
+}
+
+/** The generation that the status says was accepted; null: none. */
+function acceptedGeneration({ status }: ExternalReplica): number | null {
+  const before = status.conditions.find(({ type }) => type === 'Accepted');
+  return before?.status === 'True' ? (before.observedGeneration ?? null) : null;
 }
 
 function refuse({ reason, message }: Refusal): Acceptance {
