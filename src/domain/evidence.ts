@@ -92,6 +92,8 @@ export interface TransactionContent {
     /** For people: tables, statements, first bytes. */
     readonly summary: string;
     readonly bytes: number;
+    /** The tables whose rows it changes, with their column types as logged. */
+    readonly tables: readonly { readonly name: string; readonly types: string }[];
   } | null;
 }
 

@@ -1,5 +1,5 @@
 import type { Proof, Reason, Verdict } from '../api/reasons.ts';
-import type { Evidence, Question } from './evidence.ts';
+import type { Evidence, Question, TransactionContent } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid, stateHas } from './gtid.ts';
@@ -137,7 +137,7 @@ export function proveContent(
   return questions.length === 0 ? null : asking('the last transactions of both sides are being compared', ...questions);
 }
 
-type Content = { timestamp: number; kind: string; digest: string; summary: string } | null;
+type Content = TransactionContent['found'];
 
 function compareContent(gtid: string, there: Content, here: Content, input: ProofInput): Refused | null {
   const [pod, member] = [input.replica.pod, input.holder.member.name];
@@ -157,8 +157,20 @@ function compareContent(gtid: string, there: Content, here: Content, input: Proo
     );
   }
   if (there.digest === here.digest && there.timestamp === here.timestamp) return null;
+  const table = retyped(there.tables, here.tables);
+  if (table !== undefined) {
+    const message = `${gtid} changes rows of ${table}, whose columns have other types on ${member} than on ${pod}`;
+    return refused('Unproven', 'NotComparable', message);
+  }
   const message = `${gtid} is not the same transaction on both sides. On ${member}: ${there.summary} (${iso(there.timestamp)}). On ${pod}: ${here.summary} (${iso(here.timestamp)})`;
   return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid] });
+}
+
+type Tables = NonNullable<Content>['tables'];
+
+/** Rows of other column types look different although they may be the same. */
+function retyped(there: Tables, here: Tables): string | undefined {
+  return there.find(({ name, types }) => here.some((one) => one.name === name && one.types !== types))?.name;
 }
 
 function iso(ms: number): string {

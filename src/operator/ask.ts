@@ -48,7 +48,14 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
         { from, through: firstOnly ? null : through, firstOnly },
         limits,
       );
-      return walked;
+      // Contents are not kept: there can be thousands of them.
+      const transactions = walked.transactions.map(({ gtid, at, timestamp, bytes }) => ({
+        gtid,
+        at,
+        timestamp,
+        bytes,
+      }));
+      return { transactions, truncated: walked.truncated };
     }
     case 'Transaction': {
       const target =
