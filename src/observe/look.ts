@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { BinlogFile, Identity, ServerLook, VipLook } from '../domain/observation.ts';
+import type { BinlogFile, DumpThread, Identity, ServerLook, VipLook } from '../domain/observation.ts';
 import { isMxrError } from '../errors.ts';
 import type { Row, SqlSession } from '../sql/port.ts';
 import { sameIdentity } from './incarnation.ts';
@@ -71,6 +71,7 @@ const VARIABLES = [
 const OPTIONAL = ['server_uid', 'gtid_binlog_state'];
 const READ_NOW = 'SELECT @@read_only AS read_only, @@gtid_slave_pos AS gtid_slave_pos';
 const READ_VARIABLES = 'read its variables';
+const LIST_REPLICAS = 'list its replicas';
 
 const ER_UNKNOWN_VARIABLE = 1193;
 const ER_NO_BINARY_LOGGING = 1381;
@@ -107,7 +108,7 @@ export async function lookAtServer(
   const server = parseOneRow(ServerRow, rows, READ_VARIABLES, session.target.name);
   facts.startedAt = server.started_at;
   const links = await ask.rows(LinkRow, 'SHOW ALL SLAVES STATUS', 'read its replication status');
-  const dumps = (await seesOthers(ask, facts)) ? await ask.rows(DumpRow, DUMPS, 'list its replicas') : null;
+  const dumps = (await seesOthers(ask, facts)) ? await readDumps(ask) : null;
   const files = !server.log_bin ? [] : options.files ? await readFiles(ask) : options.previousFiles;
   return {
     identity: identityOf(server),
@@ -207,7 +208,7 @@ type Ask = ReturnType<typeof asker>;
 function asker(session: SqlSession, options: Pick<LookOptions, 'deadlineMs' | 'signal' | 'clock'>) {
   const end = options.clock.monotonicMs() + options.deadlineMs;
   const signal = options.signal === undefined ? {} : { signal: options.signal };
-  return { leftMs, query, rows };
+  return { name: session.target.name, leftMs, query, rows };
 
   function leftMs(): number {
     return Math.max(1, end - options.clock.monotonicMs());
@@ -270,7 +271,15 @@ async function readFiles(ask: Ask): Promise<BinlogFile[]> {
   }
 }
 
-const DUMPS = `SELECT ID, USER, HOST FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'`;
+/**
+ * SHOW PROCESSLIST and not information_schema.PROCESSLIST, although that could leave out the sessions of others: it
+ * makes a temporary table on the server's disk each time, and so a look that waits for, or fails with, a full disk.
+ */
+async function readDumps(ask: Ask): Promise<DumpThread[]> {
+  const rows = await ask.query('SHOW PROCESSLIST', LIST_REPLICAS);
+  const dumps = rows.filter((row) => row['Command']?.startsWith('Binlog Dump') === true);
+  return parseRows(DumpRow, dumps, LIST_REPLICAS, ask.name);
+}
 
 /**
  * Without PROCESS the process list shows the own sessions only, without an error: "no dump" would be a lie. This table

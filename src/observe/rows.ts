@@ -78,11 +78,11 @@ export const BinlogFileRow = z
   .object({ Log_name: z.string().min(1), File_size: integer })
   .transform((row) => ({ name: row.Log_name, size: row.File_size }));
 
-export const DumpRow = z.object({ ID: integer, USER: text, HOST: text }).transform((row) => ({
-  connectionId: row.ID,
-  user: row.USER,
+export const DumpRow = z.object({ Id: integer, User: text, Host: text }).transform((row) => ({
+  connectionId: row.Id,
+  user: row.User,
   // `address:port`; an IPv6 address has colons of its own.
-  address: row.HOST.replace(/:\d+$/, ''),
+  address: row.Host.replace(/:\d+$/, ''),
 }));
 
 const filter = text.optional();

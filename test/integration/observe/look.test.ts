@@ -148,6 +148,15 @@ describe('one look at a real server', { timeout: 180_000 }, () => {
     });
   });
 
+  test('a look makes no table on the disk of the server', async () => {
+    const session = await connectSql(targetOf(source, 'mxr_look'), { deadlineMs: 5_000 });
+    await lookAtServer(session, { clock: systemClock, deadlineMs: 5_000, files: true, previousFiles: [] });
+    const status = "SHOW SESSION STATUS LIKE 'Created_tmp_disk_tables'";
+    const [row] = await session.query(status, [], { deadlineMs: 5_000, operation: 'read a counter' });
+    assert.equal(row?.['Value'], '0');
+    session.destroy();
+  });
+
   test('the grants of both accounts suffice to read gtid_binlog_state', async () => {
     const own = (await lookAt(source, 'mxr_look')).gtidBinlogState;
     const copied = (await lookAt(replica, 'mxr_replica')).gtidBinlogState;

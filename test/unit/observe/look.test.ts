@@ -81,8 +81,9 @@ describe('one look', () => {
   });
 
   test('says null, not "none", of the dump threads that the account may not see', async () => {
-    const dumps = [{ ID: '7', USER: 'repl', HOST: 'fd00::21:40112' }];
-    const server = fakeServer({ answer: (sql) => (sql.includes('PROCESSLIST') ? dumps : undefined) });
+    const dump = { Id: '7', User: 'repl', Host: 'fd00::21:40112', Command: 'Binlog Dump' };
+    const dumps = [dump, { ...dump, Id: '8', Command: 'Query' }, { ...dump, Id: '9', Command: null }];
+    const server = fakeServer({ answer: (sql) => (sql === 'SHOW PROCESSLIST' ? dumps : undefined) });
     assert.deepEqual((await look(server)).dumps, [{ connectionId: 7, user: 'repl', address: 'fd00::21' }]);
     const blind = fakeServer({
       answer: (sql) => (sql.includes('INNODB_CMP') ? sqlError('GrantMissing', 'PROCESS', 1227) : undefined),
