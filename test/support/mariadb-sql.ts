@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { type ConnectionOptions, createConnection } from 'mysql2';
 
 /** One row as text, like in `src/sql/port.ts`. */
@@ -32,9 +33,13 @@ export async function runSql(address: SqlAddress, text: string, params: Params, 
 }
 
 export async function openSession(address: SqlAddress, deadlineMs = 10_000): Promise<TestSession> {
-  const { name, ...where } = address;
+  const { name, user, password, socketPath, host, port } = address;
+  // Our own socket: the client's `destroy` only says goodbye, and waits for a peer that may be gone.
+  const socket = socketPath === undefined ? connect({ host, port: port ?? 3306, noDelay: true }) : connect(socketPath);
   const options: ConnectionOptions = {
-    ...where,
+    user,
+    ...(password === undefined ? {} : { password }),
+    stream: socket,
     multipleStatements: true,
     connectTimeout: deadlineMs,
     typeCast: (field) => field.string(),
@@ -49,6 +54,7 @@ export async function openSession(address: SqlAddress, deadlineMs = 10_000): Pro
 
   function close(): void {
     connection.destroy();
+    socket.destroy();
   }
 
   function sql(text: string, params: Params = [], limitMs = 30_000): Promise<Row[]> {
