@@ -7,6 +7,7 @@ import {
   formatPosition,
   gtidsOf,
   isWithin,
+  mergeStates,
   seqIn,
   stateHas,
   stateOfPosition,
@@ -16,6 +17,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+import { unloggedByTarget } from './same-server.ts';
 
 /**
  * Proof `Contained`: the target logs what it applies (lsu=1), has everything that the replica has, and the replica is a
@@ -24,7 +26,11 @@ import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused 
 export function proveContained(input: ProofInput): ProofResult {
   const { replica, holder, target } = input;
   const state = binlogStateOf(target);
-  const missing = notDrained(input, state) ?? missingOnTarget(input, state) ?? unknownToReplica(input, state);
+  const missing =
+    notDrained(input, state) ??
+    missingOnTarget(input, state) ??
+    unknownToReplica(input, state) ??
+    unloggedByTarget(input);
   if (missing !== null) return missing;
 
   const resume = findResume(input, state);
@@ -72,11 +78,14 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
   return refused('Ahead', 'Ahead', message, transactions);
 }
 
-/** The last GTID of each domain must be there; a pair that both know must not be behind on the target. */
-function aheadOf({ replica }: ProofInput, state: GtidState): Gtid[] {
+/**
+ * The last GTID of each domain must be in the target's binlog. What else the replica contains may be older than the time
+ * since when the target logs what it applies: then the target's own position has it.
+ */
+function aheadOf({ replica, target }: ProofInput, state: GtidState): Gtid[] {
   const last = beyond(stateOfPosition(replica.position), state);
-  const shared = beyond(replica.logged, state).filter((gtid) => seqIn(state, gtid) !== undefined);
-  const all = new Map([...last, ...shared].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
+  const earlier = beyond(replica.contains, mergeStates(state, stateOfPosition(target.gtidSlavePos)));
+  const all = new Map([...last, ...earlier].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
   return [...all.values()];
 }
 

@@ -1,12 +1,13 @@
 import type { Evidence, FileHeaderQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import type { GtidState } from './gtid.ts';
+import type { GtidPosition, GtidState } from './gtid.ts';
 import { beyond, formatGtid, formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
-import type { MemberObservation, ServerLook } from './observation.ts';
+import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
+import { sameCoordinates } from './observation.ts';
 import { fileNumber } from './observation.ts';
-import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
+import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 
@@ -44,7 +45,7 @@ export function proveSameServer(input: ProofInput): ProofResult {
     kind: 'Proven',
     proof: 'SameServer',
     gtid: replica.position,
-    at: replica.memory.captured?.exec ?? replica.link.exec,
+    at: placeOf(replica),
     contains: replica.contains,
     because: `${holder.member.name} is the server that it followed, with the same binlog`,
   };
@@ -54,6 +55,20 @@ export function proveSameServer(input: ProofInput): ProofResult {
 function appliedThere(target: ServerLook, domain: number, seq: bigint): boolean {
   const applied = target.gtidSlavePos.get(domain);
   return !target.logSlaveUpdates && applied !== undefined && applied.seq === seq;
+}
+
+/** What a server that logs what it applies has applied and not logged: the end of its binlog was lost, its rows were not. */
+export function unloggedByTarget({ replica, holder, target }: ProofInput): Refused | Undecided | null {
+  const shown = mergeStates(replica.contains, binlogStateOf(target));
+  const unlogged = beyond(stateOfPosition(target.gtidSlavePos), shown);
+  if (unlogged.length === 0) return null;
+  const gtids = unlogged.map(formatGtid);
+  const what = `${holder.member.name} has applied ${gtids.join(', ')}, which its own binlog does not show`;
+  // While it applies, its position may be read a moment after its binlog.
+  if (target.links.some((link) => link.sql === 'Yes'))
+    return { kind: 'Undecided', reason: 'HandingOver', message: what };
+  const message = `${what}: it lost the end of its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return refused('Unproven', 'LostTail', message, { count: null, gtids });
 }
 
 /** An lsu=0 server that applies writes of its peer hides them from everybody who follows its binlog. */
@@ -67,11 +82,22 @@ export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'tar
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 
+/** Where it has applied to: after CHANGE and before START a link names no file, then what was captured stands. */
+function placeOf({ link, memory }: ReplicaFacts): Coordinates {
+  return link.exec.file === '' ? (memory.captured?.exec ?? link.exec) : link.exec;
+}
+
+/** A connect by file overwrites gtid_slave_pos; what was captured at the same place was read before it. */
+function gtidBefore({ memory, position }: ReplicaFacts, at: Coordinates): GtidPosition {
+  const { captured } = memory;
+  return captured !== null && sameCoordinates(captured.exec, at) ? captured.gtid : position;
+}
+
 /** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
 function provePlace(input: ProofInput): Refused | Asking | null {
   const { replica, holder } = input;
-  const at = replica.memory.captured?.exec ?? replica.link.exec;
-  const captured = replica.memory.captured?.gtid ?? replica.position;
+  const at = placeOf(replica);
+  const captured = gtidBefore(replica, at);
   const question = {
     kind: 'GtidAt',
     member: holder.member.name,
@@ -114,6 +140,9 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
     const message = `the binlog of ${memory.name} is now called ${look.logBinBasename} and was ${memory.logBinBasename}: another history`;
     return { kind: 'NewLineage', message };
   }
+  // A server that was built anew has lost nothing: its files only bear the old names.
+  const replaced = replacedFile(input);
+  if (replaced !== null) return replaced;
   const shorter = shortened(input);
   if (shorter !== null) return { kind: 'LostTail', message: shorter };
   const begun = begunFile(input);
@@ -121,7 +150,7 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   const lost = lostAtStart(input, begun);
   if (lost !== null) return lost;
   const because = `every file of ${memory.name} is at least as long as it was seen`;
-  return replacedFile(input) ?? { kind: 'SameLineage', because, restart: begun };
+  return { kind: 'SameLineage', because, restart: begun };
 }
 
 function shortened({ memory, look, replicas }: RestartInput): string | null {

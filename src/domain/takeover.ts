@@ -1,7 +1,7 @@
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition } from './gtid.ts';
-import { beyond, formatGtid, formatPosition, isWithin, sameGtid, samePosition } from './gtid.ts';
+import { beyond, formatGtid, formatPosition, isWithin, sameGtid, samePosition, stateHas } from './gtid.ts';
 import type { Anchor } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
@@ -120,8 +120,8 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
     const message = `${replica.pod} stands on another binlog history than the one ${holder.member.name} applied`;
     return refused('Unproven', 'LineageChanged', message);
   }
-  const own = replica.memory.captured?.exec ?? replica.link.exec;
-  if (sameCoordinates(own, applied)) return null;
+  const own = replica.link.exec.file === '' ? (replica.memory.captured?.exec ?? replica.link.exec) : replica.link.exec;
+  if (sameCoordinates(own, applied)) return confirmedByGtid(input);
   const order = compareCoordinates(own, applied);
   if (Number.isNaN(order)) {
     const message = `${own.file}:${own.position} and ${applied.file}:${applied.position} are not of one binlog`;
@@ -135,6 +135,18 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
     };
   }
   return orderOfGtids(input, own, applied, order);
+}
+
+/** The GTID of a file/position standby proves nothing by itself, but another one says that its data is not what was seen. */
+function confirmedByGtid({ replica, holder, target }: ProofInput): Refused | null {
+  const more = [...target.gtidSlavePos.values()].some((gtid) => !stateHas(replica.contains, gtid));
+  const less = [...replica.position.values()].some((gtid) => {
+    const there = target.gtidSlavePos.get(gtid.domain);
+    return there !== undefined && there.serverId === gtid.serverId && there.seq < gtid.seq;
+  });
+  if (!more && !less) return null;
+  const message = `${holder.member.name} was seen to have applied as much as ${replica.pod} (${formatPosition(replica.position)}), and says now that it has applied ${formatPosition(target.gtidSlavePos)}`;
+  return refused('Unproven', 'WitnessesDisagree', message);
 }
 
 /**
