@@ -12,6 +12,7 @@ import type { ListWatch } from '../kube/list-watch.ts';
 import type { Pod, Resource } from '../kube/objects.ts';
 import { createQueue } from '../kube/queue.ts';
 import { systemTimers } from '../kube/timers.ts';
+import { createHedgeBudget } from '../observe/hedges.ts';
 import type { Logger } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResourceView } from '../ops/view.ts';
@@ -176,6 +177,7 @@ function sharedOf({ kube, log, metrics, leadership, config }: LeadOptions, signa
     log,
     tell: createTell(metrics, events),
     leaseDurationMs: config.lease.durationMs,
+    mayHedge: createHedgeBudget(systemClock),
     isLeader: () => leadership.isLeader(),
     signal,
   };

@@ -23,6 +23,8 @@ export interface Shared {
   readonly log: Logger;
   readonly tell: Tell;
   readonly leaseDurationMs: number;
+  /** One budget of hedged VIP probes for the whole process. */
+  readonly mayHedge: () => boolean;
   /** Answers at every call, also right after the process was frozen. */
   readonly isLeader: () => boolean;
   /** Aborted when leadership or the process ends. */

@@ -17,8 +17,10 @@ export function watch(runtime: Runtime, accepted: Extract<Acceptance, { ok: true
     connect,
     clock,
     onChange: runtime.wake,
+    mayHedge: runtime.shared.mayHedge,
   });
   runtime.evidence ??= createEvidenceStore({ clock, ask: createAsker(runtime), onAnswer: runtime.wake });
+  runtime.watcher.setTiming(runtime.resource.spec.detection);
   runtime.watcher.setTargets(accepted.targets);
   runtime.watcher.setReplicas(accepted.pods);
   return runtime.watcher.observation();

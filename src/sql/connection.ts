@@ -19,6 +19,7 @@ export async function openSession(target: SqlTarget, options: ConnectOptions): P
   if (options.signal?.aborted === true) throw sqlError(ABANDONED, context);
   const socket = connectSocket({ host: target.host, port: target.port, noDelay: true });
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  if (options.onReached !== undefined) socket.once('connect', options.onReached);
   const trouble = watchForTrouble(socket, options);
   try {
     const session = await Promise.race([logIn(target, socket, options), trouble.failure]);
@@ -87,6 +88,8 @@ function settings(target: SqlTarget): ConnectionOptions {
     flags: ['-LOCAL_FILES'],
     // Else code is made from the column names that the server sends.
     disableEval: true,
+    // Nothing here is prepared, and mysql2 would keep room for 16,000 statements per connection: half a MiB each.
+    maxPreparedStatements: 1,
     // Every cell as the server wrote it: 64-bit numbers and dates stay exact.
     typeCast: (field) => field.string('utf8'),
   };

@@ -48,6 +48,8 @@ export interface SqlSession {
 }
 
 export interface ConnectOptions {
+  /** Called when the peer has accepted the TCP connection: somebody is there, whatever comes of it. */
+  readonly onReached?: () => void;
   /** Hard deadline from TCP connect to the end of authentication, in ms. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;

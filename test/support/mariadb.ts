@@ -177,6 +177,8 @@ export class MariaDbServer {
       'innodb-log-file-size': REDO_LOG_SIZE,
       user: 'root',
       datadir: this.datadir,
+      // Servers of other sandboxes can have the same process id, and temporary tables are named by it.
+      tmpdir: this.directory,
       socket: this.socket,
       'pid-file': join(this.directory, 'mariadbd.pid'),
       'log-error': this.errorLog,
