@@ -95,7 +95,7 @@ function silence({ observation, memory, pair, channel }: Input): ReturnType<Chec
     return { situation: 'AllDown', message: `neither the VIP nor any member answers: ${vip.look.why}`, holder: null };
   }
   if (vip.look.code === 'ConnectionRefused') {
-    const message = 'the host that holds the VIP answers, but no database listens there';
+    const message = `the host that holds the VIP answers, but its database takes no connection: ${vip.look.why}`;
     return { situation: 'DatabaseDown', message, holder: null };
   }
   return { situation: 'VipSilent', message: `the VIP does not answer: ${vip.look.why}`, holder: null };

@@ -45,8 +45,10 @@ const BY_SYSTEM_CODE: ReadonlyMap<string, ErrnoClass> = new Map([
   ...['ENOTFOUND', 'EAI_AGAIN', 'EAI_FAIL', 'ENODATA'].map(
     (name) => [name, { code: 'HostUnresolved', retryable: true }] as const,
   ),
-  ...['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES'].map(
-    (name) => [name, REFUSED] as const,
+  // A refusal is an answer: the host is there. An address that nobody has on the segment (no ARP answer) is silence.
+  ['ECONNREFUSED', REFUSED],
+  ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES'].map(
+    (name) => [name, LOST] as const,
   ),
   ...['ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ECONNABORTED', 'PROTOCOL_CONNECTION_LOST'].map(
     (name) => [name, LOST] as const,
