@@ -1,4 +1,5 @@
 import type { Context } from './context.ts';
+import { restartDoubt } from './after-restart.ts';
 import { linkTarget } from './context.ts';
 import { attachmentOf } from './attached.ts';
 import { beyond, formatGtid, formatPosition, gtidsOf, mergeStates, stateOfPosition, unknownDomains } from './gtid.ts';
@@ -30,7 +31,21 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   const doubt = doubtOf(replica, holder, target);
   if (doubt !== null)
     return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
+  const reused = reusedNumbers(context, replica, holder);
+  if (reused !== null) return reused;
   return adopt(context, replica, holder, target);
+}
+
+/** Where the holder is known to have restarted, a replica may be attached over a lost tail: what can be compared must be equal. */
+function reusedNumbers(context: Context, replica: ReplicaFacts, holder: Holder): Decision | null {
+  const restart = context.memory.members.get(holder.member.name)?.restart ?? null;
+  if (restart === null) return null;
+  const doubt = restartDoubt({ replica, holder, evidence: context.evidence }, restart);
+  if (doubt?.kind === 'Asking') {
+    return decide(replica.pod, 'Unproven', 'NotAdopted', doubt.message, { questions: doubt.questions });
+  }
+  if (doubt?.verdict !== 'Diverged') return null;
+  return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
 }
 
 function notYet(pod: string, message: string): Decision {

@@ -1,5 +1,6 @@
 import type { Trigger } from '../api/reasons.ts';
 import { decideAdoption } from './adopt.ts';
+import { restartDoubt } from './after-restart.ts';
 import { attachmentOf, decideAttached } from './attached.ts';
 import type { Context, DecisionInput, Policy } from './context.ts';
 import { isContested } from './contested.ts';
@@ -11,11 +12,10 @@ import type { MemberObservation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
-import type { Gtid, GtidState } from './gtid.ts';
 import { beyond, formatPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { lacking, proveContent, refused } from './proof.ts';
+import { lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { proveSameServer, reconnected } from './same-server.ts';
 import { proveTakeover } from './takeover.ts';
@@ -58,19 +58,15 @@ function cannotJudge(input: DecisionInput, observed: ReplicaObservation): Decisi
   if (!wasAsked(look)) return decide(pod, 'Unreachable', 'NotLookedYet', 'not asked yet');
   if (!look.known) return decide(pod, 'Unreachable', 'Unreachable', `the replica does not answer: ${look.why}`);
   if (linkOf(look.value, input.policy.channel) !== undefined) return null;
-  if (input.memory.replicas.get(pod)?.baseline == null) {
-    const empty = look.value.gtidSlavePos.size === 0;
-    const text = empty
-      ? 'it has no replication link and no position: it waits for its first data'
-      : 'it has a position but no replication link; point it at the source once, mxr adopts it then';
-    return decide(pod, 'Unseeded', 'Unseeded', text);
-  }
-  return decide(
-    pod,
-    'StoppedByHand',
-    'StoppedByHand',
-    'its replication link was removed; configure it again, or delete the pod',
-  );
+  if (look.value.gtidSlavePos.size === 0)
+    return decide(
+      pod,
+      'Unseeded',
+      'Unseeded',
+      'it has no replication link and no position: it waits for its first data',
+    );
+  const text = 'it has a position but no replication link; point it at the source once, mxr adopts it then';
+  return decide(pod, 'StoppedByHand', 'StoppedByHand', text);
 }
 
 /** Nothing is touched before every look has answered once. */
@@ -208,33 +204,20 @@ function contested({ replica, observation }: Context): Decision | null {
   return decide(replica.pod, 'Unproven', 'Contested', message);
 }
 
-/**
- * A replica that reconnected by itself to a server that had restarted may have gone on over a lost tail: the first
- * transaction that the server logged after its start must be the same on both, or nothing rests on it.
- */
+/** It reconnected by itself to a server that had restarted: MariaDB may have gone on over a lost tail. */
 function comparedAfterRestart(context: Context): Decision | null {
   const { replica, diagnosis, memory } = context;
   const holder = diagnosis.holder;
   const restart = holder === null ? null : (memory.members.get(holder.member.name)?.restart ?? null);
   if (holder === null || restart === null || replica.memory.baseline?.member !== holder.member.name) return null;
   if (replica.memory.clearedFor === restart.file || !reconnected(replica, restart)) return null;
-  const input = proofInput(context, holder);
-  if (input === null) return null;
-  const doubt = proveContent(input, firstAfter(replica, restart.survived));
+  const doubt = restartDoubt({ replica, holder, evidence: context.evidence }, restart);
   if (doubt === null) return null;
   const plan = replica.link.io === 'No' ? null : planStopReceiving(replica.pod, holder.member.name);
   if (doubt.kind === 'Asking') {
     return decide(replica.pod, 'Waiting', 'HolderRestarted', doubt.message, { questions: doubt.questions, plan });
   }
   return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions, plan });
-}
-
-/** Per domain: the number that followed what survived, where the replica has got that far. */
-function firstAfter(replica: ReplicaFacts, survived: GtidState): Gtid[] {
-  return [...replica.position.values()].flatMap((gtid) => {
-    const seq = survived.get(gtid.domain)?.get(gtid.serverId);
-    return seq === undefined || gtid.seq <= seq ? [] : [{ ...gtid, seq: seq + 1n }];
-  });
 }
 
 function isAttachedTo(context: Context, holder: Holder): boolean {
@@ -289,7 +272,8 @@ function lostTail(input: ProofInput): Refused | null {
   const { replica, baseline, target, targetMemory } = input;
   if (baseline.lineage === targetMemory.lineage) return null;
   if (targetMemory.broken?.reason !== 'LostTail') return null;
-  const state = binlogStateOf(target);
+  // Measured by what survived: the numbers that were lost are given out again.
+  const state = targetMemory.restart?.survived ?? binlogStateOf(target);
   const ahead = beyond(replica.received, state);
   const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
   return ahead.length > 0

@@ -117,6 +117,7 @@ function settleLineage(input: JudgeInput, memory: MemberMemory, observed: Member
       return {
         memory: {
           ...newLineage(memory.name, look, wallNow),
+          restart: judgement.restart,
           broken: { reason: 'LostTail', message: judgement.message },
         },
       };
@@ -161,6 +162,7 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
   return { ...input.memory, replicas };
 }
 
+/** A replica without a link was emptied, reseeded or taken out by a person: what was proven of it says nothing any more. */
 function rememberReplica(
   input: JudgeInput,
   before: ReplicaMemory,
@@ -171,7 +173,7 @@ function rememberReplica(
   const facts = factsOf(input, observed);
   const holder = diagnosis.holder;
   const target = holder === null ? undefined : input.memory.members.get(holder.member.name);
-  if (facts === null) return before;
+  if (facts === null) return observed.look.known ? { ...NEW_REPLICA, pod: before.pod } : before;
   const running = facts.link.io !== 'No' || facts.link.sql !== 'No';
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
   const current = !input.busy.has(observed.pod) && facts.lookAt > (input.actedAt.get(observed.pod) ?? 0);

@@ -68,6 +68,9 @@ export interface ProofInput {
   readonly evidence: Evidence;
 }
 
+/** What comparing the content of both sides needs. */
+export type ContentInput = Pick<ProofInput, 'replica' | 'holder' | 'evidence'>;
+
 /** Names one incarnation of a target for questions, as this process counts them: an answer of another life never fits. */
 export function incarnationKey(observed: { readonly incarnation: number }): string {
   return String(observed.incarnation);
@@ -101,7 +104,7 @@ export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
  * target and from the replica's own binlog. Null: equal, the histories are common.
  */
 export function proveContent(
-  input: ProofInput,
+  input: ContentInput,
   gtids: readonly Gtid[] = [...input.replica.position.values()],
 ): Refused | Asking | null {
   const { replica, holder } = input;
@@ -139,7 +142,7 @@ export function proveContent(
 
 type Content = TransactionContent['found'];
 
-function compareContent(gtid: string, there: Content, here: Content, input: ProofInput): Refused | null {
+function compareContent(gtid: string, there: Content, here: Content, input: ContentInput): Refused | null {
   const [pod, member] = [input.replica.pod, input.holder.member.name];
   if (there === null || here === null) {
     const where = there === null ? member : pod;

@@ -125,7 +125,8 @@ export interface RestartInput {
 
 export type RestartJudgement =
   | { readonly kind: 'SameLineage'; readonly because: string; readonly restart: ProvenRestart }
-  | { readonly kind: 'LostTail'; readonly message: string }
+  /** `restart` tells what survived; null where the file that the server began could not be told. */
+  | { readonly kind: 'LostTail'; readonly message: string; readonly restart: ProvenRestart | null }
   | { readonly kind: 'NewLineage'; readonly message: string }
   | Asking;
 
@@ -144,9 +145,11 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   const replaced = replacedFile(input);
   if (replaced !== null) return replaced;
   const shorter = shortened(input);
-  if (shorter !== null) return { kind: 'LostTail', message: shorter };
   const begun = begunFile(input);
-  if ('kind' in begun) return begun;
+  if ('kind' in begun) {
+    return shorter === null || begun.kind === 'Asking' ? begun : { kind: 'LostTail', message: shorter, restart: null };
+  }
+  if (shorter !== null) return { kind: 'LostTail', message: shorter, restart: begun };
   const lost = lostAtStart(input, begun);
   if (lost !== null) return lost;
   const because = `every file of ${memory.name} is at least as long as it was seen`;
@@ -196,7 +199,8 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
   const anchor = memory.anchors.at(-1);
   if (anchor !== undefined && !isWithin(anchor.binlogState, begun.survived)) {
     const gtids = beyond(anchor.binlogState, begun.survived).map(formatGtid);
-    return { kind: 'LostTail', message: `${memory.name} had logged ${gtids.join(', ')} and restarted without it` };
+    const message = `${memory.name} had logged ${gtids.join(', ')} and restarted without it`;
+    return { kind: 'LostTail', message, restart: begun };
   }
   for (const replica of replicas) {
     const baseline = replica.memory.baseline;
@@ -206,7 +210,8 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
     );
     if (gtids.length === 0) continue;
     const names = gtids.map(formatGtid).join(', ');
-    return { kind: 'LostTail', message: `${replica.pod} has ${names} of ${memory.name}, which restarted without it` };
+    const message = `${replica.pod} has ${names} of ${memory.name}, which restarted without it`;
+    return { kind: 'LostTail', message, restart: begun };
   }
   return null;
 }
