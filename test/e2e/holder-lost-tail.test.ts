@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Replica } from '../support/bench.ts';
-import { snapshotData } from '../support/clone.ts';
-import { slaveStatus } from '../support/link.ts';
+import { createReplicaAccount } from '../support/accounts.ts';
+import { cloneData, snapshotData } from '../support/clone.ts';
+import { assertRight, judge } from '../support/judge.ts';
+import { attach, slaveStatus } from '../support/link.ts';
 import { TABLES } from '../support/schema.ts';
+import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
 import { condition } from './support/moves.ts';
 import { Stage } from './support/stage.ts';
@@ -37,7 +40,7 @@ test('the holder loses its tail and is written to at once: receiving stops first
     ['Ahead false', 'Ahead false', 'Ahead false'],
   );
   for (const replica of status.replicas) {
-    assert.match(replica.message, /hci-a.*restarted without.*[Rr]eseed/);
+    assert.match(replica.message, /hci-a.*reseed/);
     assert.ok((replica.transactions?.gtids.length ?? 0) > 0, 'it lists what the holder lacks');
   }
   assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
@@ -47,6 +50,69 @@ test('the holder loses its tail and is written to at once: receiving stops first
     assert.equal((await slaveStatus(replica.db))?.['Slave_IO_Running'], 'No');
   }
 });
+
+test('the cure: replicas that were reseeded from the holder follow it, whatever was proven of them before', async () => {
+  const { bench } = stage;
+  await Promise.all(bench.replicas.map(reseed));
+  await stage.following('hci-a');
+  const writer = new Writer(bench);
+  await writer.writes(50, 'hci-a');
+  await writer.stop();
+  await assertRight(bench, bench.a);
+});
+
+test('nobody watched: a replica that went on over the lost tail is Diverged, both sides shown', async () => {
+  const { bench } = stage;
+  // No unique key that could collide: luck is no protection.
+  const writer = new Writer(bench, { mix: 'equal' });
+  await writer.writes(100, 'hci-a');
+  await stage.operator.kill9();
+
+  await losesTail(writer);
+
+  await Promise.all(bench.replicas.map(goesOn));
+  await writer.stop();
+  const naive = await judge(bench, bench.a, { settleMs: 3_000 });
+  assert.deepEqual(
+    naive.map(({ running, sameRows }) => ({ running, sameRows })),
+    naive.map(() => ({ running: true, sameRows: false })),
+    'MariaDB itself goes on at Yes/Yes with wrong rows',
+  );
+  await stage.startOperator();
+  const status = await stage.statusIs('every replica is Diverged', ({ replicas }) =>
+    replicas.every(({ verdict }) => verdict === 'Diverged'),
+  );
+  for (const replica of status.replicas) {
+    assert.match(replica.message, /is not the same transaction on both sides. On hci-a: .* On r\d: /);
+  }
+  assert.equal(condition(status, 'Ready'), 'False/Diverged');
+  for (const { db } of bench.replicas) {
+    await until('it receives nothing more', async () => (await slaveStatus(db))?.['Slave_IO_Running'] === 'No');
+  }
+});
+
+/** What a person does: other data, from the holder, and a link that points there. */
+async function reseed({ name, db }: Replica): Promise<void> {
+  const { bench } = stage;
+  await db.stop();
+  const from = await cloneData(bench.a.db, db);
+  await db.start();
+  await createReplicaAccount(db, bench.accounts.replica);
+  await stage.statusIs(`${name} is seen without a link`, ({ replicas }) =>
+    replicas.some(({ pod, verdict }) => pod === name && ['Unseeded', 'StoppedByHand'].includes(verdict ?? '')),
+  );
+  const { host, port } = bench.vip;
+  await attach(db, { host, port, account: bench.accounts.replication, mode: 'gtid', from });
+}
+
+/** MariaDB's own reconnect; where the server refused the position, what a script or a person does: START SLAVE again. */
+async function goesOn({ name, db }: Replica): Promise<void> {
+  await until(`${name} replicates again`, async () => {
+    const status = await slaveStatus(db);
+    if (status?.['Slave_IO_Running'] === 'No') await db.sql('START SLAVE');
+    return status?.['Slave_IO_Running'] === 'Yes' && status['Slave_SQL_Running'] === 'Yes';
+  });
+}
 
 /** Kills the holder, puts back its data as it was a few transactions ago, and answers what is written from then on. */
 async function losesTail(writer: Writer): Promise<() => ReadonlySet<string>> {
