@@ -115,7 +115,7 @@ function notKnown(spec: Spec, known: Known): string | null {
 function found(spec: Spec, known: Known): Named {
   const { source, replicas } = spec;
   const data = (name: string, key: string): string => {
-    const answer = known.secret(name);
+    const answer = name === '' ? undefined : known.secret(name);
     return answer?.state === 'Read' ? (answer.data[key] ?? '') : '';
   };
   const address = (host: string): string => {

@@ -105,6 +105,10 @@ class Passes {
   }
 }
 
+function reasonOf(answer: Acceptance): string {
+  return answer.ok ? 'Accepted' : answer.reason;
+}
+
 describe('accepting a resource', () => {
   it('answers at once, then with everything that was found', async (t) => {
     const passes = new Passes(t);
@@ -254,6 +258,18 @@ describe('accepting a resource', () => {
     assert.ok(passes.servers.loginsAt('replica orders-0') > 0);
   });
 
+  it('sees a pod whose labels changed, and another resource whose selector changed', async (t) => {
+    const passes = new Passes(t);
+    await passes.accepted();
+    const elsewhere = podOf('orders-0', { labels: { app: 'else' } });
+    assert.equal(reasonOf(passes.pass({ pods: [elsewhere] })), 'NoReplicaSelected');
+    const apart = ({ replicas }: Sample) => (replicas['selector'] = { matchLabels: { app: 'apart' } });
+    passes.pass({ pods: [podOf('orders-0')], others: [resourceOf({ name: 'other', spec: apart })] });
+    await passes.accepted();
+    const alike = resourceOf({ name: 'other', generation: 2 });
+    assert.equal(reasonOf(passes.pass({ others: [alike] })), 'SelectedTwice');
+  });
+
   it('says nothing against a resource whose Secrets cannot be asked for', async (t) => {
     const passes = new Passes(t);
     passes.kube.answers.set('orders-source', failure('KubeForbidden'));
@@ -344,6 +360,18 @@ describe('a resource that was accepted', () => {
     const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Fill' });
     const refused = passes.pass({ resource: passes.resource({ generation: 3, spec: asks }) });
     assert.ok(!refused.ok && refused.reason === 'NotImplemented');
+  });
+
+  it('asks nobody anything while it asks for what does not exist', async (t) => {
+    const passes = new Passes(t);
+    passes.servers.servers.set('member hci-a', failure('AccessDenied'));
+    await passes.refused('AccessDenied', /hci-a/);
+    const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Fill' });
+    passes.pass({ resource: passes.resource({ generation: 2, spec: asks }) });
+    await new Promise((resolve) => setTimeout(resolve, DETECTION.probeIntervalMs));
+    const logins = passes.servers.logins.length;
+    await new Promise((resolve) => setTimeout(resolve, 3 * DETECTION.probeIntervalMs));
+    assert.equal(passes.servers.logins.length, logins);
   });
 
   it('is asked for no more once it is gone', async (t) => {
