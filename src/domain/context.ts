@@ -17,6 +17,7 @@ export interface Policy {
   readonly through: 'Auto' | 'Member' | 'VIP';
   readonly positioning: 'GTID' | 'FilePosition';
   readonly topology: 'Auto' | 'PrimaryStandby' | 'DualPrimary' | 'SharedStorage';
+  readonly onSplitBrain: 'Confirm' | 'Resume';
 }
 
 /** Everything that the decision about one replica may look at. */

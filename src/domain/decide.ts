@@ -17,7 +17,7 @@ import { binlogStateOf } from './memory.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
-import { proveSameServer, reconnected } from './same-server.ts';
+import { hiddenWrites, proveSameServer, reconnected } from './same-server.ts';
 import { proveTakeover } from './takeover.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -115,12 +115,27 @@ function wentBack({ replica }: Context): Decision | null {
   return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message);
 }
 
-function frozen({ diagnosis, replica, policy }: Context): Decision | null {
+function frozen(context: Context): Decision | null {
+  const { diagnosis, replica, policy } = context;
   const { situation, message } = diagnosis;
   if (situation !== 'SplitBrain' && situation !== 'HolderUnknown') return null;
   const stop = situation === 'SplitBrain' || dialsVip(replica, policy);
   const plan = stop && replica.link.io !== 'No' ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  const hidden = hiddenBySource(context);
+  if (hidden !== null) {
+    return decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, {
+      transactions: hidden.transactions,
+      plan,
+    });
+  }
   return decide(replica.pod, 'Frozen', situation, message, { plan });
+}
+
+/** A holder that takes the other side's writes in and does not log them: what the replica lacks is known, split or not. */
+function hiddenBySource({ diagnosis, replica }: Context): Refused | null {
+  const { holder } = diagnosis;
+  if (holder === null || holder.look === null || replica.memory.baseline?.member !== holder.member.name) return null;
+  return hiddenWrites({ replica, holder, target: holder.look });
 }
 
 const WAITING = ['VipSilent', 'AllDown', 'DatabaseDown', 'HolderRestarted', 'HolderReadOnly', 'HolderStillApplying'];

@@ -26,6 +26,8 @@ export interface JudgeInput {
   readonly busy: Context['busy'];
   readonly actedAt: Context['actedAt'];
   readonly intended: Context['intended'];
+  /** Ids that a person has approved. */
+  readonly approved: ReadonlySet<string>;
 }
 
 /** Everything that one pass concludes. A value: nothing has been done yet. */
@@ -43,7 +45,7 @@ export interface Picture {
 export function judge(input: JudgeInput): Picture {
   const { memory: seen, questions } = rememberMembers(input);
   const memory = settleIntents({ ...input, memory: seen });
-  const diagnosis = diagnosePair({ ...input, memory, channel: input.policy.channel });
+  const diagnosis = diagnosePair({ ...input, memory });
   const pair = rememberPair(input.pair, diagnosis, input.observation);
   const decisions = input.observation.replicas.map((replica) =>
     decideReplica({ ...input, memory, diagnosis }, replica),

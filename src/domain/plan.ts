@@ -120,7 +120,7 @@ export const ACTING_STEPS: readonly Step[] = ['StopReceiving', 'Stop', 'Change',
 
 /**
  * Names a handover for approvals: it changes when the holder's incarnation or any replica's position changes, so nobody
- * approves something else than what was shown. FNV-1a, for people to copy; not a secret.
+ * approves something else than what was shown.
  */
 export function handoverId(
   target: { readonly member: string; readonly startedAt: number | undefined },
@@ -131,7 +131,12 @@ export function handoverId(
     Math.round((target.startedAt ?? 0) / 60_000),
     ...plans.map((plan) => `${plan.pod}@${plan.proven === null ? '' : formatPosition(plan.proven.gtid)}`).sort(),
   ].join('|');
+  return `${target.member}-${shortHash(text)}`;
+}
+
+/** FNV-1a, for people to copy; not a secret. */
+export function shortHash(text: string): string {
   let hash = 0x811c9dc5;
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;
-  return `${target.member}-${hash.toString(16).padStart(8, '0')}`;
+  return hash.toString(16).padStart(8, '0');
 }

@@ -1,13 +1,14 @@
 import type { Situation } from '../api/reasons.ts';
+import type { Policy } from './context.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import { findHolder } from './holder.ts';
-import { gtidsOf, seqIn } from './gtid.ts';
-import type { GtidState } from './gtid.ts';
 import type { Memory } from './memory.ts';
-import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
+import { sameIncarnation, standbyLinkOf } from './memory.ts';
 import type { Observation } from './observation.ts';
 import { isDrained, linkOf } from './observation.ts';
+import type { Split, SplitMemory, SplitNow } from './split.ts';
+import { rememberSplit, splitNow } from './split.ts';
 
 /** What is going on with the pair, as a DBA would say it aloud. */
 export interface Diagnosis {
@@ -17,17 +18,15 @@ export interface Diagnosis {
   readonly holder: Holder | null;
   /** Whether the first complete look is still missing: nothing is touched before it. */
   readonly complete: boolean;
+  /** A split that is not resolved, also while the VIP is silent. */
+  readonly split: Split | null;
 }
 
-/** What the passes before have seen of the pair; kept in memory, not in the status. */
-export interface PairMemory {
+/** What the passes before have seen of the pair; kept in memory, but for the split. */
+export interface PairMemory extends SplitMemory {
   readonly holder: string | null;
   /** Monotonic ms since when this holder has been seen without another in between. */
   readonly holderSince: number;
-  /** Per member that does not hold the VIP: its own transactions at its first look that began after `holderSince`. */
-  readonly ownAtHolderSince: ReadonlyMap<string, bigint>;
-  /** Monotonic ms of changes of the holder that no silence explained. */
-  readonly unexplainedChanges: readonly number[];
   /** Whether the look before found nobody: a change of the holder after a silence is an ordinary move. */
   readonly silent: boolean;
   readonly situation: Situation;
@@ -36,20 +35,28 @@ export interface PairMemory {
 export const NEW_PAIR: PairMemory = {
   holder: null,
   holderSince: 0,
-  ownAtHolderSince: new Map(),
-  unexplainedChanges: [],
   silent: true,
   situation: 'VipSilent',
+  marks: new Map(),
+  unexplainedChanges: [],
+  beforeChanges: new Map(),
+  split: null,
+  splitSeenAt: Number.NEGATIVE_INFINITY,
 };
 
 interface Input {
   readonly observation: Observation;
   readonly memory: Memory;
   readonly pair: PairMemory;
-  readonly channel: string;
+  readonly policy: Pick<Policy, 'channel' | 'onSplitBrain'>;
+  readonly approved: ReadonlySet<string>;
 }
 
-type Check = (input: Input, holder: Holder | null) => Omit<Diagnosis, 'complete'> | null;
+interface Diagnosing extends Input {
+  readonly splitNow: SplitNow | null;
+}
+
+type Check = (input: Diagnosing, holder: Holder | null) => Omit<Diagnosis, 'complete' | 'split'> | null;
 
 /** First match wins. Order: what makes asking impossible, then who answers, then what state that server is in. */
 const CHECKS: readonly Check[] = [
@@ -67,11 +74,14 @@ export function diagnosePair(input: Input): Diagnosis {
   const found = findHolder(input.observation, input.memory);
   const holder = found.kind === 'Found' ? found.holder : null;
   const complete = isComplete(input.observation);
+  const now = holder === null ? null : splitNow({ ...input, onSplitBrain: input.policy.onSplitBrain }, holder);
+  // While nobody is known to hold the VIP, nothing says that a split has ended.
+  const split = holder === null ? input.pair.split : (now?.split ?? null);
   for (const check of CHECKS) {
-    const match = check(input, holder);
-    if (match !== null) return { ...match, complete };
+    const match = check({ ...input, splitNow: now }, holder);
+    if (match !== null) return { ...match, complete, split };
   }
-  return { situation: 'HolderUnknown', message: 'no check matched', holder: null, complete };
+  return { situation: 'HolderUnknown', message: 'no check matched', holder: null, complete, split };
 }
 
 function isComplete(observation: Observation): boolean {
@@ -80,12 +90,12 @@ function isComplete(observation: Observation): boolean {
 }
 
 /** Silence = two failed probes on fresh connections, or one while a replica's IO thread is not Yes. */
-function silence({ observation, memory, pair, channel }: Input): ReturnType<Check> {
+function silence({ observation, memory, pair, policy }: Input): ReturnType<Check> {
   const vip = observation.vip;
   if (vip.look.known) return null;
   const ioStopped = observation.replicas.some((replica) => {
     const look = valueOf(replica.look);
-    const link = look === undefined ? undefined : linkOf(look, channel);
+    const link = look === undefined ? undefined : linkOf(look, policy.channel);
     return link !== undefined && link.io !== 'Yes' && memory.replicas.get(replica.pod)?.baseline != null;
   });
   if (vip.failures < 2 && !ioStopped && pair.situation === 'Stable') {
@@ -110,39 +120,8 @@ function noneOfTheMembers({ observation, memory }: Input, holder: Holder | null)
   return { situation: 'HolderUnknown', message, holder: null };
 }
 
-function splitBrain({ observation, pair }: Input, holder: Holder | null): ReturnType<Check> {
-  if (holder === null) return null;
-  if (pair.unexplainedChanges.length >= 2) {
-    const message = 'fresh connections to the VIP end on different members in turn: two hosts claim it';
-    return { situation: 'SplitBrain', message, holder };
-  }
-  for (const member of observation.members) {
-    const before = pair.ownAtHolderSince.get(member.name);
-    const look = valueOf(member.look);
-    if (member.name === holder.member.name || before === undefined || look === undefined) continue;
-    const own = ownTransactions(binlogStateOf(look), look.identity.serverId);
-    if (own <= before || applies(holder, look.identity.serverId)) continue;
-    const message = `${member.name} does not hold the VIP and logged ${own - before} transactions of its own since ${holder.member.name} holds it`;
-    return { situation: 'SplitBrain', message, holder };
-  }
-  return null;
-}
-
-/** An lsu=1 holder that replicates from the other side takes its writes in: no split. */
-function applies(holder: Holder, serverId: number): boolean {
-  const look = holder.look;
-  return (
-    look !== null &&
-    look.logSlaveUpdates &&
-    look.links.some((link) => link.sql === 'Yes' && link.io === 'Yes' && link.sourceServerId === serverId)
-  );
-}
-
-/** The sum of what a state counts for one server id: grows with each transaction that the server itself logs. */
-export function ownTransactions(state: GtidState, serverId: number): bigint {
-  return gtidsOf(state)
-    .filter((gtid) => gtid.serverId === serverId)
-    .reduce((sum, gtid) => sum + (seqIn(state, gtid) ?? 0n), 0n);
+function splitBrain({ splitNow: now }: Diagnosing, holder: Holder | null): ReturnType<Check> {
+  return now === null || holder === null ? null : { situation: 'SplitBrain', message: now.message, holder };
 }
 
 function holderRestarted({ memory }: Input, holder: Holder | null): ReturnType<Check> {
@@ -191,34 +170,16 @@ function stable(_: Input, holder: Holder | null): ReturnType<Check> {
 
 /** What the next pass has to know of this one. Pure. */
 export function rememberPair(before: PairMemory, diagnosis: Diagnosis, observation: Observation): PairMemory {
-  const { holder, situation } = diagnosis;
-  if (holder === null) return { ...before, situation, unexplainedChanges: [], silent: true };
+  const { holder, situation, split } = diagnosis;
+  if (holder === null) return { ...before, situation, split, unexplainedChanges: [], silent: true };
   const changed = before.holder !== holder.member.name;
   const holderSince = changed ? observation.now : before.holderSince;
-  const changes = [...before.unexplainedChanges, ...(changed && !before.silent ? [observation.now] : [])];
+  const seen = { holder, holderSince, changed, explained: before.silent };
   return {
+    ...rememberSplit(before, seen, { observation, split }),
     holder: holder.member.name,
     holderSince,
-    ownAtHolderSince: ownSince(changed ? new Map() : before.ownAtHolderSince, holder, holderSince, observation),
-    unexplainedChanges: changes.filter((at) => observation.now - at < SPLIT_MEMORY_MS),
     silent: false,
     situation,
   };
-}
-
-const SPLIT_MEMORY_MS = 10_000;
-
-function ownSince(
-  before: ReadonlyMap<string, bigint>,
-  holder: Holder,
-  since: number,
-  observation: Observation,
-): ReadonlyMap<string, bigint> {
-  const own = new Map(before);
-  for (const member of observation.members) {
-    if (member.name === holder.member.name || own.has(member.name)) continue;
-    if (!member.look.known || member.look.at <= since) continue;
-    own.set(member.name, ownTransactions(binlogStateOf(member.look.value), member.look.value.identity.serverId));
-  }
-  return own;
 }

@@ -11,5 +11,6 @@ export function policyOf({ spec }: ExternalReplica, accepted: Extract<Acceptance
     through: spec.link.through,
     positioning: spec.link.positioning === 'FilePosition' ? 'FilePosition' : 'GTID',
     topology: spec.source.topology,
+    onSplitBrain: spec.policy.onSplitBrain,
   };
 }

@@ -35,6 +35,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     busy: runtime.jobs,
     actedAt: runtime.actedAt,
     intended: intendedOf(runtime.open),
+    approved: runtime.approved,
   });
   runtime.memory = picture.memory;
   runtime.pair = picture.pair;

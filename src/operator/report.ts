@@ -10,6 +10,7 @@ import { materialChange } from './material.ts';
 import { policyOf } from './policy.ts';
 import type { Runtime } from './runtime.ts';
 import { labelServing } from './serving.ts';
+import { splitStatus } from './status-split.ts';
 import { statusNotLooked, statusOf } from './status.ts';
 
 /** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
@@ -36,7 +37,7 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
     intent: runtime.open === null ? null : intentOf(runtime.open),
     approvals: runtime.approvals,
     handovers: runtime.handovers,
-    split: null,
+    split: splitStatus(picture.diagnosis.split),
     policy,
     observation,
     picture: told,
@@ -68,7 +69,7 @@ export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { o
     intent: runtime.open === null ? null : intentOf(runtime.open),
     approvals: runtime.approvals,
     handovers: runtime.handovers,
-    split: null,
+    split: splitStatus(runtime.pair.split),
     wallNow: shared.clock.wallMs(),
   });
   publish(runtime, status, shared.clock.monotonicMs());

@@ -12,6 +12,7 @@ import type { Logger } from '../ops/log.ts';
 import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
+import { splitFromStatus } from './status-split.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Tell } from './tell.ts';
 
@@ -75,7 +76,7 @@ export function createRuntime(
   const status = parts.resource.status;
   return {
     ...parts,
-    pair: NEW_PAIR,
+    pair: { ...NEW_PAIR, split: splitFromStatus(status.source.split) },
     watcher: null,
     evidence: null,
     accepted: null,

@@ -63,7 +63,7 @@ describe('the standby', () => {
   });
 
   test('is still the standby while nobody answers on the VIP', () => {
-    const silent: Diagnosis = { situation: 'VipSilent', message: '', holder: null, complete: true };
+    const silent: Diagnosis = { situation: 'VipSilent', message: '', holder: null, complete: true, split: null };
     const broken = { b: { links: [link({ io: 'Connecting', ioErrno: 2003, ioError: 'cannot connect' })] } };
     assert.deepEqual(found(input(broken, { diagnosis: silent })), ['StandbyNotApplying error b']);
     assert.deepEqual(found(input(broken, { diagnosis: silent, lastHolder: null })), []);
@@ -250,6 +250,7 @@ test('a server behind the VIP that is none of the members', () => {
     message: 'the VIP answers as x',
     holder: null,
     complete: true,
+    split: null,
   };
   assert.deepEqual(found(input({}, { diagnosis })), ['HolderUnknownMember error vip']);
 });

@@ -139,6 +139,7 @@ export const POLICY: Policy = {
   through: 'Auto',
   positioning: 'GTID',
   topology: 'Auto',
+  onSplitBrain: 'Confirm',
 };
 
 export interface Pair {
@@ -197,7 +198,7 @@ function remembered(name: string, seen: ServerLook): MemberMemory {
 export function stable(member: MemberObservation | undefined, seen: ServerLook): Diagnosis {
   if (member === undefined) throw new Error('no holder');
   const holder: Holder = { member, knownBy: 'Lock', look: seen, lookAt: NOW - 10, readOnly: false };
-  return { situation: 'Stable', message: `${member.name} holds the VIP`, holder, complete: true };
+  return { situation: 'Stable', message: `${member.name} holds the VIP`, holder, complete: true, split: null };
 }
 
 export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}): ReplicaMemory {

@@ -69,7 +69,7 @@ describe('what is not known', () => {
 
   test('without a holder no member is said to hold the VIP or not to', () => {
     const input = calmInput();
-    const diagnosis = { situation: 'VipSilent', message: 'silent', holder: null, complete: true } as const;
+    const diagnosis = { situation: 'VipSilent', message: 'silent', holder: null, complete: true, split: null } as const;
     const look = unknown('Deadline', 'no answer', NOW);
     const vip = { look, failures: 2, silentSince: NOW - 2000, answersSince: null };
     const observation = { ...input.observation, vip };
@@ -168,7 +168,7 @@ describe('handovers', () => {
   test('an intent is written although a pass is not complete', () => {
     const input = calmInput({}, { before: calmStatus() });
     const intent = { id: 'h-1', from: 'a', to: 'b', startedAt: '2026-03-01T11:00:00.000Z', replicas: [] };
-    const diagnosis = { ...input.picture.diagnosis, complete: false };
+    const diagnosis = { ...input.picture.diagnosis, complete: false, split: null };
     const status = stored(statusOf({ ...input, intent, picture: { ...input.picture, diagnosis } }));
     assert.deepEqual([status.intent?.id, status.verdict], ['h-1', 'Following']);
   });

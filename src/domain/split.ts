@@ -1,0 +1,200 @@
+import { valueOf } from './fact.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, stateHas, stateOf } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import { binlogStateOf } from './memory.ts';
+import type { MemberObservation, Observation, ServerLook } from './observation.ts';
+import { shortHash } from './plan.ts';
+
+/** A split that is not resolved yet. It lives in the status, so that it outlasts the process that saw it. */
+export interface Split {
+  readonly id: string;
+  /** Wall clock ms. */
+  readonly since: number;
+  /** Wall clock ms since when one member alone holds the VIP and what the other one wrote waits for a person. */
+  readonly endedAt: number | null;
+  /** Per member: what it had logged when the split began. */
+  readonly sides: ReadonlyMap<string, GtidState>;
+}
+
+/** What the passes before have seen that tells a split. */
+export interface SplitMemory {
+  /** Per member: what it had logged at its first look since this holder holds, or when it was last caught writing. */
+  readonly marks: ReadonlyMap<string, GtidState>;
+  /** Monotonic ms of changes of the holder that no silence explained. */
+  readonly unexplainedChanges: readonly number[];
+  /** Per member: what it had logged when the first of these changes was seen. */
+  readonly beforeChanges: ReadonlyMap<string, GtidState>;
+  readonly split: Split | null;
+  /** Monotonic ms at which the last sign of the split was seen. */
+  readonly splitSeenAt: number;
+}
+
+export interface SplitInput {
+  readonly observation: Observation;
+  readonly pair: SplitMemory;
+  readonly onSplitBrain: 'Confirm' | 'Resume';
+  /** Ids that a person has approved. */
+  readonly approved: ReadonlySet<string>;
+}
+
+export interface SplitNow {
+  readonly split: Split;
+  readonly message: string;
+}
+
+/** Nobody else may have been seen at the VIP or writing for so long before one member is said to hold it alone. */
+const SETTLED_MS = 10_000;
+
+/** The split as it is now; null where there is none, or where it has ended: by proof, by policy, or by a person. */
+export function splitNow(input: SplitInput, holder: Holder): SplitNow | null {
+  const { observation, pair } = input;
+  const sign = signOf(input, holder);
+  if (sign !== null) return { split: { ...(pair.split ?? beginning(input, holder)), endedAt: null }, message: sign };
+  if (pair.split === null) return null;
+  const split = pair.split;
+  if (observation.now - pair.splitSeenAt < SETTLED_MS) {
+    const message = `the pair was split; waiting until ${holder.member.name} has held the VIP alone for ${SETTLED_MS / 1000} s`;
+    return { split, message };
+  }
+  const doubt = doubtOf(split, input, holder);
+  if (doubt === null || input.onSplitBrain === 'Resume') return null;
+  const id = approvalId(split, holder, doubt);
+  if (input.approved.has(id)) return null;
+  const message = `the pair was split and ${holder.member.name} holds the VIP alone now: ${doubt}. Decide which data counts, then let the replicas follow ${holder.member.name} where that is proven: kubectl annotate mxr/<name> mxr.dev/approve=${id}`;
+  return { split: { ...split, endedAt: split.endedAt ?? observation.wallNow }, message };
+}
+
+/** It changes with the holder and with what was written, so nobody approves something else than what was shown. */
+function approvalId(split: Split, holder: Holder, doubt: string): string {
+  return `${split.id}-${shortHash(`${holder.member.name}|${doubt}`)}`;
+}
+
+function beginning({ observation, pair }: SplitInput, holder: Holder): Split {
+  const since = observation.wallNow;
+  const id = `split-${Math.floor(since / 1000).toString(36)}`;
+  if (isToAndFro(pair, observation)) return { id, since, endedAt: null, sides: pair.beforeChanges };
+  const sides = new Map(pair.marks);
+  if (holder.look !== null) sides.set(holder.member.name, binlogStateOf(holder.look));
+  return { id, since, endedAt: null, sides };
+}
+
+function isToAndFro(pair: SplitMemory, observation: Observation): boolean {
+  return recentChanges(pair, observation).length >= 2;
+}
+
+function recentChanges({ unexplainedChanges }: SplitMemory, { now }: Observation): readonly number[] {
+  return unexplainedChanges.filter((at) => now - at < SETTLED_MS);
+}
+
+function signOf({ observation, pair }: Pick<SplitInput, 'observation' | 'pair'>, holder: Holder): string | null {
+  const others = observation.members.filter((member) => member.name !== holder.member.name);
+  // A demoted server is no side: the address went to and fro, which an ordinary flap does too.
+  if (isToAndFro(pair, observation) && others.some((member) => valueOf(member.look)?.readOnly !== true)) {
+    return 'fresh connections to the VIP end on different members in turn: two hosts claim it';
+  }
+  const [wrote] = writing(observation, pair, holder);
+  if (wrote === undefined) return null;
+  return `${wrote.name} does not hold the VIP and logs transactions of its own while ${holder.member.name} holds it: ${listed(wrote.gtids)}`;
+}
+
+/** Members without the VIP that log transactions of their own which the holder does not take in. */
+function writing(
+  observation: Observation,
+  pair: SplitMemory,
+  holder: Holder,
+): { name: string; gtids: readonly Gtid[] }[] {
+  return observation.members.flatMap((member) => {
+    const before = pair.marks.get(member.name);
+    const look = valueOf(member.look);
+    if (member.name === holder.member.name || before === undefined || look === undefined) return [];
+    const gtids = ownBeyond(look, before);
+    return gtids.length === 0 || applies(holder, look.identity.serverId) ? [] : [{ name: member.name, gtids }];
+  });
+}
+
+/** An lsu=1 holder that replicates from the other side takes its writes in: no split. */
+function applies(holder: Holder, serverId: number): boolean {
+  const look = holder.look;
+  return (
+    look !== null &&
+    look.logSlaveUpdates &&
+    look.links.some((link) => link.sql === 'Yes' && link.io === 'Yes' && link.sourceServerId === serverId)
+  );
+}
+
+/** What a server has logged itself since it had logged `before`. */
+function ownBeyond(look: ServerLook, before: GtidState): Gtid[] {
+  const own = gtidsOf(binlogStateOf(look)).filter((gtid) => gtid.serverId === look.identity.serverId);
+  return beyond(stateOf(own), before);
+}
+
+/** Why the split cannot be said to have left one history: "could not ask" is never "wrote nothing". */
+function doubtOf(split: Split, { observation }: SplitInput, holder: Holder): string | null {
+  const others = observation.members.filter((member) => member.name !== holder.member.name);
+  const doubts = others.flatMap((member) => doubtAbout(split, member, holder) ?? []);
+  if (doubts.length === 0) return null;
+  const base = split.sides.get(holder.member.name);
+  const own = holder.look === null || base === undefined ? [] : ownBeyond(holder.look, base);
+  const holderWrote = own.length === 0 ? '' : `; ${holder.member.name} itself wrote ${listed(own)}`;
+  return doubts.join('; ') + holderWrote;
+}
+
+function doubtAbout(split: Split, member: MemberObservation, holder: Holder): string | null {
+  const { name } = member;
+  const look = valueOf(member.look);
+  const base = split.sides.get(name);
+  if (look === undefined) return `${name} does not answer, so nobody knows what it wrote meanwhile`;
+  if (base === undefined)
+    return `what ${name} had before the split is not known, so neither is what it wrote meanwhile`;
+  const dirty = ownBeyond(look, base).filter((gtid) => !holderHas(holder, look, gtid));
+  return dirty.length === 0 ? null : `${name} wrote ${listed(dirty)}, which ${holder.member.name} lacks`;
+}
+
+/** Numbers under one server id on both sides prove nothing. */
+function holderHas(holder: Holder, other: ServerLook, gtid: Gtid): boolean {
+  if (holder.look === null || holder.look.identity.serverId === other.identity.serverId) return false;
+  return stateHas(binlogStateOf(holder.look), gtid);
+}
+
+function listed(gtids: readonly Gtid[]): string {
+  return gtids.map((gtid) => `up to ${formatGtid(gtid)}`).join(', ');
+}
+
+/** What the next pass has to know. Pure. */
+export function rememberSplit(
+  before: SplitMemory,
+  seen: {
+    readonly holder: Holder;
+    readonly holderSince: number;
+    readonly changed: boolean;
+    readonly explained: boolean;
+  },
+  now: { readonly observation: Observation; readonly split: Split | null },
+): SplitMemory {
+  const { observation } = now;
+  const recent = recentChanges(before, observation);
+  const unexplainedChanges = seen.changed && !seen.explained ? [...recent, observation.now] : recent;
+  const caught = writing(observation, before, seen.holder).map(({ name }) => name);
+  const sign = signOf({ observation, pair: before }, seen.holder) !== null;
+  return {
+    marks: marksOf(seen.changed ? new Map() : before.marks, seen.holderSince, { observation, caught }),
+    unexplainedChanges,
+    beforeChanges: recent.length === 0 ? before.marks : before.beforeChanges,
+    split: now.split,
+    splitSeenAt: sign ? observation.now : before.splitSeenAt,
+  };
+}
+
+function marksOf(
+  before: ReadonlyMap<string, GtidState>,
+  since: number,
+  { observation, caught }: { observation: Observation; caught: readonly string[] },
+): ReadonlyMap<string, GtidState> {
+  const marks = new Map(before);
+  for (const { name, look } of observation.members) {
+    if (!look.known || look.at <= since || (marks.has(name) && !caught.includes(name))) continue;
+    marks.set(name, binlogStateOf(look.value));
+  }
+  return marks;
+}
