@@ -92,12 +92,15 @@ export function createAccounts(options: AccountsOptions): Accounts {
   }
 
   async function check(wanted: Wanted): Promise<void> {
+    const direct = serversOf(wanted, () => false);
+    await ask(direct, wanted);
+    // Now it is known whether the VIP has to be asked too.
+    const all = serversOf(wanted, isSilent);
+    const asked = new Set(direct.map(({ id }) => id));
     await ask(
-      serversOf(wanted, () => false),
+      all.filter(({ id }) => !asked.has(id)),
       wanted,
     );
-    const all = serversOf(wanted, isSilent);
-    await ask(all, wanted);
     const ids = new Set(all.map(({ id }) => id));
     checked = new Map([...checked].filter(([id]) => ids.has(id)));
   }
