@@ -115,7 +115,8 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
   if (isWithin(state, replica.contains))
     return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there' };
   const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
-  if (common === undefined) return resumeFromFiles(input, target.end);
+  const listed = target.files.some((file) => file.name === common?.end.file);
+  if (common === undefined || !listed) return resumeFromFiles(input, target.end);
   const all = [...replica.position.values()].every((gtid) => stateHas(common.binlogState, gtid));
   if (all)
     return {
@@ -127,7 +128,7 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
   return resumeByWalk(input, common.end, target.end);
 }
 
-/** Without a remembered common point: the newest file before which the replica has everything. */
+/** Without a remembered common point that is still there: the newest file before which the replica has everything. */
 function resumeFromFiles(input: ProofInput, end: Coordinates): Resume | Refused | Asking {
   const { replica, target, holder } = input;
   let oldest: GtidState = new Map();

@@ -6,6 +6,8 @@ import type { Context, DecisionInput, Policy } from './context.ts';
 import { isContested } from './contested.ts';
 import { dialsVip, factsOf, linkTarget } from './context.ts';
 import { proveContained } from './contained.ts';
+import type { Question } from './evidence.ts';
+import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import type { MemberObservation, ReplicaObservation } from './observation.ts';
@@ -309,7 +311,7 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
         plan: stop ?? applyWhatWaits(replica),
       });
     case 'Asking':
-      return decide(replica.pod, 'HandingOver', 'HandingOver', result.message, {
+      return decide(replica.pod, 'HandingOver', 'HandingOver', result.message + failures(context, result.questions), {
         questions: result.questions,
         plan: stop,
       });
@@ -326,6 +328,13 @@ function applyWhatWaits(replica: ReplicaFacts): Plan | null {
   const { link, pod } = replica;
   const waits = link.usingGtid === 'No' && link.sql === 'No' && !replica.drained;
   return waits ? planApply(pod, baselineMember(replica)) : null;
+}
+
+/** Asking again and again for the same thing is for a person to see. */
+function failures({ evidence }: Context, questions: readonly Question[]): string {
+  const answers = questions.map((question) => answerTo(evidence, question));
+  const [failed] = answers.flatMap((answer) => (wasAsked(answer) && !answer.known ? [answer.why] : []));
+  return failed === undefined ? '' : `; the last try failed: ${failed}`;
 }
 
 function planFor(

@@ -24,7 +24,6 @@ export interface Diagnosis {
 
 /** What the passes before have seen of the pair; kept in memory, but for the split. */
 export interface PairMemory extends SplitMemory {
-  readonly holder: string | null;
   /** Monotonic ms since when this holder has been seen without another in between. */
   readonly holderSince: number;
   /** Whether the look before found nobody: a change of the holder after a silence is an ordinary move. */

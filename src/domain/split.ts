@@ -1,6 +1,6 @@
 import { valueOf } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, stateHas, stateOf } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, mergeStates, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberObservation, Observation, ServerLook } from './observation.ts';
@@ -19,6 +19,7 @@ export interface Split {
 
 /** What the passes before have seen that tells a split. */
 export interface SplitMemory {
+  readonly holder: string | null;
   /** Per member: what it had logged at its first look since this holder holds, or when it was last caught writing. */
   readonly marks: ReadonlyMap<string, GtidState>;
   /** Monotonic ms of changes of the holder that no silence explained. */
@@ -104,6 +105,8 @@ function writing(
   pair: SplitMemory,
   holder: Holder,
 ): { name: string; gtids: readonly Gtid[] }[] {
+  // What a member wrote until it lost the VIP is its right.
+  if (pair.holder !== holder.member.name) return [];
   return observation.members.flatMap((member) => {
     const before = pair.marks.get(member.name);
     const look = valueOf(member.look);
@@ -154,7 +157,7 @@ function doubtAbout(split: Split, member: MemberObservation, holder: Holder): st
 /** Numbers under one server id on both sides prove nothing. */
 function holderHas(holder: Holder, other: ServerLook, gtid: Gtid): boolean {
   if (holder.look === null || holder.look.identity.serverId === other.identity.serverId) return false;
-  return stateHas(binlogStateOf(holder.look), gtid);
+  return stateHas(mergeStates(binlogStateOf(holder.look), stateOfPosition(holder.look.gtidSlavePos)), gtid);
 }
 
 function listed(gtids: readonly Gtid[]): string {
@@ -171,7 +174,7 @@ export function rememberSplit(
     readonly explained: boolean;
   },
   now: { readonly observation: Observation; readonly split: Split | null },
-): SplitMemory {
+): Omit<SplitMemory, 'holder'> {
   const { observation } = now;
   const recent = recentChanges(before, observation);
   const unexplainedChanges = seen.changed && !seen.explained ? [...recent, observation.now] : recent;

@@ -214,6 +214,7 @@ function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
 function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking | null {
   const { target, holder } = input;
   if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
+  if (!target.files.some((file) => file.name === standby.end.file)) return purgedSince(input, standby);
   const question: WalkQuestion = {
     kind: 'Walk',
     member: holder.member.name,
@@ -239,4 +240,9 @@ function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking
   return first.seq < expected
     ? refused('Unproven', 'NotPrefix', message, { count: null, gtids: [formatGtid(first)] })
     : refused('Unproven', 'TakeoverUnknown', message);
+}
+
+function purgedSince({ replica, holder }: ProofInput, { end }: Anchor): Refused {
+  const message = `${replica.pod} needs what ${holder.member.name} wrote from ${end.file}:${end.position} on, where it took over, and that file is purged; reseed the replica, or restore the purged files`;
+  return refused('Purged', 'Purged', message);
 }

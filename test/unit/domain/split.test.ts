@@ -57,7 +57,7 @@ function observe({ at, holder = 'a', a, b }: Seen): Observation {
 }
 
 const ERRANT = { gtidBinlogState: state('0-1-100,0-2-103') };
-const OPEN = { readOnly: false };
+const OPEN = { readOnly: false, links: [] };
 
 function idIn({ message }: Diagnosis): string {
   return /approve=(\S+)/.exec(message)?.[1] ?? assert.fail(message);
@@ -88,6 +88,17 @@ test('a holder that logs what it applies takes the other side in: no split', () 
   const applying = { links: [{ ...calmPair().b.links[0], sourceServerId: 2 }] } as Partial<ServerLook>;
   for (const at of [0, 250]) history.see({ at, a: applying });
   assert.equal(history.see({ at: 500, a: applying, b: ERRANT }).situation, 'Stable');
+});
+
+test('what a member wrote while it held the VIP is its right: a move is no split', () => {
+  const history = new History();
+  const wrote = { gtidBinlogState: state('0-1-150') };
+  for (const at of [0, 250]) history.see({ at });
+  history.see({ at: 500, a: wrote });
+  const steps = [750, 1_000, 1_250].map((at) => history.see({ at, holder: 'b', a: wrote, b: OPEN }).situation);
+  assert.ok(!steps.includes('SplitBrain'), steps.join());
+  const late = { gtidBinlogState: state('0-1-151') };
+  assert.equal(history.see({ at: 1_500, holder: 'b', a: late, b: OPEN }).situation, 'SplitBrain');
 });
 
 test('dirty data waits for the approval of exactly what was shown', () => {
