@@ -149,11 +149,20 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   if ('kind' in begun) {
     return shorter === null || begun.kind === 'Asking' ? begun : { kind: 'LostTail', message: shorter, restart: null };
   }
-  if (shorter !== null) return { kind: 'LostTail', message: shorter, restart: begun };
-  const lost = lostAtStart(input, begun);
+  const lost =
+    shorter === null ? lostAtStart(input, begun) : ({ kind: 'LostTail', message: shorter, restart: begun } as const);
+  if (lost?.kind === 'LostTail' && lostOthersOnly(input, begun)) return { kind: 'NewLineage', message: lost.message };
   if (lost !== null) return lost;
   const because = `every file of ${memory.name} is at least as long as it was seen`;
   return { kind: 'SameLineage', because, restart: begun };
+}
+
+/** A standby that nobody follows gets what it lost of others again: its coordinates changed, no transaction is gone. */
+function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart): boolean {
+  const anchor = memory.anchors.at(-1);
+  const lost = anchor === undefined ? [] : beyond(anchor.binlogState, begun.survived);
+  const own = lost.some((gtid) => gtid.serverId === memory.identity.serverId);
+  return lost.length > 0 && !own && !replicas.some((replica) => replica.memory.baseline?.member === memory.name);
 }
 
 function shortened({ memory, look, replicas }: RestartInput): string | null {

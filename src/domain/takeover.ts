@@ -63,28 +63,48 @@ function compareByGtid(input: ProofInput, standby: Anchor): Refused | Undecided 
   return notEqual(input, there);
 }
 
+type Order = 'same' | 'behind' | 'ahead' | 'errant' | 'stale' | 'unclear';
+
+/** One domain of the replica against the target at its takeover. A server id is part of it: numbers alone accuse wrongly. */
+function orderOf({ target }: ProofInput, there: Gtid | undefined, own: Gtid | undefined): Order {
+  if (sameGtid(there, own)) return 'same';
+  const ownOfTarget = there?.serverId === target.identity.serverId;
+  if (own === undefined) return ownOfTarget ? 'errant' : 'behind';
+  const logged = stateHas(binlogStateOf(target), own);
+  if (there === undefined || own.seq > there.seq) return logged ? 'stale' : 'ahead';
+  if (there.serverId !== own.serverId && !logged) return own.seq === there.seq ? 'ahead' : 'unclear';
+  return ownOfTarget ? 'errant' : 'behind';
+}
+
 function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided | Asking {
   const { replica, holder } = input;
-  const domains = new Set([...there.keys(), ...replica.position.keys()]);
-  const behind: string[] = [];
-  const ahead: string[] = [];
-  for (const domain of domains) {
+  const domains = [...new Set([...there.keys(), ...replica.position.keys()])];
+  const pairs = domains.map((domain) => {
     const [target, own] = [there.get(domain), replica.position.get(domain)];
-    if (sameGtid(target, own)) continue;
-    if (own === undefined || (target !== undefined && target.serverId === own.serverId && own.seq < target.seq)) {
-      behind.push(
-        `${own === undefined ? 'nothing' : formatGtid(own)} of ${target === undefined ? '' : formatGtid(target)}`,
-      );
-    } else ahead.push(formatGtid(own));
-  }
+    return { order: orderOf(input, target, own), target, own };
+  });
+  const of = (order: Order) => pairs.filter((pair) => pair.order === order);
+  const ahead = of('ahead').flatMap(({ own }) => (own === undefined ? [] : [formatGtid(own)]));
   if (ahead.length > 0) return aheadOrAgain(input, there, ahead);
+  const errant = of('errant').flatMap(({ target }) => target ?? []);
+  if (errant.length > 0) return errantOnStandby(input, errant);
+  const [doubt] = [...of('stale'), ...of('unclear')];
+  if (doubt?.own !== undefined) {
+    const message = `mxr has not seen ${holder.member.name} as a standby since ${replica.pod} got ${formatGtid(doubt.own)}: where its own history goes on for it is not known; reseed ${replica.pod}, or let mxr watch the pair in calm before the next move`;
+    return refused('Unproven', 'TakeoverUnknown', message);
+  }
   if (input.stillReceiving || !replica.drained) {
     const message = `${replica.pod} still gets what it lacks of ${formatPosition(there)} from the old holder`;
     return { kind: 'Undecided', reason: 'HandingOver', message };
   }
+  const behind = of('behind').map(({ target, own }) => `${textOf(own)} of ${textOf(target)}`);
   const missing = missingCount(there, replica.position);
-  const message = `${replica.pod} is ${missing} transactions behind the place where ${holder.member.name} took over (${behind.join('; ')}); ${holder.member.name} does not log what it applied, so it cannot give them. Bring the old primary back, or reseed the replica`;
+  const message = `${replica.pod} is ${missing ?? 'some'} transactions behind the place where ${holder.member.name} took over (${behind.join('; ')}); ${holder.member.name} does not log what it applied, so it cannot give them. Bring the old primary back, or reseed the replica`;
   return refused('Behind', 'Behind', message, { count: missing, gtids: [...there.values()].map(formatGtid) });
+}
+
+function textOf(gtid: Gtid | undefined): string {
+  return gtid === undefined ? 'nothing' : formatGtid(gtid);
 }
 
 function missingCount(there: GtidPosition, here: GtidPosition): number | null {
