@@ -37,6 +37,7 @@ export const NEW_PAIR: PairMemory = {
   silent: true,
   situation: 'VipSilent',
   marks: new Map(),
+  suspects: new Map(),
   unexplainedChanges: [],
   beforeChanges: new Map(),
   split: null,

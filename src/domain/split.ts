@@ -22,6 +22,8 @@ export interface SplitMemory {
   readonly holder: string | null;
   /** Per member: what it had logged at its first look since this holder holds, or when it was last caught writing. */
   readonly marks: ReadonlyMap<string, GtidState>;
+  /** Members seen writing without the VIP, until that is said aloud: a look at the VIP that began later must say so too. */
+  readonly suspects: ReadonlyMap<string, Suspect>;
   /** Monotonic ms of changes of the holder that no silence explained. */
   readonly unexplainedChanges: readonly number[];
   /** Per member: what it had logged when the first of these changes was seen. */
@@ -29,6 +31,12 @@ export interface SplitMemory {
   readonly split: Split | null;
   /** Monotonic ms at which the last sign of the split was seen. */
   readonly splitSeenAt: number;
+}
+
+/** Monotonic ms: when the first look that saw it began, and the next one, before which the first had ended. */
+export interface Suspect {
+  readonly firstAt: number;
+  readonly nextAt: number | null;
 }
 
 export interface SplitInput {
@@ -94,25 +102,39 @@ function signOf({ observation, pair }: Pick<SplitInput, 'observation' | 'pair'>,
   if (isToAndFro(pair, observation) && others.some((member) => valueOf(member.look)?.readOnly !== true)) {
     return 'fresh connections to the VIP end on different members in turn: two hosts claim it';
   }
-  const [wrote] = writing(observation, pair, holder);
+  const [wrote] = accused(observation, pair, holder);
   if (wrote === undefined) return null;
   return `${wrote.name} does not hold the VIP and logs transactions of its own while ${holder.member.name} holds it: ${listed(wrote.gtids)}`;
 }
 
+/**
+ * The VIP was asked again after the write was seen, and still belongs to another: without that, a member that has just
+ * taken the VIP over from a dead one would look like the other side of a split for a moment.
+ */
+function accused(observation: Observation, pair: SplitMemory, holder: Holder): Writing[] {
+  const vip = observation.vip.look;
+  return writing(observation, pair, holder).filter(({ name }) => {
+    const nextAt = pair.suspects.get(name)?.nextAt ?? null;
+    return nextAt !== null && vip.known && vip.at >= nextAt;
+  });
+}
+
+interface Writing {
+  readonly name: string;
+  readonly lookAt: number;
+  readonly gtids: readonly Gtid[];
+}
+
 /** Members without the VIP that log transactions of their own which the holder does not take in. */
-function writing(
-  observation: Observation,
-  pair: SplitMemory,
-  holder: Holder,
-): { name: string; gtids: readonly Gtid[] }[] {
+function writing(observation: Observation, pair: SplitMemory, holder: Holder): Writing[] {
   // What a member wrote until it lost the VIP is its right.
   if (pair.holder !== holder.member.name) return [];
-  return observation.members.flatMap((member) => {
-    const before = pair.marks.get(member.name);
-    const look = valueOf(member.look);
-    if (member.name === holder.member.name || before === undefined || look === undefined) return [];
-    const gtids = ownBeyond(look, before);
-    return gtids.length === 0 || applies(holder, look.identity.serverId) ? [] : [{ name: member.name, gtids }];
+  return observation.members.flatMap(({ name, look }) => {
+    const before = pair.marks.get(name);
+    if (name === holder.member.name || before === undefined || !look.known) return [];
+    const gtids = ownBeyond(look.value, before);
+    const takenIn = applies(holder, look.value.identity.serverId);
+    return gtids.length === 0 || takenIn ? [] : [{ name, lookAt: look.at, gtids }];
   });
 }
 
@@ -178,15 +200,31 @@ export function rememberSplit(
   const { observation } = now;
   const recent = recentChanges(before, observation);
   const unexplainedChanges = seen.changed && !seen.explained ? [...recent, observation.now] : recent;
-  const caught = writing(observation, before, seen.holder).map(({ name }) => name);
+  const caught = accused(observation, before, seen.holder).map(({ name }) => name);
   const sign = signOf({ observation, pair: before }, seen.holder) !== null;
   return {
     marks: marksOf(seen.changed ? new Map() : before.marks, seen.holderSince, { observation, caught }),
+    suspects: suspectsOf(before, writing(observation, before, seen.holder), caught),
     unexplainedChanges,
     beforeChanges: recent.length === 0 ? before.marks : before.beforeChanges,
     split: now.split,
     splitSeenAt: sign ? observation.now : before.splitSeenAt,
   };
+}
+
+function suspectsOf(
+  before: SplitMemory,
+  writers: readonly Writing[],
+  caught: readonly string[],
+): ReadonlyMap<string, Suspect> {
+  const open = writers.filter(({ name }) => !caught.includes(name));
+  return new Map(
+    open.map(({ name, lookAt }) => {
+      const suspect = before.suspects.get(name) ?? { firstAt: lookAt, nextAt: null };
+      const nextAt = suspect.nextAt ?? (lookAt > suspect.firstAt ? lookAt : null);
+      return [name, { ...suspect, nextAt }];
+    }),
+  );
 }
 
 function marksOf(

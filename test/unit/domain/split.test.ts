@@ -10,6 +10,8 @@ import { calmPair, down, memberAt, NOW, POLICY, state, WALL } from './pair-fixtu
 interface Seen {
   /** Ms after the first look. */
   readonly at: number;
+  /** When the VIP was asked; by default right after the members. */
+  readonly vipAt?: number;
   readonly holder?: 'a' | 'b' | 'silent';
   readonly a?: Partial<ServerLook>;
   readonly b?: Partial<ServerLook> | 'down';
@@ -35,7 +37,7 @@ class History {
   }
 }
 
-function observe({ at, holder = 'a', a, b }: Seen): Observation {
+function observe({ at, vipAt = at + 1, holder = 'a', a, b }: Seen): Observation {
   const calm = calmPair({ ...(a === undefined ? {} : { a }), ...(b === undefined || b === 'down' ? {} : { b }) });
   const members: MemberObservation[] = [
     memberAt('a', '10.0.0.11', calm.a, NOW + at),
@@ -48,7 +50,7 @@ function observe({ at, holder = 'a', a, b }: Seen): Observation {
     holder === 'silent'
       ? { look: unknown('Deadline', 'no answer', NOW + at), failures: 2, silentSince: NOW + at, answersSince: null }
       : {
-          look: { known: true, value: look, at: NOW + at + 1 } as const,
+          look: { known: true, value: look, at: NOW + vipAt } as const,
           failures: 0,
           silentSince: null,
           answersSince: NOW,
@@ -67,7 +69,9 @@ function caught(policy: Partial<typeof POLICY> = {}): History {
   const history = new History(policy);
   history.see({ at: 0 });
   history.see({ at: 250 });
-  assert.equal(history.see({ at: 500, b: ERRANT }).situation, 'SplitBrain');
+  assert.equal(history.see({ at: 500, b: ERRANT }).situation, 'Stable', 'the VIP is asked again first');
+  for (const at of [700, 800]) history.see({ at, b: ERRANT });
+  assert.equal(history.diagnosis?.situation, 'SplitBrain');
   return history;
 }
 
@@ -87,7 +91,8 @@ test('a holder that logs what it applies takes the other side in: no split', () 
   const history = new History();
   const applying = { links: [{ ...calmPair().b.links[0], sourceServerId: 2 }] } as Partial<ServerLook>;
   for (const at of [0, 250]) history.see({ at, a: applying });
-  assert.equal(history.see({ at: 500, a: applying, b: ERRANT }).situation, 'Stable');
+  for (const at of [500, 600, 700]) history.see({ at, a: applying, b: ERRANT });
+  assert.equal(history.diagnosis?.situation, 'Stable');
 });
 
 test('what a member wrote while it held the VIP is its right: a move is no split', () => {
@@ -98,7 +103,18 @@ test('what a member wrote while it held the VIP is its right: a move is no split
   const steps = [750, 1_000, 1_250].map((at) => history.see({ at, holder: 'b', a: wrote, b: OPEN }).situation);
   assert.ok(!steps.includes('SplitBrain'), steps.join());
   const late = { gtidBinlogState: state('0-1-151') };
-  assert.equal(history.see({ at: 1_500, holder: 'b', a: late, b: OPEN }).situation, 'SplitBrain');
+  for (const at of [1_500, 1_600, 1_700]) history.see({ at, holder: 'b', a: late, b: OPEN });
+  assert.equal(history.diagnosis?.situation, 'SplitBrain');
+});
+
+test('a takeover that the VIP look has not seen yet is no split: the old look at the VIP does not count', () => {
+  const history = new History();
+  for (const at of [0, 250]) history.see({ at });
+  const promoted = { ...OPEN, ...ERRANT };
+  for (const at of [500, 600, 700]) history.see({ at, vipAt: 260, b: promoted });
+  assert.equal(history.diagnosis?.situation, 'Stable');
+  assert.equal(history.see({ at: 1_300, holder: 'silent', b: promoted }).situation, 'VipSilent');
+  assert.equal(history.see({ at: 1_400, holder: 'b', b: promoted }).situation, 'VipMoved');
 });
 
 test('dirty data waits for the approval of exactly what was shown', () => {
@@ -111,6 +127,7 @@ test('dirty data waits for the approval of exactly what was shown', () => {
   assert.equal(history.see({ at: 21_000, b: ERRANT }, ['split-x']).situation, 'SplitBrain');
   const later = history.see({ at: 22_000, b: { gtidBinlogState: state('0-1-100,0-2-104') } }, [idIn(asked)]);
   assert.equal(later.situation, 'SplitBrain', 'it wrote again: nobody has approved that');
+  for (const at of [22_100, 22_200]) history.see({ at, b: { gtidBinlogState: state('0-1-100,0-2-104') } });
   const again = history.see({ at: 40_000, b: { gtidBinlogState: state('0-1-100,0-2-104') } }, [idIn(asked)]);
   assert.notEqual(idIn(again), idIn(asked));
   const after = history.see({ at: 41_000, b: { gtidBinlogState: state('0-1-100,0-2-104') } }, [idIn(again)]);
