@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { slaveStatus } from '../support/link.ts';
-import { condition, movesUnderWrites } from './support/moves.ts';
+import { condition, movesAmidWrites, movesUnderWrites } from './support/moves.ts';
 import { Stage } from './support/stage.ts';
 
 let stage: Stage;
@@ -28,9 +28,9 @@ test('links through the VIP, by choice: a warning, and the planned move is as ri
   assertThroughVip(ready.findings);
 });
 
-test('and back by a crash', async () => {
+test('and back by a crash in the middle of writes', async () => {
   const { a, b } = stage.bench;
-  await movesUnderWrites(stage, { from: b, to: a, pause: true, fault: async () => b.kill9() });
+  await movesAmidWrites(stage, { from: b, to: a, fault: async () => b.kill9() });
 });
 
 function assertThroughVip(findings: readonly { finding: string; severity: string; subject: string }[]): void {
