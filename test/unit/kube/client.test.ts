@@ -26,7 +26,7 @@ async function setup(
   options: ScriptedOptions & { timeoutMs?: number } = {},
 ): Promise<Setup> {
   const api = await scriptedApi(script, options);
-  const kube = createKube(api.kubeConfig(), { requestTimeoutMs: options.timeoutMs ?? 5_000 });
+  const kube = createKube(api.kubeConfig(), { requestTimeoutMs: options.timeoutMs ?? 30_000 });
   t.after(async () => {
     await kube.close();
     await api.close();

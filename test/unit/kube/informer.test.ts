@@ -23,7 +23,7 @@ interface World {
 
 async function world(t: TestContext, script: Script, options: Partial<InformerOptions<Pod>> = {}): Promise<World> {
   const api = await scriptedApi(script);
-  const kube = createKube(api.kubeConfig(), { requestTimeoutMs: 200 });
+  const kube = createKube(api.kubeConfig(), { requestTimeoutMs: 1500 });
   const changes: string[] = [];
   const errors: unknown[] = [];
   const informer = startInformer<Pod>({
@@ -178,7 +178,7 @@ describe('informer', () => {
     });
     await until('it is synced', () => informer.synced);
     assert.equal(errors.length, 3);
-    assert.match(String(errors[1]), /no answer within 200 ms/u);
+    assert.match(String(errors[1]), /no answer within 1500 ms/u);
   });
 
   it('failing watches are retried with a growing delay', async (t) => {
