@@ -183,7 +183,11 @@ interface Selected extends Pick<Selection, 'refusal'> {
 function createSelect(): (input: AcceptInput) => Selected {
   let last: { readonly input: AcceptInput; readonly selected: Selected } | null = null;
   return (input) => {
-    if (last !== null && selectsAlike(last.input, input)) return last.selected;
+    if (last !== null && selectsAlike(last.input, input)) {
+      // Asked several times in one pass: the same input is known at sight.
+      last = { ...last, input };
+      return last.selected;
+    }
     const { pods, refusal } = selectionOf(input.resource, input.pods, input.others);
     last = { input, selected: { pods: pods.map(watchedReplica), refusal } };
     return last.selected;
