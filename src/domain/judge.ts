@@ -5,9 +5,10 @@ import { noticeLink } from './contested.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
+import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
-import { NEW_REPLICA, newLineage, rememberMember, sameLineage } from './memory.ts';
+import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
@@ -66,7 +67,8 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
   for (const observed of input.observation.members) {
     const look = valueOf(observed.look);
     if (look === undefined) continue;
-    const remembered = rememberMember(members.get(observed.name), observed.name, look, input.observation.wallNow);
+    const before = asStandby(input, members.get(observed.name), observed);
+    const remembered = rememberMember(before, observed.name, look, input.observation.wallNow);
     const dated = dateFiles(input, remembered, observed);
     members.set(observed.name, dated.memory);
     questions.push(...dated.questions);
@@ -76,6 +78,18 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     else members.set(observed.name, settled.memory);
   }
   return { memory: { ...input.memory, members }, questions };
+}
+
+/** What earlier passes saw of a member was seen of a standby where a newer connection to the VIP ended on another one. */
+function asStandby(
+  { observation, memory }: JudgeInput,
+  before: MemberMemory | undefined,
+  { name }: MemberObservation,
+): MemberMemory | undefined {
+  const found = findHolder(observation, memory);
+  const vip = observation.vip.look;
+  if (before === undefined || found.kind !== 'Found' || !vip.known || found.holder.member.name === name) return before;
+  return seenAsStandby(before, observation.wallNow - (observation.now - vip.at));
 }
 
 /**

@@ -24,7 +24,7 @@ export interface MemberMemory {
   readonly files: readonly RememberedFile[];
   /** Looks of this lineage that differ, newest last, bounded; in memory only but for the newest. */
   readonly anchors: readonly Anchor[];
-  /** The last look at this member as a standby that had applied all it had received, or else the last as a standby. */
+  /** The last look at this member as a standby: nothing of its history as a holder had begun. */
   readonly lastStandby: Anchor | null;
 }
 
@@ -218,9 +218,22 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
   return { ...memory, anchors, files: mergeFiles(memory.files, look), lastStandby: laterStandby(memory, anchor) };
 }
 
-/** A look as a standby replaces the remembered one; while it is not drained, the drained one is worth more until new own history begins. */
+/**
+ * What a server logged by itself may be the beginning of its own history, so a look with more in its binlog than the
+ * remembered one is no look as a standby until another member is known to have held the VIP after it.
+ */
 function laterStandby(memory: MemberMemory, anchor: Anchor): Anchor | null {
-  return anchor.standby === null ? memory.lastStandby : anchor;
+  const before = memory.lastStandby;
+  if (before === null || anchor.standby === null) return before;
+  return isWithin(anchor.binlogState, before.binlogState) ? anchor : before;
+}
+
+/** Another member was seen to hold the VIP at `heldElsewhereAt` (wall clock ms): looks before that were at a standby. */
+export function seenAsStandby(memory: MemberMemory, heldElsewhereAt: number): MemberMemory {
+  if (memory.inQuestion) return memory;
+  const last = memory.anchors.findLast((anchor) => anchor.standby !== null && anchor.at < heldElsewhereAt);
+  const isNewer = last !== undefined && last.at > (memory.lastStandby?.at ?? Number.NEGATIVE_INFINITY);
+  return isNewer ? { ...memory, lastStandby: last } : memory;
 }
 
 function sameAnchor(a: Anchor | undefined, b: Anchor): boolean {

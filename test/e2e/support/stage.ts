@@ -102,7 +102,7 @@ export class Stage {
     const members = [a, b].map((member) => ({ name: member.name, host: member.address }));
     const base: Record<string, unknown> = {
       source: { vip, members, credentials: { secretName: 'orders-source' } },
-      replicas: { selector: { matchLabels: LABELS }, credentials: { secretName: 'orders-replica' } },
+      replicas: { selector: { matchLabels: LABELS }, port: vip.port, credentials: { secretName: 'orders-replica' } },
       detection: { probeIntervalMs: 250, probeTimeoutMs: 1000 },
     };
     for (const [section, value] of Object.entries(this.#options.spec ?? {})) {

@@ -3,7 +3,7 @@ import { parsePosition, parseState } from '../../../src/domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
 import type { Holder } from '../../../src/domain/holder.ts';
 import type { Policy } from '../../../src/domain/context.ts';
-import { newLineage } from '../../../src/domain/memory.ts';
+import { newLineage, seenAsStandby } from '../../../src/domain/memory.ts';
 import type { MemberMemory, Memory, ReplicaMemory } from '../../../src/domain/memory.ts';
 import type {
   Link,
@@ -192,7 +192,7 @@ function assemble(
 }
 
 function remembered(name: string, seen: ServerLook): MemberMemory {
-  return newLineage(name, seen, WALL - 1000);
+  return seenAsStandby(newLineage(name, seen, WALL - 1000), WALL);
 }
 
 export function stable(member: MemberObservation | undefined, seen: ServerLook): Diagnosis {
