@@ -4,7 +4,7 @@ import type { Gtid, GtidState } from './gtid.ts';
 import { beyond, formatGtid, gtidsOf, isWithin, mergeStates, seqIn, stateOf, stateOfPosition } from './gtid.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
-import type { Link, MemberObservation, ServerLook } from './observation.ts';
+import type { Link, MemberObservation, Observation, ServerLook } from './observation.ts';
 
 /** A standby further behind than this makes a takeover wait or lose. */
 const LAGGING_SECONDS = 5;
@@ -31,7 +31,7 @@ function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberO
     return [finding('StandbyUnreachable', 'error', name, message)];
   }
   const look = standby.look.value;
-  return [...applying(input, holder, standby, look), ...ownWrites(holder, standby), ...logsUpdates(look, name)];
+  return [...applying(input, holder, standby, look), ...ownWrites(input, holder, standby), ...logsUpdates(look, name)];
 }
 
 function finding(name: Finding, severity: AuditFinding['severity'], subject: string, message: string): AuditFinding {
@@ -93,8 +93,12 @@ function lagOf(holder: MemberMemory, link: Link, reached: GtidState, { observati
   return anchor === undefined ? link.secondsBehind : Math.max(0, observation.wallNow - anchor.at) / 1000;
 }
 
-function ownWrites(holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
-  const own = ownTransactionsOf(holder, standby);
+function ownWrites(
+  { observation, memory }: AuditInput,
+  holder: MemberObservation,
+  standby: MemberObservation,
+): AuditFinding[] {
+  const own = ownTransactionsOf(holder, standby, { observation, memory: memory.members.get(standby.name) });
   if (own.length === 0) return [];
   const list = own.map(formatGtid).join(', ');
   const message = `${standby.name} has transactions of its own that ${holder.name} lacks, up to ${list}: after a takeover no replica could be proven to continue there. Find out what wrote them; apply them on ${holder.name} or rebuild ${standby.name}`;
@@ -103,21 +107,35 @@ function ownWrites(holder: MemberObservation, standby: MemberObservation): Audit
 
 /**
  * What a standby logged under its own server id and the holder never had. Only as far as it can be told: the holder was
- * asked last, it does not take the standby's writes in (dual primaries), and its position does not cover the number.
+ * asked after the standby was seen so, it does not take the standby's writes in (dual primaries), and its position does
+ * not cover the number.
  */
-export function ownTransactionsOf(holder: MemberObservation, standby: MemberObservation): Gtid[] {
-  if (!holder.look.known || !standby.look.known || holder.look.at < standby.look.at) return [];
-  const [there, here] = [holder.look.value, standby.look.value];
-  const { serverId } = here.identity;
-  if (serverId === there.identity.serverId) return [];
+export function ownTransactionsOf(
+  holder: MemberObservation,
+  standby: MemberObservation,
+  seen: { readonly observation: Pick<Observation, 'now' | 'wallNow'>; readonly memory: MemberMemory | undefined },
+): Gtid[] {
+  if (!holder.look.known || !standby.look.known) return [];
+  const before = seenBefore(holder.look.at, seen);
+  const [there, { serverId }] = [holder.look.value, standby.look.value.identity];
+  if (before === undefined || serverId === there.identity.serverId) return [];
   if (there.links.some((link) => link.io === 'Yes' && link.sql === 'Yes' && link.sourceServerId === serverId))
     return [];
   const logged = binlogStateOf(there);
-  const own = stateOf(gtidsOf(binlogStateOf(here)).filter((gtid) => gtid.serverId === serverId));
+  const own = stateOf(gtidsOf(before).filter((gtid) => gtid.serverId === serverId));
   return beyond(own, mergeStates(logged, stateOfPosition(there.gtidSlavePos))).filter((gtid) => {
     const applied = there.gtidSlavePos.get(gtid.domain);
     return seqIn(logged, gtid) !== undefined || applied === undefined || applied.seq < gtid.seq;
   });
+}
+
+/** What the standby had logged before a look began: which of two looks is the newer one changes all the time. */
+function seenBefore(
+  at: number,
+  { observation, memory }: Parameters<typeof ownTransactionsOf>[2],
+): GtidState | undefined {
+  const wall = observation.wallNow - (observation.now - at);
+  return memory?.anchors.findLast((anchor) => anchor.since <= wall)?.binlogState;
 }
 
 function logsUpdates(look: ServerLook, name: string): AuditFinding[] {

@@ -42,8 +42,10 @@ export interface RememberedFile extends BinlogFile {
 
 /** One look at a member's history: what it had logged and applied when its binlog ended here. */
 export interface Anchor {
-  /** Wall clock ms. */
+  /** Wall clock ms when it was seen so last. */
   readonly at: number;
+  /** Wall clock ms when it was seen so first. */
+  readonly since: number;
   readonly end: Coordinates;
   readonly binlogState: GtidState;
   readonly binlogPos: GtidPosition;
@@ -152,6 +154,7 @@ export function anchorOf(look: ServerLook, wallNow: number): Anchor | null {
   const link = standbyLinkOf(look);
   return {
     at: wallNow,
+    since: wallNow,
     end: look.end,
     binlogState: binlogStateOf(look),
     binlogPos: look.gtidBinlogPos,
@@ -212,9 +215,11 @@ export function sameLineage(
 function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
   const anchor = anchorOf(look, wallNow);
   if (anchor === null) return memory;
-  const anchors = sameAnchor(memory.anchors.at(-1), anchor)
-    ? [...memory.anchors.slice(0, -1), anchor]
-    : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
+  const last = memory.anchors.at(-1);
+  const anchors =
+    last !== undefined && sameAnchor(last, anchor)
+      ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
+      : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
   return { ...memory, anchors, files: mergeFiles(memory.files, look), lastStandby: laterStandby(memory, anchor) };
 }
 
@@ -236,9 +241,8 @@ export function seenAsStandby(memory: MemberMemory, heldElsewhereAt: number): Me
   return isNewer ? { ...memory, lastStandby: last } : memory;
 }
 
-function sameAnchor(a: Anchor | undefined, b: Anchor): boolean {
+function sameAnchor(a: Anchor, b: Anchor): boolean {
   return (
-    a !== undefined &&
     a.end.file === b.end.file &&
     a.end.position === b.end.position &&
     isWithin(stateOfPosition(b.slavePos), stateOfPosition(a.slavePos)) &&

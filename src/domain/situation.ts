@@ -171,6 +171,8 @@ function stable(_: Input, holder: Holder | null): ReturnType<Check> {
 /** What the next pass has to know of this one. Pure. */
 export function rememberPair(before: PairMemory, diagnosis: Diagnosis, observation: Observation): PairMemory {
   const { holder, situation, split } = diagnosis;
+  // One failed probe is no silence yet.
+  if (holder === null && situation === 'Stable') return { ...before, split };
   if (holder === null) return { ...before, situation, split, unexplainedChanges: [], silent: true };
   const changed = before.holder !== holder.member.name;
   const holderSince = changed ? observation.now : before.holderSince;

@@ -152,7 +152,6 @@ export function closeHandover(
   if (concerned.some(underWay)) return null;
   if (open.replicas.size === 0 && concerned.some(({ verdict }) => verdict === 'Waiting')) return null;
   const replicas = [...open.replicas.values()];
-  const ready = concerned.filter((decision) => isReady(decision.verdict)).length;
   return {
     id: open.id,
     from: open.from,
@@ -162,16 +161,23 @@ export function closeHandover(
     ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
     finishedAt: new Date(wallNow).toISOString(),
     durationMs: Math.max(0, Math.round(wallNow - (open.vipAnsweredAt ?? open.startedAt))),
-    outcome: replicas.length === 0 ? 'Abandoned' : outcomeOf(ready, concerned, decisions),
+    outcome: outcomeOf(replicas, concerned, decisions),
     replicas,
   };
 }
 
 const UNDER_WAY = ['HandingOver'];
 
-function outcomeOf(ready: number, concerned: readonly Decision[], all: readonly Decision[]): Outcome {
+/** A replica that follows without having arrived has followed another member all along. */
+function outcomeOf(
+  replicas: readonly HandoverReplica[],
+  concerned: readonly Decision[],
+  all: readonly Decision[],
+): Outcome {
+  const ready = concerned.filter((decision) => isReady(decision.verdict)).length;
+  if (replicas.length > 0 && ready === 0) return concerned.length === 0 ? 'Abandoned' : 'Refused';
+  if (!replicas.some(({ to }) => to.gtid !== undefined)) return 'Abandoned';
   const refused = all.filter((decision) => !isReady(decision.verdict)).length;
-  if (ready === 0) return concerned.length === 0 ? 'Abandoned' : 'Refused';
   return ready === concerned.length && refused === 0 ? 'Completed' : 'Partial';
 }
 

@@ -85,7 +85,7 @@ function newestAnchorOf(status: MemberStatus, lastStandby: domain.Anchor | undef
   if (at === undefined || end === undefined) return undefined;
   if (binlogState === undefined || binlogPos === undefined || slavePos === undefined) return undefined;
   const standby = lastStandby?.at === at ? lastStandby.standby : null;
-  return { at, end, binlogState, binlogPos, slavePos, standby };
+  return { at, since: at, end, binlogState, binlogPos, slavePos, standby };
 }
 
 function standbyAnchorOf(status: LastStandby | undefined): domain.Anchor | undefined {
@@ -100,6 +100,7 @@ function standbyAnchorOf(status: LastStandby | undefined): domain.Anchor | undef
   const { sourceHost, sourceServerId, applied, usingGtid, drained } = status;
   return {
     at,
+    since: at,
     end,
     binlogState,
     binlogPos,

@@ -11,13 +11,14 @@ interface MemberInput {
   /** The member that holds the VIP; undefined when that is not known. */
   readonly holder: look.MemberObservation | undefined;
   readonly memory: MemberMemory | undefined;
+  readonly observation: Pick<look.Observation, 'now' | 'wallNow'>;
   readonly before: MemberStatus | undefined;
 }
 
 /** What it says of itself now (or said last), and what mxr must remember of it. */
 export function memberStatus(input: MemberInput): MemberStatus {
   const { observed, holder, memory, before } = input;
-  const own = holder === undefined || holder === observed ? [] : ownTransactionsOf(holder, observed);
+  const own = holder === undefined || holder === observed ? [] : ownTransactionsOf(holder, observed, input);
   return {
     ...said(observed, before),
     name: observed.name,

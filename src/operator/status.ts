@@ -150,7 +150,8 @@ function seen(input: StatusInput): Partial<Status> & Pick<Status, 'replicas'> {
 
 function memberOf(input: StatusInput, observed: MemberObservation, holder: MemberObservation | undefined) {
   const before = input.before.source.members.find((one) => one.name === observed.name);
-  return memberStatus({ observed, holder, memory: input.picture.memory.members.get(observed.name), before });
+  const memory = input.picture.memory.members.get(observed.name);
+  return memberStatus({ observed, holder, memory, observation: input.observation, before });
 }
 
 /** The largest is only known where all are. */

@@ -156,11 +156,16 @@ describe("a standby's own writes", () => {
     assert.match(only(input({ b: { gtidBinlogState: state('0-1-100,5-2-3') } })).message, /5-2-3/);
   });
 
-  test('are not accused by a look at the holder that is older than the look at the standby', () => {
+  test('are not accused by a look at the holder that began before they were seen, and stay told afterwards', () => {
     const value = input({ b: errant });
     const { a, b } = calmPair({ b: errant });
-    const early = [memberAt('a', '10.0.0.11', a, NOW - 50), memberAt('b', '10.0.0.12', b, NOW - 10)];
-    assert.deepEqual(found(withMembers(value, early)), []);
+    const olderHolder = [memberAt('a', '10.0.0.11', a, NOW - 50), memberAt('b', '10.0.0.12', b, NOW - 10)];
+    const seenAt = (wall: number) => ({
+      ...withMembers(value, olderHolder),
+      memory: { ...value.memory, members: new Map([...value.memory.members, ['b', newLineage('b', b, wall)]]) },
+    });
+    assert.deepEqual(found(seenAt(WALL - 40)), []);
+    assert.deepEqual(found(seenAt(WALL - 60)), ['StandbyOwnWrites error b']);
   });
 
   test('that the holder takes in (dual primaries) are none', () => {

@@ -29,14 +29,16 @@ const standbyFacts = fc.record({
   usingGtid: fc.boolean(),
   drained: fc.boolean(),
 });
-const anchor: fc.Arbitrary<Anchor> = fc.record({
-  at: wall,
-  end: coordinates,
-  binlogState: state,
-  binlogPos: position,
-  slavePos: position,
-  standby: fc.option(standbyFacts),
-});
+const anchor: fc.Arbitrary<Anchor> = fc
+  .record({
+    at: wall,
+    end: coordinates,
+    binlogState: state,
+    binlogPos: position,
+    slavePos: position,
+    standby: fc.option(standbyFacts),
+  })
+  .map((parts) => ({ ...parts, since: parts.at }));
 const identity = fc.record({
   hostname: text,
   serverId,
@@ -126,8 +128,9 @@ function lasting(value: Memory): unknown {
   return structuredClone({ members, replicas });
 }
 
+/** Since when it was so is known only to the process that saw it. */
 function plainAnchor(value: Anchor): unknown {
-  const { binlogState, binlogPos, slavePos, ...rest } = value;
+  const { binlogState, binlogPos, slavePos, since: _, ...rest } = value;
   const positions = [binlogPos, slavePos].map((one) => sorted(one.values()));
   return { ...rest, binlogState: sorted(gtidsOf(binlogState)), positions };
 }
