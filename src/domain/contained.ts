@@ -15,6 +15,7 @@ import {
 } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
+import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { unloggedByTarget } from './same-server.ts';
@@ -115,8 +116,7 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
   if (isWithin(state, replica.contains))
     return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there' };
   const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
-  const listed = target.files.some((file) => file.name === common?.end.file);
-  if (common === undefined || !listed) return resumeFromFiles(input, target.end);
+  if (common === undefined || !hasFile(target, common.end.file)) return resumeFromFiles(input, target.end);
   const all = [...replica.position.values()].every((gtid) => stateHas(common.binlogState, gtid));
   if (all)
     return {

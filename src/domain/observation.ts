@@ -212,3 +212,8 @@ export function isDrained(look: Pick<ServerLook, 'gtidSlavePos'>, link: Link): b
     return applied !== undefined && applied.seq === gtid.seq && applied.serverId === gtid.serverId;
   });
 }
+
+/** The list of files is not read at every look, so a file begun since then is known by the end of the binlog only. */
+export function hasFile({ files, end }: Pick<ServerLook, 'files' | 'end'>, name: string): boolean {
+  return end?.file === name || files.some((file) => file.name === name);
+}

@@ -166,7 +166,7 @@ function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart
 }
 
 function shortened({ memory, look, replicas }: RestartInput): string | null {
-  const sizes = new Map(look.files.map((file) => [file.name, file.size]));
+  const sizes = sizesOf(look);
   for (const file of memory.files) {
     const now = sizes.get(file.name);
     if (now !== undefined && now < file.size)
@@ -183,6 +183,13 @@ function shortened({ memory, look, replicas }: RestartInput): string | null {
     return `${replica.pod} has read ${read.file} up to ${read.position}, on ${memory.name} it ends at ${size}`;
   }
   return null;
+}
+
+/** The list of files may be older than the end of the newest: both are of one incarnation, the larger is true. */
+function sizesOf({ files, end }: ServerLook): ReadonlyMap<string, number> {
+  return new Map(
+    files.map(({ name, size }) => [name, end !== null && end.file === name ? Math.max(size, end.position) : size]),
+  );
 }
 
 /** The file that the server began when it started, and with it all that survived. */

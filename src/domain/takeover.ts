@@ -5,7 +5,7 @@ import { beyond, formatGtid, formatPosition, isWithin, sameGtid, samePosition, s
 import type { Anchor } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { compareCoordinates, isDrained, sameCoordinates } from './observation.ts';
+import { compareCoordinates, hasFile, isDrained, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, proveRehearsal, refused } from './proof.ts';
 
@@ -234,7 +234,7 @@ function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
 function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking | null {
   const { target, holder } = input;
   if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
-  if (!target.files.some((file) => file.name === standby.end.file)) return purgedSince(input, standby);
+  if (!hasFile(target, standby.end.file)) return purgedSince(input, standby);
   const question: WalkQuestion = {
     kind: 'Walk',
     member: holder.member.name,
