@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
+import { allReached, insertAt, remember } from './support/refusal.ts';
+import { Stage } from './support/stage.ts';
+
+let stage: Stage;
+
+before(async () => {
+  stage = await Stage.open({ bench: { pair: 'dual', readOnly: false, server: { 'log-slave-updates': 0 } } });
+  await stage.startOperator();
+  await stage.createResource();
+});
+after(async () => stage.close());
+
+test('HolderHidesPeerWrites in calm: what the holder took in while nobody looked', async () => {
+  const { bench } = stage;
+  await stage.following('hci-a');
+  await insertAt(bench.a.db, 3);
+  await allReached(bench, bench.replicas, bench.a.db);
+  await stage.operator.kill9();
+  const untouched = await remember(bench.replicas);
+  await insertAt(bench.b.db, 2);
+  await stage.startOperator();
+
+  const status = await stage.statusIs('every replica says so', allHidden, 60_000);
+  assert.equal(status.source.situation, 'Stable');
+  assert.equal(status.conditions.find(({ type }) => type === 'ReplicasIntact')?.reason, 'Unproven');
+  await assertSaid(status);
+  assert.ok(
+    status.replicas.every(({ serving, ready }) => !serving && !ready),
+    'rows that lack what the peer wrote are not the source',
+  );
+  await untouched();
+});
+
+test('HolderHidesPeerWrites while it happens: receiving stops, the verdict stays', async () => {
+  const { bench } = stage;
+  await insertAt(bench.b.db, 2);
+  const now = (await bench.b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'];
+  const status = await stage.statusIs(
+    'every replica lists what was written now, and the pair is called split',
+    (seen) =>
+      allHidden(seen) &&
+      seen.source.situation === 'SplitBrain' &&
+      seen.replicas.every(({ transactions }) => transactions?.gtids.join() === now),
+  );
+  await assertSaid(status);
+});
+
+async function assertSaid({ replicas }: Status): Promise<void> {
+  const hidden = (await stage.bench.b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'];
+  for (const { verdict, transactions, message } of replicas) {
+    assert.equal(verdict, 'Unproven');
+    assert.deepEqual(transactions?.gtids, [hidden]);
+    assert.match(message, /does not log what it applies.*Set log_slave_updates=1/);
+  }
+}
+
+function allHidden({ replicas }: Status): boolean {
+  return replicas.length === 3 && replicas.every(({ reason }) => reason === 'HolderHidesPeerWrites');
+}
