@@ -27,11 +27,18 @@ export interface AccountsOptions {
 /** The accounts of one resource, each checked on each server where it is used. */
 export interface Accounts {
   /** What is known now. `unchecked`: a server was never asked about the account as it is now. */
-  standing(wanted: Wanted): { readonly refusal: Refusal | null; readonly unchecked: boolean };
+  standing(wanted: Wanted): Standing;
   /** Whether a check is due that should not wait for the next round. */
   isUrgent(wanted: Wanted): boolean;
   /** Asks every server whose check is due. Never rejects. */
   check(wanted: Wanted): Promise<void>;
+}
+
+export interface Standing {
+  readonly refusal: Refusal | null;
+  readonly unchecked: boolean;
+  /** Only some of the replicas refuse: the others can be served without them. */
+  readonly partial: boolean;
 }
 
 interface Checked {
@@ -63,13 +70,19 @@ export function createAccounts(options: AccountsOptions): Accounts {
     return before !== undefined && isDeepStrictEqual(before.check, now) ? before : undefined;
   }
 
-  function standing(wanted: Wanted): { refusal: Refusal | null; unchecked: boolean } {
-    const answers = serversOf(wanted, isSilent).map(last);
+  function standing(wanted: Wanted): Standing {
+    const servers = serversOf(wanted, isSilent);
+    const answers = servers.map(last);
     const refusals = answers.flatMap((one) => (one?.answer.state === 'Refused' ? [one.answer.refusal] : []));
     const reason = REFUSALS_IN_ORDER.find((one) => refusals.some((refusal) => refusal.reason === one));
     const messages = refusals.filter((refusal) => refusal.reason === reason).map(({ message }) => message);
     const unchecked = answers.includes(undefined);
-    return { refusal: reason === undefined ? null : { reason, message: together(messages) }, unchecked };
+    const refusal = reason === undefined ? null : { reason, message: together(messages) };
+    return {
+      refusal,
+      unchecked,
+      partial: isPartial(servers.map((server) => ({ server, answer: last(server)?.answer }))),
+    };
   }
 
   function isUrgent(wanted: Wanted): boolean {
@@ -121,6 +134,15 @@ export function createAccounts(options: AccountsOptions): Accounts {
   function isSilent(member: string): boolean {
     return checked.get(idOf('look', `member ${member}`))?.answer.state === 'Unknown';
   }
+}
+
+function isPartial(
+  answers: readonly { readonly server: Server; readonly answer: AccountAnswer | undefined }[],
+): boolean {
+  const onReplica = (server: Server): boolean => server.check.use === 'replica';
+  const refusing = answers.filter(({ answer }) => answer?.state === 'Refused');
+  const passing = answers.filter(({ server, answer }) => onReplica(server) && answer?.state === 'Fine');
+  return passing.length > 0 && refusing.every(({ server }) => onReplica(server));
 }
 
 function idOf(use: AccountCheck['use'], server: string): string {

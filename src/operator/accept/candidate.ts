@@ -100,7 +100,9 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
     if (refusal !== null) return refuse(refusal);
     if (named.state === 'Waiting') return { ok: false, reason: 'NotLookedYet', message: named.message };
     const standing = accounts.standing(wanted(named));
-    if (standing.refusal !== null) return refuse(standing.refusal);
+    // A new pod without its account must not stop its siblings, least of all in the middle of a failover.
+    const tolerated = standing.partial && wasAccepted();
+    if (standing.refusal !== null && !tolerated) return refuse(standing.refusal);
     const { targets, replication } = named;
     if (!standing.unchecked || wasAccepted()) return { ok: true, targets, replication, pods };
     return told ?? { ok: false, reason: 'NotLookedYet', message: 'the accounts were not checked yet' };

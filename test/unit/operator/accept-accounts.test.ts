@@ -32,7 +32,7 @@ describe('the accounts of a resource', () => {
   it('are checked on each server, and in calm again after a minute', async () => {
     const clock = { now: 0 };
     const { servers, accounts } = accountsAt(clock);
-    assert.deepEqual(accounts.standing(wanted()), { refusal: null, unchecked: true });
+    assert.deepEqual(accounts.standing(wanted()), { refusal: null, unchecked: true, partial: false });
     await accounts.check(wanted());
     const logins = servers.logins.map(({ name, user }) => `${user} at ${name}`).toSorted();
     assert.deepEqual(logins, [
@@ -42,7 +42,7 @@ describe('the accounts of a resource', () => {
       'repl at member hci-b',
       'replica at replica orders-0',
     ]);
-    assert.deepEqual(accounts.standing(wanted()), { refusal: null, unchecked: false });
+    assert.deepEqual(accounts.standing(wanted()), { refusal: null, unchecked: false, partial: true });
     clock.now += 59_000;
     await accounts.check(wanted());
     assert.equal(servers.logins.length, 5);
