@@ -11,10 +11,10 @@ import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import type { MemberObservation, ReplicaObservation } from './observation.ts';
-import { linkOf } from './observation.ts';
+import { compareCoordinates, linkOf } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
-import { beyond, formatPosition } from './gtid.ts';
+import { beyond, formatPosition, isWithin, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { lacking, refused } from './proof.ts';
@@ -101,6 +101,13 @@ function notAdopted(context: Context): Decision | null {
   return context.replica.memory.baseline === null ? decideAdoption(context, context.replica) : null;
 }
 
+/** By file its GTID position is what its source says of the coordinates: without log_slave_updates there it may be older. */
+function goesByFile({ link, memory }: ReplicaFacts): boolean {
+  const proven = memory.baseline?.coordinates ?? null;
+  if (link.usingGtid !== 'No' || proven === null) return false;
+  return link.exec.file === '' || compareCoordinates(link.exec, proven) >= 0;
+}
+
 /**
  * Behind what was proven of it: restored from an older copy, or its position was overwritten by a file/position connect.
  * Nothing that was known of it holds. By GTID from the holder it catches up by itself, and is proven again then.
@@ -111,7 +118,7 @@ function wentBack({ replica }: Context): Decision | null {
     const here = replica.position.get(gtid.domain);
     return here === undefined || here.seq < gtid.seq;
   });
-  if (proven === undefined || lost.length === 0) return null;
+  if (proven === undefined || lost.length === 0 || goesByFile(replica)) return null;
   const here = formatPosition(replica.position) || 'no position';
   const message = `it stands at ${here} and was proven at ${formatPosition(proven)}: it was restored from an older copy, or its position was overwritten; let it catch up by GTID from the holder, or reseed it`;
   return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message);
@@ -278,7 +285,17 @@ function prove(input: ProofInput): ProofResult {
   const same =
     input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
   if (same) return proveSameServer(input);
-  return input.target.logSlaveUpdates ? proveContained(input) : proveTakeover(input);
+  if (input.target.logSlaveUpdates) return proveContained(input);
+  return standsInItsBinlog(input) ? (hiddenWrites(input) ?? proveContained(input)) : proveTakeover(input);
+}
+
+/**
+ * Without log_slave_updates there the replica may already have transactions of the target's own: it got them through the
+ * old holder, which became its standby and logs what it applies. Then it stands in the target's binlog like any other.
+ */
+function standsInItsBinlog({ replica, target }: ProofInput): boolean {
+  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
+  return own.length > 0 && isWithin(stateOfPosition(replica.position), binlogStateOf(target));
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Evidence, FileHeaderQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
-import { beyond, formatGtid, formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
+import { beyond, formatGtid, formatPosition, isWithin, mergeStates, samePosition, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
@@ -18,7 +18,7 @@ import type { ReplicaFacts } from './replica.ts';
 export function proveSameServer(input: ProofInput): ProofResult {
   const { replica, holder, target } = input;
   const state = binlogStateOf(target);
-  const hidden = hiddenWrites(input);
+  const hidden = hiddenWrites(input) ?? unloggedByTarget(input);
   if (hidden !== null) return hidden;
   const ahead = beyond(stateOfPosition(replica.position), state).filter(
     (gtid) => !appliedThere(target, gtid.domain, gtid.seq),
@@ -93,11 +93,19 @@ function gtidBefore({ memory, position }: ReplicaFacts, at: Coordinates): GtidPo
   return captured !== null && sameCoordinates(captured.exec, at) ? captured.gtid : position;
 }
 
+/** The place and the position that were proven together on this lineage: a takeover point is in no binlog by its GTID. */
+function isBaseline({ baseline }: ProofInput, at: Coordinates, gtid: GtidPosition): boolean {
+  return (
+    baseline.coordinates !== null && sameCoordinates(baseline.coordinates, at) && samePosition(baseline.gtid, gtid)
+  );
+}
+
 /** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
 function provePlace(input: ProofInput): Refused | Asking | null {
   const { replica, holder } = input;
   const at = placeOf(replica);
   const captured = gtidBefore(replica, at);
+  if (isBaseline(input, at, captured)) return null;
   const question = {
     kind: 'GtidAt',
     member: holder.member.name,
