@@ -1,7 +1,7 @@
 import type { GtidPosition } from './gtid.ts';
 import { mergeStates, stateOfPosition } from './gtid.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
-import { containedByFollowing, NEW_REPLICA } from './memory.ts';
+import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Coordinates, Link, Observation } from './observation.ts';
 import { linkOf } from './observation.ts';
 
@@ -9,6 +9,8 @@ import { linkOf } from './observation.ts';
 export interface Intended {
   readonly member: string;
   readonly lineage: string;
+  /** Wall clock ms: the life of the member that the proof was made for. */
+  readonly startedAt: number;
   readonly gtid: GtidPosition;
   readonly at: Coordinates | null;
 }
@@ -33,7 +35,8 @@ export function settleIntents(input: Input): Memory {
     const before = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
     const link = linkOf(observed.look.value, input.policy.channel);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
-    replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent) });
+    const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
+    replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
   return { ...input.memory, replicas };
 }
@@ -48,6 +51,13 @@ function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, inte
   // Through the VIP every link looks the same: right after CHANGE it names no file, later the server it was attached to.
   const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
   return !dialsMember && link.usingGtid !== 'No' && (link.exec.file === '' || namesOnly(observation, intent, link));
+}
+
+/** The restarts before the life that the intent was proven for are behind it. */
+function clearedBy({ memory }: Input, { member, startedAt }: Intended): string | null {
+  const target = memory.members.get(member);
+  const same = target !== undefined && Math.abs(target.identity.startedAt - startedAt) <= START_TIME_TOLERANCE_MS;
+  return same ? (target.restart?.file ?? null) : null;
 }
 
 function namesOnly(observation: Observation, intent: Intended, { sourceServerId }: Link): boolean {

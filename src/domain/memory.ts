@@ -121,7 +121,7 @@ export interface Captured {
 }
 
 /** Start times are computed from whole seconds of uptime: two looks at one incarnation differ by less than this. */
-const START_TIME_TOLERANCE_MS = 2500;
+export const START_TIME_TOLERANCE_MS = 2500;
 const MAX_ANCHORS = 64;
 
 export function sameIncarnation(a: Identity, b: Identity): boolean {

@@ -88,11 +88,11 @@ function withIntents(
 /** The intents as the domain needs them. One that cannot be read is none: that can only make mxr wait or refuse. */
 export function intendedOf(open: OpenHandover | null): ReadonlyMap<string, Intended> {
   const intended = new Map<string, Intended>();
-  for (const { pod, member, lineage, gtid, file, position } of open?.intents.values() ?? []) {
+  for (const { pod, member, incarnation, lineage, gtid, file, position } of open?.intents.values() ?? []) {
     const parsed = parsePosition(gtid);
     if (parsed === undefined || lineage === undefined) continue;
     const at = file === undefined || position === undefined ? null : { file, position };
-    intended.set(pod, { member, lineage, gtid: parsed, at });
+    intended.set(pod, { member, lineage, startedAt: Date.parse(incarnation), gtid: parsed, at });
   }
   return intended;
 }
