@@ -6,7 +6,7 @@ import { formatPosition, isWithin, parsePosition, samePosition, stateHas, stateO
 import type { Captured } from '../domain/memory.ts';
 import type { Coordinates, Link, ServerLook } from '../domain/observation.ts';
 import { compareCoordinates, isDrained, linkOf } from '../domain/observation.ts';
-import type { Expectation, LinkTarget, Plan, StepValue } from '../domain/plan.ts';
+import type { Attach, Expectation, LinkTarget, Plan, StepValue } from '../domain/plan.ts';
 import { errorText, isMxrError, MxrError } from '../errors.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import type { ActingSession, LinkSettings } from './replication.ts';
@@ -65,6 +65,8 @@ interface Running {
   readonly acting: ActingSession;
   captured: Captured | null;
   expected: GtidPosition | null;
+  /** Applied coordinates after Stop. */
+  stoppedAt: Coordinates | null;
   place: Coordinates | null;
 }
 
@@ -90,7 +92,8 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
       signal,
       clock,
     });
-    running = { context, plan, acting, captured: null, expected: plan.proven?.gtid ?? null, place: null };
+    const expected = plan.proven?.gtid ?? null;
+    running = { context, plan, acting, captured: null, expected, stoppedAt: null, place: null };
     for (const step of plan.steps) await runStep(running, step, steps);
   } catch (error) {
     failure = { code: isMxrError(error) ? error.code : 'Bug', message: errorText(error) };
@@ -246,12 +249,30 @@ async function stop(running: Running): Promise<string> {
   const expect = plan.steps.find((step) => step.step === 'Prove')?.expect;
   if (expect !== undefined) await checkPosition(running, expect, seen, link);
   running.expected = seen.gtidSlavePos;
+  running.stoppedAt = link.exec;
   return sql;
+}
+
+/**
+ * Coordinates belong to one position. What was applied since the plan was made is beyond its coordinates, and would be
+ * applied twice: an adoption goes on where the replica stopped, for the holder itself has named that place; a move whose
+ * position is not the proven one any more is proven again.
+ */
+function attachNow(running: Running, attach: Attach): Attach {
+  const { plan, expected, stoppedAt } = running;
+  if (attach.by === 'Gtid') return attach;
+  const onHolder = plan.steps.some((step) => step.step === 'Prove' && step.expect.kind === 'OnHolder');
+  if (onHolder && stoppedAt !== null && expected !== null) return { by: 'File', at: stoppedAt, gtid: expected };
+  if (expected !== null && samePosition(expected, attach.gtid)) return attach;
+  const now = expected === null ? 'nowhere' : formatPosition(expected);
+  const detail = `${attach.at.file}:${attach.at.position} was proven for ${formatPosition(attach.gtid)}, it stopped at ${now}`;
+  throw surprise(running, 'change the source', detail);
 }
 
 async function change(running: Running, step: Extract<StepValue, { step: 'Change' }>): Promise<string> {
   const { context, acting } = running;
-  const { target, attach } = step;
+  const { target } = step;
+  const attach = attachNow(running, step.attach);
   checkTarget(running);
   const statement = changeSql(context.link, target, attach);
   await acting.run('change the source', statement.sql, statement.params);
