@@ -214,10 +214,16 @@ function stoppedByHand({ replica, intended }: Context): Decision | null {
 }
 
 function onHolder(context: Context): Decision | null {
-  const holder = context.diagnosis.holder;
-  if (holder === null) return decide(context.replica.pod, 'Waiting', 'VipSilent', context.diagnosis.message);
-  if (!isAttachedTo(context, holder)) return null;
-  return decideAttached(context, context.replica, holder);
+  const { diagnosis, replica } = context;
+  const holder = diagnosis.holder ?? heldUntilNow(context);
+  if (holder !== null && isAttachedTo(context, holder)) return decideAttached(context, replica, holder);
+  return diagnosis.holder === null ? decide(replica.pod, 'Waiting', 'VipSilent', diagnosis.message) : null;
+}
+
+/** One failed probe is no silence yet: a replica that goes on replicating from where it was proven is judged by that. */
+function heldUntilNow(context: Context): Holder | null {
+  if (context.diagnosis.situation !== 'Stable') return null;
+  return candidates(context).find(({ member }) => member.name === baselineMember(context.replica)) ?? null;
 }
 
 /** Two who change one link in turn help nobody: mxr stands back until a person has decided. */
