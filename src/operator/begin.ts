@@ -32,5 +32,6 @@ function openFromStatus({ status }: ExternalReplica): OpenHandover | null {
     vipAnsweredAt: intent.vipAnsweredAt === undefined ? null : Date.parse(intent.vipAnsweredAt),
     replicas: new Map(),
     intents: new Map(intent.replicas.map((replica) => [replica.pod, replica])),
+    inherited: new Set(intent.replicas.map((replica) => replica.pod)),
   };
 }

@@ -1,13 +1,11 @@
-import type { Outcome, Trigger } from '../api/reasons.ts';
-import type { HandoverRecord, HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
+import type { Trigger } from '../api/reasons.ts';
+import type { HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
 import type { Execution } from '../act/execute.ts';
 import { formatPosition, parsePosition } from '../domain/gtid.ts';
 import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
 import { handoverId, isAttaching } from '../domain/plan.ts';
-import type { Decision } from '../domain/verdict.ts';
-import { isReady } from '../domain/verdict.ts';
 
 /** A handover under way: from the first sign that replicas have to go elsewhere until each has arrived or was refused. */
 export interface OpenHandover {
@@ -20,6 +18,8 @@ export interface OpenHandover {
   readonly vipAnsweredAt: number | null;
   readonly replicas: ReadonlyMap<string, HandoverReplica>;
   readonly intents: ReadonlyMap<string, IntentReplica>;
+  /** Pods whose intent a process before this one stored: it may have been carried out, or begun. */
+  readonly inherited: ReadonlySet<string>;
 }
 
 export interface Now {
@@ -53,6 +53,7 @@ export function openHandover(
     replicas: new Map(),
     // Of the others it is not known yet how far the handover before has come: their intents stay until that was seen.
     intents: withIntents(open?.intents ?? new Map(), moving, picture),
+    inherited: open?.inherited ?? new Set(),
   };
 }
 
@@ -137,48 +138,6 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
     })),
   };
   return { ...open, replicas: new Map([...open.replicas, [pod, entry]]) };
-}
-
-/** The record, once nobody is on the way any more; null while somebody is. */
-export function closeHandover(
-  open: OpenHandover,
-  decisions: readonly Decision[],
-  busy: ReadonlySet<string>,
-  wallNow: number,
-): HandoverRecord | null {
-  const concerned = decisions.filter((decision) => open.intents.has(decision.pod));
-  const underWay = (decision: Decision) =>
-    busy.has(decision.pod) || UNDER_WAY.includes(decision.verdict) || decision.plan !== null;
-  if (concerned.some(underWay)) return null;
-  if (open.replicas.size === 0 && concerned.some(({ verdict }) => verdict === 'Waiting')) return null;
-  const replicas = [...open.replicas.values()];
-  return {
-    id: open.id,
-    from: open.from,
-    to: open.to,
-    trigger: open.trigger,
-    startedAt: new Date(open.startedAt).toISOString(),
-    ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
-    finishedAt: new Date(wallNow).toISOString(),
-    durationMs: Math.max(0, Math.round(wallNow - (open.vipAnsweredAt ?? open.startedAt))),
-    outcome: outcomeOf(replicas, concerned, decisions),
-    replicas,
-  };
-}
-
-const UNDER_WAY = ['HandingOver'];
-
-/** A replica that follows without having arrived has followed another member all along. */
-function outcomeOf(
-  replicas: readonly HandoverReplica[],
-  concerned: readonly Decision[],
-  all: readonly Decision[],
-): Outcome {
-  const ready = concerned.filter((decision) => isReady(decision.verdict)).length;
-  if (replicas.length > 0 && ready === 0) return concerned.length === 0 ? 'Abandoned' : 'Refused';
-  if (!replicas.some(({ to }) => to.gtid !== undefined)) return 'Abandoned';
-  const refused = all.filter((decision) => !isReady(decision.verdict)).length;
-  return ready === concerned.length && refused === 0 ? 'Completed' : 'Partial';
 }
 
 export function intentOf(open: OpenHandover): Intent {

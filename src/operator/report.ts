@@ -4,8 +4,10 @@ import type { Gated } from '../domain/gate.ts';
 import type { Picture } from '../domain/judge.ts';
 import { mayServe } from '../domain/serving.ts';
 import type { Decision } from '../domain/verdict.ts';
+import { isReady } from '../domain/verdict.ts';
 import type { Acceptance } from './accept/accept.ts';
-import { closeHandover, intentOf } from './handover.ts';
+import { closeHandover } from './close-handover.ts';
+import { intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
 import { policyOf } from './policy.ts';
 import type { Runtime } from './runtime.ts';
@@ -97,13 +99,19 @@ export function offerStatus(runtime: Runtime): void {
 function endHandover(runtime: Runtime, gated: Gated): void {
   const { open, shared } = runtime;
   if (open === null) return;
-  const record = closeHandover(open, gated.decisions, new Set(runtime.jobs.keys()), shared.clock.wallMs());
-  if (record === null) return;
+  const busy = new Set(runtime.jobs.keys());
+  const { memory } = runtime;
+  const closed = closeHandover(open, { decisions: gated.decisions, busy, memory, wallNow: shared.clock.wallMs() });
+  if (closed === null) return;
   runtime.open = null;
+  const { record } = closed;
+  if (record === null) return;
   runtime.handovers = [record, ...runtime.handovers].slice(0, MAX_HANDOVERS);
   shared.tell.handover(runtime.key, record.outcome, record.durationMs / 1000);
   const { id, from, to, trigger, outcome, durationMs } = record;
-  shared.log.info('handover ended', { resource: runtime.key, id, from, to, trigger, outcome, durationMs });
+  const left = gated.decisions.filter((decision) => !isReady(decision.verdict));
+  const notReady = left.map(({ pod, verdict, reason, message }) => ({ pod, verdict, reason, message }));
+  shared.log.info('handover ended', { resource: runtime.key, id, from, to, trigger, outcome, durationMs, notReady });
 }
 
 /** How old the data may be: the lag while it is known, else the time since the replica was last seen attached and proven. */
