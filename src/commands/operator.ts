@@ -28,9 +28,10 @@ export async function operator(args: readonly string[], io: CommandIo): Promise<
 async function start(config: OperatorConfig, io: CommandIo): Promise<number> {
   // Loaded late: `--help` and a wrong setting need nothing of it.
   const { runOperator } = await import('../operator/operator.ts');
+  const { connectSql } = await import('../sql/connection.ts');
   const log = createLogger({ level: config.logLevel, clock: systemClock, secrets: createSecrets() });
   log.info('starting', { config });
-  return runService((signal) => runOperator(config, { log, signal }), {
+  return runService((signal) => runOperator(config, { log, connect: connectSql, signal }), {
     events: io.events,
     exit: io.exit,
     clock: systemClock,

@@ -16,7 +16,7 @@ import { createHedgeBudget } from '../observe/hedges.ts';
 import type { Logger } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResourceView } from '../ops/view.ts';
-import { connectSql } from '../sql/connection.ts';
+import type { SqlConnect } from '../sql/port.ts';
 import { createAcceptor } from './accept/accept.ts';
 import type { Acceptor } from './accept/accept.ts';
 import { EVENT_TABLE } from './event-table.ts';
@@ -29,6 +29,7 @@ import { createTell } from './tell.ts';
 export interface LeadOptions {
   readonly config: OperatorConfig;
   readonly kube: Kube;
+  readonly connect: SqlConnect;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly leadership: Leadership;
@@ -74,7 +75,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   );
   const acceptor = createAcceptor({
     kube: options.kube,
-    connect: connectSql,
+    connect: options.connect,
     clock: systemClock,
     secrets: log.secrets,
     signal,
@@ -160,7 +161,7 @@ function passOver(key: string, object: Resource | undefined, parts: PassParts): 
   reconcile(runtime, acceptance);
 }
 
-function sharedOf({ kube, log, metrics, leadership, config }: LeadOptions, signal: AbortSignal): Shared {
+function sharedOf({ kube, connect, log, metrics, leadership, config }: LeadOptions, signal: AbortSignal): Shared {
   const events = createEmitter({
     api: kube,
     table: EVENT_TABLE,
@@ -172,7 +173,7 @@ function sharedOf({ kube, log, metrics, leadership, config }: LeadOptions, signa
   });
   return {
     kube,
-    connect: connectSql,
+    connect,
     clock: systemClock,
     log,
     tell: createTell(metrics, events),

@@ -9,11 +9,12 @@ import type { Leadership } from '../kube/leader.ts';
 import { systemTimers } from '../kube/timers.ts';
 import type { Logger } from '../ops/log.ts';
 import { createMetrics } from '../ops/metrics.ts';
-import type { Metrics } from '../ops/metrics.ts';
 import { createProgress } from '../ops/progress.ts';
 import type { ResourceView } from '../ops/view.ts';
 import { startWeb } from '../ops/web.ts';
+import type { SqlConnect } from '../sql/port.ts';
 import { lead } from './lead.ts';
+import type { LeadOptions } from './lead.ts';
 
 /** The process makes progress when its timer does: a blocked event loop is what the kubelet is to notice. */
 const BEAT_MS = 1_000;
@@ -25,7 +26,7 @@ const STUCK_AFTER_MS = 30_000;
  */
 export async function runOperator(
   config: OperatorConfig,
-  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+  { log, connect, signal }: { readonly log: Logger; readonly connect: SqlConnect; readonly signal: AbortSignal },
 ): Promise<void> {
   const kube = createKube(loadKubeConfig(config), { requestTimeoutMs: config.kubeTimeoutMs });
   const metrics = createMetrics({ processMetrics: true });
@@ -59,6 +60,7 @@ export async function runOperator(
     await leadUntilLost({
       config,
       kube,
+      connect,
       log,
       metrics,
       leadership,
@@ -74,18 +76,7 @@ export async function runOperator(
   }
 }
 
-interface Leading {
-  readonly config: OperatorConfig;
-  readonly kube: Kube;
-  readonly log: Logger;
-  readonly metrics: Metrics;
-  readonly leadership: Leadership;
-  readonly signal: AbortSignal;
-  readonly onSynced: () => void;
-  readonly onViews: (views: () => readonly ResourceView[]) => void;
-}
-
-async function leadUntilLost(leading: Leading): Promise<void> {
+async function leadUntilLost(leading: LeadOptions): Promise<void> {
   const { leadership, signal, config } = leading;
   const { idle } = await lead(leading);
   const lost = leadership.signal.aborted && !signal.aborted;
