@@ -285,17 +285,22 @@ async function change(running: Running, step: Extract<StepValue, { step: 'Change
   if (running.expected !== null && !samePosition(seen.gtidSlavePos, running.expected)) {
     throw surprise(running, 'change the source', `its position became ${formatPosition(seen.gtidSlavePos)}`);
   }
-  await acting.run('bound the link', `SET GLOBAL slave_net_timeout = ${context.link.netTimeoutSeconds}`);
-  if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
   const place =
     attach.by === 'Gtid' ? `by GTID ${formatPosition(attach.gtid)}` : `at ${attach.at.file}:${attach.at.position}`;
   return `CHANGE MASTER TO ${target.host}:${target.port} ${place}`;
 }
 
 async function start(running: Running, threads: 'Both' | 'Sql'): Promise<string> {
-  if (threads === 'Both') checkTarget(running);
-  const sql = startSql(running.context.link.channel, threads);
-  await running.acting.run('start replication', sql);
+  const { context, acting } = running;
+  const sql = startSql(context.link.channel, threads);
+  if (threads === 'Both') {
+    checkTarget(running);
+    // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.
+    await acting.run('bound the link', `SET GLOBAL slave_net_timeout = ${context.link.netTimeoutSeconds}`);
+    const { look: seen } = await look(running);
+    if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
+  }
+  await acting.run('start replication', sql);
   return sql;
 }
 
