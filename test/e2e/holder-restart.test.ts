@@ -43,7 +43,7 @@ async function restartsUnderWrites(restart: () => Promise<void>): Promise<void> 
   await writer.stop();
   await assertRight(bench, bench.a);
   const [record] = status.handovers;
-  assert.equal(record?.outcome, 'Completed');
+  assert.equal(record?.outcome, 'Completed', stage.operator.tail(5));
   assert.equal(record.trigger, 'HolderRestarted');
   assert.deepEqual([record.from, record.to], ['hci-a', 'hci-a']);
   assert.deepEqual(

@@ -13,6 +13,8 @@ export interface OperatorOptions {
   readonly host: Host;
   readonly kubeconfig: string;
   readonly podName?: string;
+  /** The program to run instead of `mxr operator`. */
+  readonly program?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Where its lines go, for a person who watches. */
   readonly onLine?: (line: string) => void;
@@ -25,8 +27,8 @@ export class OperatorProcess {
   #ended: { code: number | null } | null = null;
 
   constructor(options: OperatorOptions) {
-    const { host, kubeconfig, podName = 'mxr-0', env = {}, onLine } = options;
-    this.#process = spawn('nsenter', [...host.enter.slice(1), process.execPath, MAIN, 'operator'], {
+    const { host, kubeconfig, podName = 'mxr-0', program = [MAIN, 'operator'], env = {}, onLine } = options;
+    this.#process = spawn('nsenter', [...host.enter.slice(1), process.execPath, ...program], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env['PATH'],

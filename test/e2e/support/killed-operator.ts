@@ -1,0 +1,55 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { OPERATOR_USER } from '../../support/kube/servers.ts';
+import { until } from '../../support/wait.ts';
+import { OperatorProcess } from './operator-process.ts';
+import type { Stage } from './stage.ts';
+
+const MAIN = join(import.meta.dirname, 'killed-operator-main.ts');
+/** Short, so that a successor need not wait long; the process that it succeeds released nothing. */
+const LEASE = { MXR_LEASE_DURATION_MS: '3000', MXR_LEASE_RENEW_DEADLINE_MS: '2000', MXR_LEASE_RETRY_MS: '400' };
+
+/** Statements that a plan runs on a replica, in their order, as they begin. */
+export const STATEMENTS = [
+  'SELECT GET_LOCK(?, 0) AS taken',
+  'STOP SLAVE IO_THREAD',
+  'STOP SLAVE',
+  'CHANGE MASTER',
+  'SET GLOBAL slave_net_timeout',
+  'START SLAVE',
+] as const;
+export type Boundary = `${'before' | 'after'} ${(typeof STATEMENTS)[number]}`;
+
+/** Every boundary of these statements. */
+export function boundaries(statements: readonly (typeof STATEMENTS)[number][]): readonly Boundary[] {
+  return statements.flatMap((statement) => [`before ${statement}`, `after ${statement}`] as const);
+}
+
+let started = 0;
+
+/** An operator that will kill itself at this boundary once it is armed. Resolves when it leads. */
+export async function startKilledOperator(stage: Stage, boundary: Boundary): Promise<OperatorProcess> {
+  started += 1;
+  const kubeconfig = join(stage.bench.op.directory, 'kubeconfig');
+  writeFileSync(kubeconfig, stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
+  const operator = new OperatorProcess({
+    host: stage.bench.op,
+    kubeconfig,
+    program: [MAIN],
+    podName: `mxr-${started}`,
+    env: { ...LEASE, KILLED_AT: boundary },
+  });
+  await operator.says('leading');
+  return operator;
+}
+
+/** From now on the statement is deadly. */
+export function arm(operator: OperatorProcess): void {
+  process.kill(operator.pid, 'SIGUSR2');
+}
+
+export async function dies(operator: OperatorProcess, boundary: Boundary, deadlineMs = 30_000): Promise<void> {
+  await until(`the operator dies ${boundary}`, () => !operator.running, { deadlineMs }).catch((error: unknown) => {
+    throw new Error(`${(error as Error).message}\n${operator.tail()}`, { cause: error });
+  });
+}
