@@ -81,13 +81,25 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
 
 /**
  * The last GTID of each domain must be in the target's binlog. What else the replica contains may be older than the time
- * since when the target logs what it applies: then the target's own position has it.
+ * since when the target logs what it applies (a member that was built anew from a copy): then the target's own position
+ * has it, or a later transaction of that domain which both have. A smaller number of the same server is a hole.
  */
 function aheadOf({ replica, target }: ProofInput, state: GtidState): Gtid[] {
   const last = beyond(stateOfPosition(replica.position), state);
-  const earlier = beyond(replica.contains, mergeStates(state, stateOfPosition(target.gtidSlavePos)));
+  const known = mergeStates(state, stateOfPosition(target.gtidSlavePos));
+  const earlier = beyond(replica.contains, known).filter(
+    (gtid) => seqIn(known, gtid) !== undefined || !isBeforeCommon(gtid, known, replica.contains),
+  );
   const all = new Map([...last, ...earlier].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
   return [...all.values()];
+}
+
+/** Numbers of a domain only grow: what both sides have of another server from later on was logged after it. */
+function isBeforeCommon(gtid: Gtid, a: GtidState, b: GtidState): boolean {
+  return [...(a.get(gtid.domain) ?? [])].some(([serverId, seq]) => {
+    const there = seqIn(b, { domain: gtid.domain, serverId });
+    return there !== undefined && seq >= gtid.seq && there >= gtid.seq;
+  });
 }
 
 /** A domain that the target has and the replica never had would be replayed from its start. */

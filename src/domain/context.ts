@@ -40,7 +40,7 @@ export interface Context extends DecisionInput {
 }
 
 export function factsOf(
-  input: Pick<DecisionInput, 'memory' | 'policy'>,
+  input: Pick<DecisionInput, 'memory' | 'policy' | 'observation'>,
   observed: ReplicaObservation,
 ): ReplicaFacts | null {
   const look = observed.look;
@@ -49,7 +49,8 @@ export function factsOf(
   if (link === undefined) return null;
   const memory = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
-  return replicaFacts(observed, look.at, { look: look.value, link, memory, source });
+  const at = { lookAt: look.at, seenAt: input.observation.now };
+  return replicaFacts(observed, at, { look: look.value, link, memory, source });
 }
 
 export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFacts, holder: Holder): LinkTarget {

@@ -12,7 +12,10 @@ export interface ReplicaFacts {
   readonly look: ServerLook;
   /** Monotonic ms when the look began. */
   readonly lookAt: number;
-  /** Monotonic ms at which its present position was seen first: an accusation needs a look at the target since then. */
+  /**
+   * When its present position was seen first (the pass that saw it, for the look may have read it at its very end): an
+   * accusation needs a look at the target that began since then.
+   */
   readonly standing: Standing;
   readonly link: Link;
   readonly memory: ReplicaMemory;
@@ -29,7 +32,7 @@ export interface ReplicaFacts {
 
 export function replicaFacts(
   observed: ReplicaObservation,
-  lookAt: number,
+  { lookAt, seenAt }: { readonly lookAt: number; readonly seenAt: number },
   parts: { look: ServerLook; link: Link; memory: ReplicaMemory; source: MemberMemory | undefined },
 ): ReplicaFacts {
   const { look, link, memory, source } = parts;
@@ -47,7 +50,7 @@ export function replicaFacts(
     observed,
     look,
     lookAt,
-    standing: standingOf(look, link, { lookAt, before: memory.standing }),
+    standing: standingOf(look, link, { seenAt, before: memory.standing }),
     link,
     memory,
     position: look.gtidSlavePos,
@@ -58,9 +61,9 @@ export function replicaFacts(
   };
 }
 
-function standingOf(look: ServerLook, link: Link, seen: { lookAt: number; before: Standing | null }): Standing {
+function standingOf(look: ServerLook, link: Link, seen: { seenAt: number; before: Standing | null }): Standing {
   const position = `${formatPosition(look.gtidSlavePos)} ${formatPosition(link.gtidIoPos)}`;
-  return seen.before?.position === position ? seen.before : { position, since: seen.lookAt };
+  return seen.before?.position === position ? seen.before : { position, since: seen.seenAt };
 }
 
 /** The replica's binlog shows what it applied only when it logs it; its own writes are nobody else's history. */

@@ -13,7 +13,7 @@ export function keepInvariants(runtime: Runtime, plans: readonly Plan[], picture
   const policy = policyOf(runtime.resource, accepted);
   return plans.filter((plan) => {
     const observed = observation.replicas.find((replica) => replica.pod === plan.pod);
-    const replica = observed === undefined ? null : factsOf({ memory: picture.memory, policy }, observed);
+    const replica = observed === undefined ? null : factsOf({ memory: picture.memory, policy, observation }, observed);
     if (replica === null) return false;
     const broken = violations(plan, { diagnosis: picture.diagnosis, memory: picture.memory, replica });
     for (const { invariant, message } of broken) {

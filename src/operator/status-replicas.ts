@@ -45,7 +45,7 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
 /** Who really feeds it, told from the servers and not from its own word. */
 function feederOf({ policy, observation, picture }: ReplicaInput, observed: ReplicaObservation): string | undefined {
   const holder = picture.diagnosis.holder;
-  const facts = factsOf({ policy, memory: picture.memory }, observed);
+  const facts = factsOf({ policy, observation, memory: picture.memory }, observed);
   if (facts === null) return undefined;
   if (holder !== null && attachmentOf({ policy, observation, memory: picture.memory }, facts, holder) !== 'No') {
     return holder.member.name;

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { proveContained } from '../../../src/domain/contained.ts';
+import { factsOf } from '../../../src/domain/context.ts';
+import { decideReplica } from '../../../src/domain/decide.ts';
+import type { Memory, Standing } from '../../../src/domain/memory.ts';
+import type { Decision } from '../../../src/domain/verdict.ts';
+import type { ProofInput } from '../../../src/domain/proof.ts';
+import { NOW, POLICY, calmPair, position, replicaMemory, state } from './pair-fixture.ts';
+
+/** The replica has 0-1-101; the holder is seen at 0-1-100 by a look that began this many ms after NOW. */
+function seenAhead(holderLookAt: number, standing: Standing | null): Decision {
+  const pair = calmPair({ replica: { gtidSlavePos: position('0-1-101'), gtidBinlogState: state('0-1-101') } });
+  const [replica] = pair.observation.replicas;
+  const { holder } = pair.diagnosis;
+  assert.ok(replica !== undefined && holder !== null);
+  const memory: Memory = {
+    ...pair.memory,
+    replicas: new Map([[replica.pod, replicaMemory(replica.pod, { standing })]]),
+  };
+  const diagnosis = { ...pair.diagnosis, holder: { ...holder, lookAt: NOW + holderLookAt } };
+  const nothing = { evidence: new Map(), busy: new Map(), actedAt: new Map(), intended: new Map() };
+  return decideReplica({ ...nothing, policy: POLICY, observation: pair.observation, diagnosis, memory }, replica);
+}
+
+test('a transaction that arrived while the holder was looked at is no accusation', () => {
+  // The replica's look began at NOW - 20 and may have read its position at its very end, after the holder's at NOW - 10.
+  assert.equal(seenAhead(-10, null).verdict, 'Following');
+});
+
+test('what the holder still lacks in a look that began after the replica was seen there is one', () => {
+  const decision = seenAhead(50, { position: '0-1-101 0-1-100', since: NOW });
+  assert.deepEqual([decision.verdict, decision.transactions?.gtids], ['Ahead', ['0-1-101']]);
+});
+
+/** A replica that followed a up to 0-1-100 and then b up to 0-2-150; b died, and a is back. */
+function backOn(target: { binlogState: string; slavePos: string }): ReturnType<typeof proveContained> {
+  const seen = { gtidSlavePos: position('0-2-150'), gtidBinlogState: state('0-1-100,0-2-150') };
+  const pair = calmPair({
+    replica: seen,
+    a: { gtidBinlogState: state(target.binlogState), gtidSlavePos: position(target.slavePos) },
+  });
+  const [observed] = pair.observation.replicas;
+  const { holder } = pair.diagnosis;
+  const targetMemory = pair.memory.members.get('a');
+  assert.ok(observed !== undefined && holder !== null && targetMemory !== undefined);
+  const replica = factsOf({ ...pair, policy: POLICY }, observed);
+  const baseline = replica?.memory.baseline;
+  assert.ok(replica !== null && baseline != null);
+  const input: ProofInput = {
+    replica,
+    baseline: { ...baseline, member: 'b', gtid: position('0-2-150'), contains: state('0-1-100,0-2-150') },
+    holder: { ...holder, lookAt: NOW + 50 },
+    target: pair.a,
+    targetMemory,
+    source: pair.memory.members.get('b'),
+    sourceObserved: undefined,
+    stillReceiving: false,
+    positioning: 'GTID',
+    evidence: new Map(),
+  };
+  return proveContained(input);
+}
+
+test('a member built anew from a copy never logged what is older than the copy: nothing is missing there', () => {
+  assert.notEqual(backOn({ binlogState: '0-2-150', slavePos: '0-2-150' }).kind, 'Refused');
+});
+
+test('a member that logged less of a server than the replica has lacks the rest, whatever came later', () => {
+  const result = backOn({ binlogState: '0-1-98,0-2-150', slavePos: '0-2-150' });
+  assert.equal(result.kind, 'Refused');
+  assert.deepEqual([result.verdict, result.transactions], ['Ahead', { count: 2, gtids: ['0-1-100'] }]);
+});
+
+test('without a later transaction that both have, what was never logged there is missing', () => {
+  const result = backOn({ binlogState: '0-2-90', slavePos: '0-2-90' });
+  assert.equal(result.kind, 'Refused');
+  assert.equal(result.verdict, 'Ahead');
+});
