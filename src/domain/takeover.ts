@@ -1,7 +1,17 @@
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition } from './gtid.ts';
-import { beyond, formatGtid, formatPosition, isWithin, sameGtid, samePosition, stateHas } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  isWithin,
+  mergeStates,
+  sameGtid,
+  samePosition,
+  stateHas,
+  stateOfPosition,
+} from './gtid.ts';
 import type { Anchor } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
@@ -70,9 +80,9 @@ function orderOf({ target }: ProofInput, there: Gtid | undefined, own: Gtid | un
   if (sameGtid(there, own)) return 'same';
   const ownOfTarget = there?.serverId === target.identity.serverId;
   if (own === undefined) return ownOfTarget ? 'errant' : 'behind';
-  const logged = stateHas(binlogStateOf(target), own);
-  if (there === undefined || own.seq > there.seq) return logged ? 'stale' : 'ahead';
-  if (there.serverId !== own.serverId && !logged) return own.seq === there.seq ? 'ahead' : 'unclear';
+  const has = stateHas(mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos)), own);
+  if (there === undefined || own.seq > there.seq) return has ? 'stale' : 'ahead';
+  if (there.serverId !== own.serverId && !has) return own.seq === there.seq ? 'ahead' : 'unclear';
   return ownOfTarget ? 'errant' : 'behind';
 }
 

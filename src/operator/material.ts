@@ -45,7 +45,13 @@ function memberOf(member: MemberStatus): unknown {
     inQuestion,
     broken,
     identity,
+    logSlaveUpdates === false ? ownHistoryOf(member) : null,
   ];
+}
+
+/** Where its own history would begin: moves only with what it logs itself, and whoever comes after a crash needs it. */
+function ownHistoryOf({ lastStandby }: MemberStatus): unknown {
+  return lastStandby === undefined ? null : [lastStandby.file, lastStandby.position];
 }
 
 function replicaOf(replica: ReplicaStatus): unknown {
