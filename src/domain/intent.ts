@@ -48,6 +48,7 @@ function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, inte
   if (baseline === null && link.io === 'No' && link.ioErrno === 0) return true;
   if (target === undefined || baseline?.member === intent.member) return false;
   if (link.host === target.host && link.port === target.port) return true;
+  if (baseline === null) return false;
   // Through the VIP every link looks the same: right after CHANGE it names no file, later the server it was attached to.
   const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
   return !dialsMember && link.usingGtid !== 'No' && (link.exec.file === '' || namesOnly(observation, intent, link));

@@ -9,7 +9,7 @@ import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
-import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { Link, MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
 import { judgeRestart } from './same-server.ts';
@@ -117,11 +117,18 @@ function dateFiles(
 
 type Settled = { memory: MemberMemory } | { questions: readonly Question[] };
 
+/** A replica that is on its way to another member says nothing of this one any more, whatever its baseline is yet. */
+function dialsOther({ members }: Observation, observed: MemberObservation, { host, port }: Link): boolean {
+  return members.some((member) => member.name !== observed.name && member.host === host && member.port === port);
+}
+
 /** A restarted member is the same history, or it is not; until that is proven nothing rests on it. */
 function settleLineage(input: JudgeInput, memory: MemberMemory, observed: MemberObservation): Settled {
   const look = valueOf(observed.look);
   if (look === undefined) return { questions: [] };
-  const replicas = input.observation.replicas.flatMap((replica) => factsOf(input, replica) ?? []);
+  const replicas = input.observation.replicas
+    .flatMap((replica) => factsOf(input, replica) ?? [])
+    .filter(({ link }) => !dialsOther(input.observation, observed, link));
   const judgement = judgeRestart({ memory, observed, look, replicas, evidence: input.evidence });
   const wallNow = input.observation.wallNow;
   switch (judgement.kind) {
