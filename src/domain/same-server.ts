@@ -1,10 +1,19 @@
 import type { Evidence, FileHeaderQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import type { GtidPosition, GtidState } from './gtid.ts';
-import { beyond, formatGtid, formatPosition, isWithin, mergeStates, samePosition, stateOfPosition } from './gtid.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  isWithin,
+  mergeStates,
+  sameGtid,
+  samePosition,
+  stateOfPosition,
+} from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
-import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
+import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
 import { sameCoordinates } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
@@ -20,9 +29,7 @@ export function proveSameServer(input: ProofInput): ProofResult {
   const state = binlogStateOf(target);
   const hidden = hiddenWrites(input) ?? unloggedByTarget(input);
   if (hidden !== null) return hidden;
-  const ahead = beyond(stateOfPosition(replica.position), state).filter(
-    (gtid) => !appliedThere(target, gtid.domain, gtid.seq),
-  );
+  const ahead = beyond(stateOfPosition(replica.position), state).filter((gtid) => !appliedThere(target, gtid));
   if (ahead.length > 0) {
     if (holder.lookAt < replica.standing.since) {
       const again = {
@@ -52,9 +59,8 @@ export function proveSameServer(input: ProofInput): ProofResult {
 }
 
 /** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */
-function appliedThere(target: ServerLook, domain: number, seq: bigint): boolean {
-  const applied = target.gtidSlavePos.get(domain);
-  return !target.logSlaveUpdates && applied !== undefined && applied.seq === seq;
+function appliedThere(target: ServerLook, gtid: Gtid): boolean {
+  return !target.logSlaveUpdates && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }
 
 /** What a server that logs what it applies has applied and not logged: the end of its binlog was lost, its rows were not. */
@@ -185,12 +191,24 @@ function shortened({ memory, look, replicas }: RestartInput): string | null {
     return `${newest.name}, the newest binlog file of ${memory.name}, is gone`;
   }
   for (const replica of replicas) {
-    const read = replica.memory.captured?.read ?? replica.link.read;
-    const size = sizes.get(read.file);
-    if (replica.memory.baseline?.member !== memory.name || size === undefined || size >= read.position) continue;
-    return `${replica.pod} has read ${read.file} up to ${read.position}, on ${memory.name} it ends at ${size}`;
+    if (replica.memory.baseline?.member !== memory.name) continue;
+    const beyondEnd = readsOf(replica, memory).find((read) => (sizes.get(read.file) ?? read.position) < read.position);
+    if (beyondEnd === undefined) continue;
+    const { file, position } = beyondEnd;
+    return `${replica.pod} has read ${file} up to ${position}, on ${memory.name} it ends at ${sizes.get(file)}`;
   }
   return null;
+}
+
+/** What it has read of this server. */
+function readsOf({ memory, link }: ReplicaFacts, server: MemberMemory): Coordinates[] {
+  const captured = memory.captured === null ? [] : [memory.captured.read];
+  return endedElsewhere(link, server) ? captured : [...captured, link.read];
+}
+
+/** A link through the VIP may have ended on another server, whose files have the same names. */
+function endedElsewhere({ sourceServerId }: Link, server: MemberMemory): boolean {
+  return sourceServerId !== 0 && sourceServerId !== server.identity.serverId;
 }
 
 /** The list of files may be older than the end of the newest: both are of one incarnation, the larger is true. */
@@ -200,14 +218,17 @@ function sizesOf({ files, end }: ServerLook): ReadonlyMap<string, number> {
   );
 }
 
-/** The file that the server began when it started, and with it all that survived. */
+/**
+ * The file that the server began when it started, and with it all that survived. Of several starts that nobody watched the
+ * first one counts: what a later file has from before may be numbers that were given out again.
+ */
 function begunFile({ memory, look, observed, evidence }: RestartInput): ProvenRestart | RestartJudgement {
   const newest = memory.files.at(-1);
   const later = look.files.filter((file) => newest === undefined || fileNumber(file.name) > fileNumber(newest.name));
   const headers = later.map((file) => headerOf(observed, file.name));
   const unread = headers.filter((question) => !answerTo(evidence, question).known);
   if (unread.length > 0) return asking(`reading the new binlog files of ${memory.name}`, ...unread);
-  const begun = headers.findLast((question) => {
+  const begun = headers.find((question) => {
     const header = answerTo(evidence, question);
     return header.known && header.value.byServerStart;
   });
@@ -229,8 +250,8 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
   for (const replica of replicas) {
     const baseline = replica.memory.baseline;
     if (baseline?.member !== memory.name || baseline.lineage !== memory.lineage) continue;
-    const gtids = beyond(receivedBefore(replica, begun), begun.survived).filter(
-      (gtid) => !appliedThere(look, gtid.domain, gtid.seq),
+    const gtids = beyond(receivedBefore(replica, memory, begun), begun.survived).filter(
+      (gtid) => !appliedThere(look, gtid),
     );
     if (gtids.length === 0) continue;
     const names = gtids.map(formatGtid).join(', ');
@@ -244,18 +265,25 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
  * What the replica had before the restart. Once it has reconnected by itself, what it has now may be new: then only what
  * was seen before counts here, and its content is compared before anything rests on it (`restartDoubt`).
  */
-function receivedBefore(replica: ReplicaFacts, begun: ProvenRestart): GtidState {
-  const baseline = replica.memory.baseline;
-  if (reconnected(replica, begun) && baseline !== null) return stateOfPosition(baseline.gtid);
-  const captured = replica.memory.captured;
-  if (captured === null) return replica.received;
-  return mergeStates(stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos));
+function receivedBefore(replica: ReplicaFacts, server: MemberMemory, begun: ProvenRestart): GtidState {
+  const { baseline, captured } = replica.memory;
+  const isOlder = captured !== null && !isSince(captured.read, begun);
+  const before = isOlder ? [stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos)] : [];
+  // Somebody may have started it again since mxr stopped it: then it has received more.
+  const isNew = reconnected(replica, begun) || endedElsewhere(replica.link, server);
+  const now = isNew && baseline !== null ? stateOfPosition(baseline.gtid) : replica.received;
+  return mergeStates(...before, now);
 }
 
 /** Whether the replica has read anything that the server logged after it started again. */
-export function reconnected(replica: ReplicaFacts, restart: ProvenRestart): boolean {
-  const read = replica.memory.captured?.read ?? replica.link.read;
-  return read.file === '' || fileNumber(read.file) >= fileNumber(restart.file);
+export function reconnected({ memory, link }: ReplicaFacts, restart: ProvenRestart): boolean {
+  const { captured } = memory;
+  if (link.read.file === '' && captured === null) return true;
+  return isSince(link.read, restart) || (captured !== null && isSince(captured.read, restart));
+}
+
+function isSince(read: Coordinates, restart: ProvenRestart): boolean {
+  return read.file !== '' && fileNumber(read.file) >= fileNumber(restart.file);
 }
 
 function replacedFile({ memory, look, observed, evidence }: RestartInput): RestartJudgement | null {
