@@ -191,7 +191,7 @@ function orderOfGtids(
 ): Refused | Asking | null {
   const { replica, holder, target } = input;
   const asked = askSource(input, own, applied);
-  if (asked.kind === 'Same') return null;
+  if (asked.kind === 'Same') return confirmedByGtid(input);
   if (asked.kind === 'Asking') return asked;
   const sameGtids = [...replica.position].every(([domain, gtid]) => sameGtid(target.gtidSlavePos.get(domain), gtid));
   if (asked.kind === 'Unknown' && sameGtids) return null;
