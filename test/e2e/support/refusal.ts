@@ -76,4 +76,5 @@ export async function approvalAsked(stage: Stage): Promise<string> {
   return APPROVAL.exec(replicas[0]?.message ?? '')?.[1] ?? '';
 }
 
-const APPROVAL = /mxr\.dev\/approve=(\S+)/;
+/** The id that a person is asked to approve. */
+export const APPROVAL = /mxr\.dev\/approve=(\S+)/;

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
+import { assertRight } from '../support/judge.ts';
+import { slaveStatus } from '../support/link.ts';
+import type { Member } from '../support/member.ts';
+import { until } from '../support/wait.ts';
+import { allReached, approvalAsked, insertAt, remember } from './support/refusal.ts';
+import { Stage } from './support/stage.ts';
+
+let stage: Stage;
+
+before(async () => {
+  stage = await Stage.open();
+  await stage.startOperator();
+  await stage.createResource();
+});
+after(async () => stage.close());
+
+test('a split that wrote on one side only: frozen while it lasts, resumed by proof', async () => {
+  const { bench } = stage;
+  await stage.following('hci-a');
+  await insertAt(bench.a.db, 3);
+  await allReached(bench, bench.replicas, bench.a.db);
+  await bench.follows(bench.b.db, bench.a.db);
+  await split();
+  // The segment's opinion of who holds the address goes to and fro, as with two hosts that both announce it.
+  for (const member of [bench.b, bench.a, bench.b, bench.a]) {
+    await seesVipAt(member);
+    await stage.statusIs(`the VIP is seen on ${member.name}`, ({ holder }) => holder === member.name);
+  }
+  const status = await stage.statusIs('every replica is frozen', allFrozen);
+  assert.equal(status.source.situation, 'SplitBrain');
+  assert.equal(status.following, '0/3');
+  assert.equal(status.conditions.find(({ type }) => type === 'SourceUnambiguous')?.status, 'False');
+  assert.ok(
+    status.replicas.every(({ serving }) => serving),
+    'reads go on',
+  );
+  await nobodyReceives();
+  const untouched = await remember(bench.replicas);
+  await insertAt(bench.a.db, 3);
+  await untouched();
+
+  await heal();
+  await seesVipAt(null);
+  await bench.holderIs(bench.a);
+  const after = await stage.following('hci-a', 60_000);
+  assert.equal(after.source.split, undefined);
+  assert.deepEqual(after.approvals, []);
+  await assertRight(bench, bench.a);
+});
+
+test('a split that wrote on both sides: frozen until a person approves, also by another process', async () => {
+  const { bench } = stage;
+  await bench.rejoin(bench.b, 'keep');
+  await stage.following('hci-a');
+  await split();
+  await seesVipAt(bench.a);
+  await stage.statusIs('the VIP is seen on hci-a', ({ holder }) => holder === 'hci-a');
+  await until('a member that writes without the VIP freezes every replica', async () => {
+    await insertAt(bench.b.db, 1);
+    return allFrozen(await stage.status());
+  });
+  const dirty = (await bench.b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
+  assert.equal((await stage.status()).source.situation, 'SplitBrain');
+  await nobodyReceives();
+  const untouched = await remember(bench.replicas);
+  await insertAt(bench.a.db, 3);
+
+  await heal();
+  await seesVipAt(null);
+  await bench.holderIs(bench.a);
+  await stage.operator.kill9();
+  await stage.startOperator();
+  const id = await approvalAsked(stage);
+  const { source } = await stage.status();
+  const own = (await bench.a.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
+  assert.ok(source.message.includes(`hci-b wrote up to ${dirty}`), source.message);
+  assert.ok(source.message.includes(`hci-a itself wrote up to ${own}`), source.message);
+  await stage.annotate({ 'mxr.dev/approve': 'split-of-another-day' });
+  await stage.statusIs('the wrong id is noted', ({ approvals }) => approvals.length === 1);
+  assert.ok(allFrozen(await stage.status()));
+  await untouched();
+
+  await stage.annotate({ 'mxr.dev/approve': id });
+  const after = await stage.following('hci-a');
+  assert.equal(after.source.split, undefined);
+  await assertRight(bench, bench.a);
+});
+
+function allFrozen({ replicas }: Status): boolean {
+  return replicas.every(({ verdict }) => verdict === 'Frozen');
+}
+
+/** The members no longer hear each other: both take the address and open for writes. */
+async function split(): Promise<void> {
+  const { a, b } = stage.bench;
+  await Promise.all([a.cutVrrp(), b.cutVrrp()]);
+  await until('both members hold the VIP and are writable', async () => (await a.serves()) && (await b.serves()));
+}
+
+async function heal(): Promise<void> {
+  const { a, b } = stage.bench;
+  await Promise.all([a.healVrrp(), b.healVrrp()]);
+}
+
+/** Decides which of two hosts with one address the operator's host talks to; `null` leaves that to the network again. */
+async function seesVipAt(member: Member | null): Promise<void> {
+  const { op, tools, vip } = stage.bench;
+  if (member === null) {
+    await op.exec([tools.ip, 'neigh', 'del', vip.host, 'dev', 'eth0']);
+    return;
+  }
+  const mac = /link\/ether (\S+)/.exec(await member.host.exec([tools.ip, 'link', 'show', 'eth0']))?.[1] ?? '';
+  await op.exec([tools.ip, 'neigh', 'replace', vip.host, 'lladdr', mac, 'nud', 'permanent', 'dev', 'eth0']);
+}
+
+async function nobodyReceives(): Promise<void> {
+  await until('no replica receives', async () => {
+    const links = await Promise.all(stage.bench.replicas.map(({ db }) => slaveStatus(db)));
+    return links.every((link) => link?.['Slave_IO_Running'] === 'No');
+  });
+}
