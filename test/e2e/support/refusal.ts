@@ -76,5 +76,4 @@ export async function approvalAsked(stage: Stage): Promise<string> {
   return APPROVAL.exec(replicas[0]?.message ?? '')?.[1] ?? '';
 }
 
-/** The id that a person is asked to approve. */
-export const APPROVAL = /mxr\.dev\/approve=(\S+)/;
+const APPROVAL = /mxr\.dev\/approve=(\S+)/;
