@@ -19,6 +19,7 @@ import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { unloggedByTarget } from './same-server.ts';
+import { attachedItself, knownBefore } from './stray.ts';
 
 /**
  * Proof `Contained`: the target logs what it applies (lsu=1), has everything that the replica has, and the replica is a
@@ -31,7 +32,8 @@ export function proveContained(input: ProofInput): ProofResult {
     notDrained(input, state) ??
     missingOnTarget(input, state) ??
     unknownToReplica(input, state) ??
-    unloggedByTarget(input);
+    unloggedByTarget(input) ??
+    skippedByItself(input, state);
   if (missing !== null) return missing;
 
   const resume = findResume(input, state);
@@ -111,6 +113,17 @@ function unknownToReplica({ replica, holder }: ProofInput, state: GtidState): Re
     .map(formatGtid);
   const message = `the binlog of ${holder.member.name} has the GTID domain ${domains.join(', ')} (${gtids.join(', ')}), which ${replica.pod} never had: MariaDB would replay it from its start. Find out what wrote it; remove it with FLUSH BINARY LOGS DELETE_DOMAIN_ID on ${holder.member.name} once no live file holds it, or reseed the replica`;
   return refused('Unproven', 'UnknownDomain', message, { count: null, gtids });
+}
+
+/**
+ * Attached by itself, the replica shows numbers of the target, which say nothing of what it skipped: the prefix is then
+ * proven of what it had before.
+ */
+function skippedByItself(input: ProofInput, state: GtidState): Refused | Asking | null {
+  if (!attachedItself(input)) return null;
+  const replica = { ...input.replica, contains: knownBefore(input) };
+  const resume = findResume({ ...input, replica }, state);
+  return resume.kind === 'Resume' ? null : resume;
 }
 
 type Resume = { kind: 'Resume'; at: Coordinates; next: Gtid | null; how: string };

@@ -20,6 +20,7 @@ import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenWrites, proveSameServer, reconnected } from './same-server.ts';
+import { strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -291,6 +292,8 @@ function prove(input: ProofInput): ProofResult {
   const same =
     input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
   if (same) return proveSameServer(input);
+  const strayed = strayedByFile(input);
+  if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
   return standsInItsBinlog(input) ? (hiddenWrites(input) ?? proveContained(input)) : proveTakeover(input);
 }

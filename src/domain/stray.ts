@@ -1,0 +1,29 @@
+import { formatPosition, mergeStates, samePosition, stateOf, stateOfPosition } from './gtid.ts';
+import type { GtidState } from './gtid.ts';
+import type { ProofInput, Refused } from './proof.ts';
+import { refused } from './proof.ts';
+
+/**
+ * A link that dials the VIP can end on the new holder by MariaDB's own reconnect, before mxr has stopped it and without any
+ * proof. What the replica shows from then on is the new holder's word about itself.
+ */
+export function attachedItself({ baseline, holder, target, replica, source }: ProofInput): boolean {
+  const there = target.identity.serverId;
+  if (baseline.member === holder.member.name || source === undefined) return false;
+  return replica.link.sourceServerId === there && source.identity.serverId !== there;
+}
+
+/** By file and offset it asked for coordinates of the old holder, and its position was overwritten from the new one. */
+export function strayedByFile(input: ProofInput): Refused | null {
+  const { replica, baseline, holder } = input;
+  if (replica.link.usingGtid !== 'No' || !attachedItself(input)) return null;
+  if (samePosition(replica.position, baseline.gtid)) return null;
+  const message = `${replica.pod} connected to ${holder.member.name} by itself, with coordinates of ${baseline.member}: its position ${formatPosition(replica.position)} is what ${holder.member.name} made of them, it was proven at ${formatPosition(baseline.gtid)}. Reseed it, and let its link dial the member or go by GTID`;
+  return refused('Unproven', 'WitnessesDisagree', message);
+}
+
+/** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
+export function knownBefore({ baseline, source }: ProofInput): GtidState {
+  const last = source?.lineage === baseline.lineage ? source.anchors.at(-1)?.binlogState : undefined;
+  return mergeStates(baseline.contains, stateOfPosition(baseline.gtid), last ?? stateOf([]));
+}
