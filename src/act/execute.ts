@@ -6,7 +6,7 @@ import { formatPosition, isWithin, parsePosition, samePosition, stateHas, stateO
 import type { Captured } from '../domain/memory.ts';
 import type { Coordinates, Link, ServerLook } from '../domain/observation.ts';
 import { compareCoordinates, isDrained, linkOf } from '../domain/observation.ts';
-import type { Attach, Expectation, LinkTarget, Plan, StepValue } from '../domain/plan.ts';
+import type { Dial, Attach, Expectation, LinkTarget, Plan, StepValue } from '../domain/plan.ts';
 import { errorText, isMxrError, MxrError } from '../errors.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import type { ActingSession, LinkSettings } from './replication.ts';
@@ -134,7 +134,7 @@ async function runStep(running: Running, step: StepValue, steps: StepReport[]): 
 async function doStep(running: Running, step: StepValue): Promise<string> {
   switch (step.step) {
     case 'StopReceiving':
-      return stopReceiving(running);
+      return stopReceiving(running, step.dials);
     case 'Capture':
       return capture(running);
     case 'Drain':
@@ -166,13 +166,25 @@ async function look(running: Running): Promise<{ look: LinkLook; link: Link }> {
   return { look: seen, link };
 }
 
-async function stopReceiving(running: Running): Promise<string> {
+async function stopReceiving(running: Running, dials: Dial | undefined): Promise<string> {
   const { context, acting } = running;
+  if (dials !== undefined) await checkDials(running, dials);
   const sql = stopReceivingSql(context.link.channel);
   await acting.run('stop receiving', sql, [], stopDeadlineMs(context));
   const { link } = await look(running);
   if (link.io !== 'No') throw surprise(running, 'stop receiving', `its IO thread is ${link.io} after ${sql}`);
   return `${sql}; received up to ${link.read.file}:${link.read.position}`;
+}
+
+/** What was proven of a link says nothing of the one that somebody has made of it since: it is left as it is. */
+async function checkDials(running: Running, { host, port }: Dial): Promise<void> {
+  const { link } = await look(running);
+  if (link.host === host && link.port === port) return;
+  throw surprise(
+    running,
+    'stop receiving',
+    `its link points at ${link.host}:${link.port}, not at ${host}:${port} any more`,
+  );
 }
 
 /** STOP can wait for the IO thread's own connect to time out (11.4+): its deadline is above that. */

@@ -122,15 +122,18 @@ function adopt(context: Context, replica: ReplicaFacts, holder: Holder, target: 
   if (isAsWanted(context, replica, to)) {
     return decide(replica.pod, 'Following', 'Following', proven.because, { proven });
   }
-  const plan = planAdopt({
-    pod: replica.pod,
-    from: holder.member.name,
-    trigger: 'Adoption',
-    proven,
-    target: to,
-    positioning: context.policy.positioning,
-    received: replica.received,
-  });
+  const plan = planAdopt(
+    {
+      pod: replica.pod,
+      from: holder.member.name,
+      trigger: 'Adoption',
+      proven,
+      target: to,
+      positioning: context.policy.positioning,
+      received: replica.received,
+    },
+    replica.link,
+  );
   return decide(replica.pod, 'Unproven', 'NotAdopted', `being adopted: ${proven.because}`, { plan });
 }
 

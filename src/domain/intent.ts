@@ -45,13 +45,18 @@ function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, inte
   if (baseline?.member === intent.member && baseline.lineage === intent.lineage) return false;
   const target = observation.members.find((member) => member.name === intent.member);
   // An adoption that died after it stopped receiving: what it had proven of the place still holds.
-  if (baseline === null && link.io === 'No' && link.ioErrno === 0) return true;
+  if (baseline === null && link.io === 'No' && link.ioErrno === 0 && !dialsAnother(observation, intent, link))
+    return true;
   if (target === undefined || baseline?.member === intent.member) return false;
   if (link.host === target.host && link.port === target.port) return true;
   if (baseline === null) return false;
   // Through the VIP every link looks the same: right after CHANGE it names no file, later the server it was attached to.
   const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
   return !dialsMember && link.usingGtid !== 'No' && (link.exec.file === '' || namesOnly(observation, intent, link));
+}
+
+function dialsAnother({ members }: Observation, { member }: Intended, { host, port }: Link): boolean {
+  return members.some((other) => other.name !== member && other.host === host && other.port === port);
 }
 
 /** The restarts before the life that the intent was proven for are behind it. */

@@ -13,6 +13,12 @@ export interface LinkTarget {
   readonly through: 'Member' | 'VIP';
 }
 
+/** Where a link points. */
+export interface Dial {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** How a replica asks for its position after CHANGE. */
 export type Attach =
   | { readonly by: 'Gtid'; readonly gtid: GtidPosition }
@@ -27,7 +33,8 @@ export type Expectation =
   { readonly kind: 'Between'; readonly from: GtidPosition; readonly upTo: GtidState } | { readonly kind: 'OnHolder' };
 
 export type StepValue =
-  | { readonly step: 'StopReceiving' }
+  /** `dials`: only a link that points there, for nothing was proven of another. */
+  | { readonly step: 'StopReceiving'; readonly dials?: Dial }
   | { readonly step: 'Capture' }
   | { readonly step: 'Drain' }
   /** Live values once more, before and after Stop: what was proven must still be so. */
@@ -91,12 +98,16 @@ export function planMove(parts: MoveParts): Plan {
 }
 
 /** Adoption rewrites the link at the same place, so it first lets everything received be applied. */
-export function planAdopt(parts: MoveParts): Plan {
+export function planAdopt(parts: MoveParts, { host, port }: Dial): Plan {
   const move = planMove(parts);
   const steps = move.steps.map((step) =>
     step.step === 'Prove' ? ({ step: 'Prove', expect: { kind: 'OnHolder' } } as const) : step,
   );
-  return { ...move, kind: 'Adopt', steps: [{ step: 'StopReceiving' }, { step: 'Drain' }, ...steps] };
+  return {
+    ...move,
+    kind: 'Adopt',
+    steps: [{ step: 'StopReceiving', dials: { host, port } }, { step: 'Drain' }, ...steps],
+  };
 }
 
 /** `START SLAVE` starts what stands and leaves what runs: it cannot be overtaken by a restart that stopped the other thread. */

@@ -95,12 +95,18 @@ export function offerStatus(runtime: Runtime): void {
   runtime.writer.offer(status);
 }
 
+/** Replicas that were begun and have to go on, though the policy does not let them now: their intent must not be forgotten. */
+function halfWay({ open, picture }: Runtime): string[] {
+  const wanting = picture?.decisions.filter(({ pod, plan }) => plan !== null && open?.replicas.has(pod) === true) ?? [];
+  return wanting.map(({ pod }) => pod);
+}
+
 /** A handover ends when nobody is on the way any more; its record goes to the top of the list. */
 function endHandover(runtime: Runtime, gated: Gated): void {
   const { open, shared } = runtime;
   if (open === null) return;
-  const busy = new Set(runtime.jobs.keys());
   const { memory } = runtime;
+  const busy = new Set([...runtime.jobs.keys(), ...halfWay(runtime)]);
   const closed = closeHandover(open, { decisions: gated.decisions, busy, memory, wallNow: shared.clock.wallMs() });
   if (closed === null) return;
   runtime.open = null;

@@ -13,6 +13,8 @@ import { holderLook, link, position, state } from '../domain/pair-fixture.ts';
 
 const PLANNED = { file: 'a-bin.000003', position: 900 };
 const STOPPED = { file: 'a-bin.000003', position: 1400 };
+/** What the link points at before it is adopted. */
+const DIALS = { host: '10.0.0.100', port: 3306 };
 const TARGET: LinkTarget = { member: 'a', host: '10.0.0.11', port: 3306, through: 'Member' };
 
 function proven(proof: Proven['proof']): Proven {
@@ -76,7 +78,7 @@ function replicaAt(gtid: string, exec: Coordinates): Replica {
 
 test('an adoption by file/position goes on where the replica stopped, not where it was seen: no row is applied twice', async () => {
   const replica = replicaAt('0-1-105', STOPPED);
-  const execution = await carriedOut(planAdopt(parts('SameServer', '0-1-100')), replica, (at) =>
+  const execution = await carriedOut(planAdopt(parts('SameServer', '0-1-100'), replica.link), replica, (at) =>
     at.position === STOPPED.position ? '0-1-105' : '0-1-100',
   );
 
@@ -85,6 +87,16 @@ test('an adoption by file/position goes on where the replica stopped, not where 
     replica.statements.filter((sql) => sql.startsWith('CHANGE')),
     ['CHANGE MASTER a-bin.000003:1400'],
   );
+});
+
+test('an adoption touches no link that somebody has pointed elsewhere since it was proven', async () => {
+  const replica = replicaAt('0-1-105', STOPPED);
+  const plan = planAdopt(parts('SameServer', '0-1-100'), { host: '10.0.0.11', port: 3306 });
+  const execution = await carriedOut(plan, replica, () => '0-1-105');
+
+  assert.equal(execution.code, 'FenceLost');
+  assert.match(execution.message, /its link points at 10\.0\.0\.100:3306/);
+  assert.deepEqual(replica.statements, []);
 });
 
 test('a move to coordinates is not made from a position that they were not proven for', async () => {
