@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { KubeApi } from './api.ts';
 import { kubernetesVersion } from './build.ts';
 import { runTool } from './kubectl.ts';
+import { KubeStatusError } from './rest.ts';
+import { until } from '../wait.ts';
 
 export interface ChartOptions {
   /** The program, from `helm` in build.ts. */
@@ -29,5 +31,18 @@ export async function installChart(api: KubeApi, options: ChartOptions): Promise
   await api.createNamespace(options.namespace ?? 'mxr');
   await api.apply(await renderChart(options));
   const crds = await api.list({ api: 'apiextensions.k8s.io/v1', plural: 'customresourcedefinitions' });
-  if (crds.length > 0) await api.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  if (crds.length === 0) return;
+  await api.kubectl(['wait', '--for=condition=Established', '--timeout=30s', 'crd', '--all']);
+  // Established comes before the storage is there: until then lists answer 429.
+  await until('the resource can be listed', () => canList(api), { deadlineMs: 30_000 });
+}
+
+async function canList(api: KubeApi): Promise<boolean> {
+  try {
+    await api.list({ api: 'mxr.dev/v1alpha1', plural: 'mariadbexternalreplicas' });
+    return true;
+  } catch (error) {
+    if (error instanceof KubeStatusError && error.status === 429) return false;
+    throw error;
+  }
 }
