@@ -24,7 +24,16 @@ export interface Gated {
 
 /** What the user allows of a picture: Observe and suspend issue nothing, Confirm and hold-down let protective steps through. */
 export function gate(picture: Picture, gates: Gates, now: number): Gated {
-  if (gates.suspend || gates.handover === 'Observe') return observeOnly(picture, gates);
+  if (gates.suspend || gates.handover === 'Observe') return unprepared(observeOnly(picture, gates));
+  return gates.handover === 'Confirm' ? unprepared(moving(picture, gates, now)) : moving(picture, gates, now);
+}
+
+/** An intent stored ahead would make a person's own CHANGE look like one that mxr was allowed to make. */
+function unprepared(gated: Gated): Gated {
+  return { ...gated, decisions: gated.decisions.map((decision) => ({ ...decision, prepared: null })) };
+}
+
+function moving(picture: Picture, gates: Gates, now: number): Gated {
   const moves = picture.plans.filter((plan) => plan.kind === 'Move');
   const others = picture.plans.filter((plan) => plan.kind !== 'Move');
   const holder = picture.diagnosis.holder;

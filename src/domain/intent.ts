@@ -2,7 +2,7 @@ import type { GtidPosition } from './gtid.ts';
 import { mergeStates, stateOfPosition } from './gtid.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
-import type { Coordinates, Link, Observation } from './observation.ts';
+import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
 import { linkOf } from './observation.ts';
 
 /** What an open handover wanted of one replica: proven, and stored before the first statement (handover.md, Steps). */
@@ -19,7 +19,7 @@ interface Input {
   readonly observation: Observation;
   readonly memory: Memory;
   readonly intended: ReadonlyMap<string, Intended>;
-  readonly policy: { readonly channel: string };
+  readonly policy: { readonly channel: string; readonly positioning: 'GTID' | 'FilePosition' };
   readonly busy: ReadonlyMap<string, unknown>;
 }
 
@@ -35,10 +35,17 @@ export function settleIntents(input: Input): Memory {
     const before = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
     const link = linkOf(observed.look.value, input.policy.channel);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
+    if (before.baseline !== null && !isAsIntended(input, observed.look.value, intent, link)) continue;
     const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
     replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
   return { ...input.memory, replicas };
+}
+
+/** Somebody else may have pointed it there, at another place or in another way: that is not what was proven. */
+function isAsIntended({ policy }: Input, { gtidSlavePos }: ServerLook, intent: Intended, link: Link): boolean {
+  if ((link.usingGtid === 'No') === (policy.positioning === 'GTID')) return false;
+  return [...intent.gtid.values()].every((gtid) => (gtidSlavePos.get(gtid.domain)?.seq ?? -1n) >= gtid.seq);
 }
 
 function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {

@@ -52,7 +52,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   const plans = keepInvariants(runtime, gated.plans, picture);
 
   askFor(runtime, picture);
-  carryOut(runtime, plans, picture);
+  carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
   runtime.watcher?.setPace(paceOf(runtime, picture));
   report(runtime, picture, gated);
 }
