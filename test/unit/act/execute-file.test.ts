@@ -13,8 +13,6 @@ import { holderLook, link, position, state } from '../domain/pair-fixture.ts';
 
 const PLANNED = { file: 'a-bin.000003', position: 900 };
 const STOPPED = { file: 'a-bin.000003', position: 1400 };
-/** What the link points at before it is adopted. */
-const DIALS = { host: '10.0.0.100', port: 3306 };
 const TARGET: LinkTarget = { member: 'a', host: '10.0.0.11', port: 3306, through: 'Member' };
 
 function proven(proof: Proven['proof']): Proven {
