@@ -35,12 +35,12 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
   const byIdentity = candidates.filter((member) => identityFits(member, memory, vip.value.identity));
   const [only] = byIdentity;
   if (byIdentity.length === 1 && only !== undefined) {
-    return { kind: 'Found', holder: holder(only, 'Identity', vip.value, vip.at) };
+    return { kind: 'Found', holder: holder(behindVip(only, memory, vip.value), 'Identity', vip.value, vip.at) };
   }
   const byMatch = candidates.filter((member) => matchFits(member, vip.value.identity));
   const [matched] = byMatch;
   if (byMatch.length === 1 && matched !== undefined) {
-    return { kind: 'Found', holder: holder(matched, 'Match', vip.value, vip.at) };
+    return { kind: 'Found', holder: holder(behindVip(matched, memory, vip.value), 'Match', vip.value, vip.at) };
   }
   return { kind: 'NoneOfTheMembers', identity: vip.value.identity, why: whyNone(byIdentity.length + byMatch.length) };
 }
@@ -71,6 +71,14 @@ function matchFits(member: MemberObservation, identity: Identity): boolean {
     (match.hostname === '' || match.hostname === identity.hostname) &&
     (match.serverId === 0 || match.serverId === identity.serverId)
   );
+}
+
+/** Nobody counts the lives of a server that is seen behind the VIP only: its start time names them. */
+function behindVip(member: MemberObservation, memory: Memory, { identity }: VipLook): MemberObservation {
+  if (member.look.known || member.incarnation !== 0) return member;
+  const remembered = memory.members.get(member.name)?.identity;
+  const same = remembered !== undefined && sameIncarnation(remembered, identity);
+  return { ...member, incarnation: (same ? remembered : identity).startedAt };
 }
 
 function holder(member: MemberObservation, knownBy: Holder['knownBy'], vip: VipLook, vipAt: number): Holder {

@@ -9,7 +9,7 @@ import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
-import type { Link, MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { Link, MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
 import { judgeRestart } from './same-server.ts';
@@ -64,20 +64,35 @@ export function judge(input: JudgeInput): Picture {
 function rememberMembers(input: JudgeInput): { memory: Memory; questions: readonly Question[] } {
   const members = new Map(input.memory.members);
   const questions: Question[] = [];
-  for (const observed of input.observation.members) {
-    const look = valueOf(observed.look);
-    if (look === undefined) continue;
+  for (const { observed, look } of looksAtMembers(input)) {
     const before = asStandby(input, members.get(observed.name), observed);
     const remembered = rememberMember(before, observed.name, look, input.observation.wallNow);
     const dated = dateFiles(input, remembered, observed);
     members.set(observed.name, dated.memory);
     questions.push(...dated.questions);
     if (!remembered.inQuestion) continue;
-    const settled = settleLineage(input, remembered, observed);
+    const settled = settleLineage(input, remembered, { observed, look });
     if ('questions' in settled) questions.push(...settled.questions);
     else members.set(observed.name, settled.memory);
   }
   return { memory: { ...input.memory, members }, questions };
+}
+
+interface SeenMember {
+  readonly observed: MemberObservation;
+  readonly look: ServerLook;
+}
+
+/** Each member that was looked at: directly, or behind the VIP where only that is routed and the member holds it. */
+function looksAtMembers({ observation, memory }: JudgeInput): SeenMember[] {
+  const found = findHolder(observation, memory);
+  const holder = found.kind === 'Found' ? found.holder : null;
+  return observation.members.flatMap((observed) => {
+    const direct = valueOf(observed.look);
+    if (direct !== undefined) return { observed, look: direct };
+    const behindVip = holder?.member.name === observed.name ? holder.look : null;
+    return holder === null || behindVip === null ? [] : { observed: holder.member, look: behindVip };
+  });
 }
 
 /** What earlier passes saw of a member was seen of a standby where a newer connection to the VIP ended on another one. */
@@ -123,9 +138,7 @@ function dialsOther({ members }: Observation, observed: MemberObservation, { hos
 }
 
 /** A restarted member is the same history, or it is not; until that is proven nothing rests on it. */
-function settleLineage(input: JudgeInput, memory: MemberMemory, observed: MemberObservation): Settled {
-  const look = valueOf(observed.look);
-  if (look === undefined) return { questions: [] };
+function settleLineage(input: JudgeInput, memory: MemberMemory, { observed, look }: SeenMember): Settled {
   const replicas = input.observation.replicas
     .flatMap((replica) => factsOf(input, replica) ?? [])
     .filter(({ link }) => !dialsOther(input.observation, observed, link));
