@@ -12,7 +12,8 @@ import { lookAtReplica } from '../observe/look.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
 import type { Now } from './handover.ts';
-import { offerStatus } from './report.ts';
+import { enterRecord, offerStatus } from './report.ts';
+import { supersededHandover } from './close-handover.ts';
 import type { Job, Runtime } from './runtime.ts';
 
 const INTENT_DEADLINE_MS = 5_000;
@@ -24,7 +25,7 @@ export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Pict
   const vip = runtime.watcher?.observation().vip;
   const vipAnsweredAt = vip?.answersSince == null ? null : clock.wallMs() - (clock.monotonicMs() - vip.answersSince);
   const now = { wallNow: clock.wallMs(), vipAnsweredAt };
-  runtime.open = openHandover(runtime.open, picture, due, now);
+  openFor(runtime, picture, due, now);
   if (due.length === 0) prepareIntent(runtime, picture, now);
   for (const plan of due) {
     const job: Job = { plan, what: whatOf(plan), since: clock.monotonicMs(), abort: new AbortController() };
@@ -37,7 +38,14 @@ export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Pict
 function prepareIntent(runtime: Runtime, picture: Picture, now: Now): void {
   const prepared = picture.decisions.flatMap((decision) => decision.prepared ?? []);
   const news = prepared.filter((plan) => !sameIntent(runtime, plan));
-  if (news.length > 0) runtime.open = openHandover(runtime.open, picture, news, now);
+  if (news.length > 0) openFor(runtime, picture, news, now);
+}
+
+function openFor(runtime: Runtime, picture: Picture, plans: readonly Plan[], now: Now): void {
+  const before = runtime.open;
+  runtime.open = openHandover(before, picture, plans, now);
+  const left = before === null || before.id === runtime.open?.id ? null : supersededHandover(before, now.wallNow);
+  if (left !== null) enterRecord(runtime, left, []);
 }
 
 function sameIntent({ open }: Runtime, { pod, target, proven }: Plan): boolean {

@@ -24,25 +24,54 @@ export function closeHandover(open: OpenHandover, closing: Closing): { readonly 
   const before = concerned.filter((decision) => arrivedBefore(open, closing, decision));
   const replicas = [...open.replicas.values(), ...before.map(({ pod }) => inheritedEntry(open, pod))];
   if (replicas.length === 0) return { record: null };
-  const record: HandoverRecord = {
-    id: open.id,
-    from: open.from,
-    to: open.to,
-    trigger: open.trigger,
-    startedAt: new Date(open.startedAt).toISOString(),
-    ...(open.vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(open.vipAnsweredAt).toISOString() }),
-    finishedAt: new Date(wallNow).toISOString(),
-    durationMs: Math.max(0, Math.round(wallNow - (open.vipAnsweredAt ?? open.startedAt))),
-    outcome: outcomeOf(replicas, concerned, decisions),
-    replicas,
-  };
-  return { record };
+  return { record: recordOf({ ...open, outcome: outcomeOf(replicas, concerned, decisions), replicas }, wallNow) };
 }
 
-/** A pod that was not seen since its intent was stored may stand anywhere in it: forgetting the intent would strand it. */
+/** The VIP went elsewhere before everybody had arrived: what was done is recorded all the same. */
+export function supersededHandover(open: OpenHandover, wallNow: number): HandoverRecord | null {
+  const replicas = [...open.replicas.values()];
+  if (replicas.length === 0) return null;
+  const arrived = replicas.filter(hasArrived).length;
+  const outcome = arrived === 0 ? 'Abandoned' : arrived === open.intents.size ? 'Completed' : 'Partial';
+  return recordOf({ ...open, outcome, replicas }, wallNow);
+}
+
+type Ended = Omit<OpenHandover, 'replicas'> & Pick<HandoverRecord, 'outcome' | 'replicas'>;
+
+function recordOf({ id, from, to, trigger, outcome, replicas, ...times }: Ended, wallNow: number): HandoverRecord {
+  const { startedAt, vipAnsweredAt } = times;
+  return {
+    id,
+    from,
+    to,
+    trigger,
+    startedAt: new Date(startedAt).toISOString(),
+    ...(vipAnsweredAt === null ? {} : { vipAnsweredAt: new Date(vipAnsweredAt).toISOString() }),
+    finishedAt: new Date(wallNow).toISOString(),
+    durationMs: Math.max(0, Math.round(wallNow - (vipAnsweredAt ?? startedAt))),
+    outcome,
+    replicas,
+  };
+}
+
+/**
+ * A pod that was not seen since its intent was stored, or was left between Stop and Start, may stand anywhere in it:
+ * forgetting the intent would strand it. One that has not arrived goes on when the source is there again.
+ */
 function isUnderWay(open: OpenHandover, { busy }: Closing, { pod, verdict, reason, plan }: Decision): boolean {
   if (busy.has(pod) || plan !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
-  return !open.replicas.has(pod) && (verdict === 'Unreachable' || verdict === 'Waiting');
+  const entry = open.replicas.get(pod);
+  if (isReady(verdict) || (entry !== undefined && hasArrived(entry))) return false;
+  return verdict === 'Unreachable' || verdict === 'Waiting' || isHalfWay(entry);
+}
+
+function hasArrived({ to }: HandoverReplica): boolean {
+  return to.gtid !== undefined;
+}
+
+function isHalfWay(entry: HandoverReplica | undefined): boolean {
+  const done = new Set(entry?.steps.filter(({ outcome }) => outcome === 'ok').map(({ step }) => step));
+  return done.has('Stop') && !done.has('Start');
 }
 
 /** A process before this one brought it there, and died before it could say so. */
@@ -72,8 +101,12 @@ function outcomeOf(
   concerned: readonly Decision[],
   all: readonly Decision[],
 ): Outcome {
+  const arrived = new Set(replicas.filter(hasArrived).map(({ pod }) => pod));
+  // Silence after the arrival takes nothing back.
+  const isDone = ({ pod, verdict }: Decision): boolean =>
+    isReady(verdict) || (verdict === 'Waiting' && arrived.has(pod));
   if (concerned.length === 0) return 'Abandoned';
-  if (!concerned.some((decision) => isReady(decision.verdict))) return 'Refused';
-  if (!replicas.some(({ to }) => to.gtid !== undefined)) return 'Abandoned';
-  return all.every((decision) => isReady(decision.verdict)) ? 'Completed' : 'Partial';
+  if (!concerned.some(isDone)) return 'Refused';
+  if (arrived.size === 0) return 'Abandoned';
+  return all.every(isDone) ? 'Completed' : 'Partial';
 }

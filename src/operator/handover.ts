@@ -57,9 +57,9 @@ export function openHandover(
   };
 }
 
-/** The same positions on the same holder can be handed over again a minute later: records are kept apart by time. */
+/** The same positions on the same holder can be handed over again, in a flap within a second: time keeps records apart. */
 function uniqueId(id: string, wallNow: number): string {
-  return `${id}-${Math.floor(wallNow / 1000).toString(36)}`;
+  return `${id}-${Math.floor(wallNow).toString(36)}`;
 }
 
 function withIntents(

@@ -1,4 +1,4 @@
-import type { Status } from '../api/v1alpha1.ts';
+import type { HandoverRecord, Status } from '../api/v1alpha1.ts';
 import { audit } from '../domain/audit.ts';
 import type { Gated } from '../domain/gate.ts';
 import type { Picture } from '../domain/judge.ts';
@@ -101,7 +101,7 @@ function halfWay({ open, picture }: Runtime): string[] {
   return wanting.map(({ pod }) => pod);
 }
 
-/** A handover ends when nobody is on the way any more; its record goes to the top of the list. */
+/** A handover ends when nobody is on the way any more. */
 function endHandover(runtime: Runtime, gated: Gated): void {
   const { open, shared } = runtime;
   if (open === null) return;
@@ -110,14 +110,18 @@ function endHandover(runtime: Runtime, gated: Gated): void {
   const closed = closeHandover(open, { decisions: gated.decisions, busy, memory, wallNow: shared.clock.wallMs() });
   if (closed === null) return;
   runtime.open = null;
-  const { record } = closed;
-  if (record === null) return;
-  runtime.handovers = [record, ...runtime.handovers].slice(0, MAX_HANDOVERS);
-  shared.tell.handover(runtime.key, record.outcome, record.durationMs / 1000);
-  const { id, from, to, trigger, outcome, durationMs } = record;
   const left = gated.decisions.filter((decision) => !isReady(decision.verdict));
   const notReady = left.map(({ pod, verdict, reason, message }) => ({ pod, verdict, reason, message }));
-  shared.log.info('handover ended', { resource: runtime.key, id, from, to, trigger, outcome, durationMs, notReady });
+  if (closed.record !== null) enterRecord(runtime, closed.record, notReady);
+}
+
+/** The newest record goes to the top of the list. */
+export function enterRecord(runtime: Runtime, record: HandoverRecord, notReady: unknown): void {
+  const { shared, key } = runtime;
+  runtime.handovers = [record, ...runtime.handovers].slice(0, MAX_HANDOVERS);
+  shared.tell.handover(key, record.outcome, record.durationMs / 1000);
+  const { id, from, to, trigger, outcome, durationMs } = record;
+  shared.log.info('handover ended', { resource: key, id, from, to, trigger, outcome, durationMs, notReady });
 }
 
 /** How old the data may be: the lag while it is known, else the time since the replica was last seen attached and proven. */

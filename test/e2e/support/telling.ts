@@ -47,11 +47,11 @@ export class Telling {
       name: NAME,
     };
     while (!this.#end.signal.aborted) {
-      const { metadata, status } = await stage.api.get<{ metadata: { resourceVersion: string }; status: Status }>(
+      const { metadata, status } = await stage.api.get<{ metadata: { resourceVersion: string }; status?: Status }>(
         resource,
       );
       const { resourceVersion } = metadata;
-      if (this.told.at(-1)?.resourceVersion !== resourceVersion) {
+      if (status !== undefined && this.told.at(-1)?.resourceVersion !== resourceVersion) {
         this.told.push({ at: performance.now(), resourceVersion, status });
       }
       await delay(INTERVAL_MS);
