@@ -15,9 +15,9 @@ import { compareCoordinates, linkOf } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
 import { beyond, formatPosition, isWithin, stateOfPosition } from './gtid.ts';
-import { binlogStateOf } from './memory.ts';
-import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { lacking, refused } from './proof.ts';
+import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
+import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
+import { asking, lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenWrites, proveSameServer, reconnected } from './same-server.ts';
 import { strayedByFile } from './stray.ts';
@@ -91,11 +91,11 @@ function beingMoved({ busy, actedAt, replica, observation, diagnosis }: Context)
 
 const DRAIN_SLOW_MS = 60_000;
 
-function applierFailed({ replica }: Context): Decision | null {
-  const { link, pod } = replica;
+function applierFailed(context: Context): Decision | null {
+  const { link, pod } = context.replica;
   if (link.sql === 'Yes' || link.sqlErrno === 0) return null;
   const message = `the SQL thread stopped with ${link.sqlErrno}: ${link.sqlError}`;
-  return decide(pod, 'ApplierFailed', 'ApplierFailed', message);
+  return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
 }
 
 function notAdopted(context: Context): Decision | null {
@@ -205,11 +205,24 @@ function mustStopReceiving(context: Context): boolean {
   return restarted || context.memory.members.get(source.name)?.inQuestion === true;
 }
 
+/** Its applier failed, and still it does not go on receiving from whoever answers next; once it applies, it is resumed. */
+function protect(context: Context): Plan | null {
+  const { replica, diagnosis, policy } = context;
+  const { situation, holder } = diagnosis;
+  const source = baselineMember(replica);
+  if (source === null || replica.link.io === 'No') return null;
+  const isCalm = situation === 'HolderReadOnly' && holder?.member.name === source;
+  const isSplit = situation === 'SplitBrain' || (situation === 'HolderUnknown' && dialsVip(replica, policy));
+  const stop = isSplit || (WAITING.includes(situation) && !isCalm && mustStopReceiving(context));
+  return stop ? planStopReceiving(replica.pod, source) : null;
+}
+
 /** Both threads stopped, no restart, no intent of ours and no error: a person did that. */
 function stoppedByHand({ replica, intended }: Context): Decision | null {
   const { link, memory, look, pod } = replica;
   if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0 || intended.has(pod)) return null;
-  const restarted = memory.startedAt === null || Math.abs(look.identity.startedAt - memory.startedAt) > 2500;
+  const restarted =
+    memory.startedAt === null || Math.abs(look.identity.startedAt - memory.startedAt) > START_TIME_TOLERANCE_MS;
   if (restarted) return null;
   return decide(pod, 'StoppedByHand', 'StoppedByHand', 'somebody stopped replication; START SLAVE lets mxr go on');
 }
@@ -270,7 +283,19 @@ function toBeMoved(context: Context): Decision {
   }
   const broken = linkBroken(context, holder);
   if (broken !== null) return broken;
-  return fromProof(context, holder, prove(input), input);
+  return fromProof(context, holder, lookedBefore(context, holder) ?? prove(input), input);
+}
+
+/** What was seen of the holder before the VIP answered there is of another time: it may have applied more since. */
+function lookedBefore({ observation, replica }: Context, holder: Holder): Asking | null {
+  const after = observation.vip.answersSince;
+  if (after === null || holder.lookAt >= after) return null;
+  const { name } = holder.member;
+  return asking(`looking at ${name} since the VIP answers there before ${replica.pod} is moved`, {
+    kind: 'LiveLook',
+    target: { member: name },
+    after,
+  });
 }
 
 /** The replica dials the right server, which does not let it in or cannot be reached from there. */

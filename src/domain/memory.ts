@@ -120,8 +120,8 @@ export interface Captured {
   readonly gtidIoPos: GtidPosition;
 }
 
-/** Start times are computed from whole seconds of uptime: two looks at one incarnation differ by less than this. */
-export const START_TIME_TOLERANCE_MS = 2500;
+/** Start times are exact to the second (src/observe/look.ts): two looks at one incarnation differ by less than this. */
+export const START_TIME_TOLERANCE_MS = 999;
 const MAX_ANCHORS = 64;
 
 export function sameIncarnation(a: Identity, b: Identity): boolean {

@@ -12,7 +12,7 @@ import {
   stateHas,
   stateOfPosition,
 } from './gtid.ts';
-import type { Anchor } from './memory.ts';
+import type { Anchor, MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, hasFile, isDrained, sameCoordinates } from './observation.ts';
@@ -146,7 +146,7 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
     const message = `${holder.member.name} was last seen while it had not applied all that it had received from the old holder, and its link is gone now`;
     return refused('Unproven', 'TakeoverUnknown', message);
   }
-  if (source === undefined || source.lineage !== baseline.lineage) {
+  if (source === undefined || source.lineage !== baseline.lineage || appliedFromAnother(input, standby, source)) {
     const message = `${replica.pod} stands on another binlog history than the one ${holder.member.name} applied`;
     return refused('Unproven', 'LineageChanged', message);
   }
@@ -220,6 +220,12 @@ function askSource(
   }
   if (here.value === null || there.value === null) return { kind: 'Unknown' };
   return { kind: samePosition(here.value, there.value) ? 'Same' : 'Different' };
+}
+
+/** Coordinates of a third server, which may have the same file names. 0: not connected since the target started. */
+function appliedFromAnother({ target }: ProofInput, standby: Anchor, source: MemberMemory): boolean {
+  const ids = [standbyLinkOf(target)?.sourceServerId, standby.standby?.sourceServerId];
+  return ids.some((id) => id !== undefined && id !== 0 && id !== source.identity.serverId);
 }
 
 /** Live while its link still shows them and it has drained; else as it was last seen, drained. */

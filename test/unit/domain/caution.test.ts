@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Decision } from '../../../src/domain/verdict.ts';
+import { decideReplica } from '../../../src/domain/decide.ts';
+import { anchorOf, newLineage, rememberMember } from '../../../src/domain/memory.ts';
+import type { Link, Observation, ServerLook } from '../../../src/domain/observation.ts';
+import type { Diagnosis } from '../../../src/domain/situation.ts';
+import { calmPair, holderLook, link, look, memberAt, NOW, POLICY, position, replicaMemory } from './pair-fixture.ts';
+import type { Pair } from './pair-fixture.ts';
+import { state, WALL } from './pair-fixture.ts';
+
+interface Case {
+  readonly diagnosis?: Partial<Diagnosis>;
+  readonly replica?: Partial<ServerLook>;
+  readonly b?: Partial<ServerLook>;
+  readonly answersSince?: number;
+}
+
+/** The replica followed a; what is diagnosed is part of each case. */
+function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
+  const pair = calmPair({ ...(change.b === undefined ? {} : { b: change.b }), replica: change.replica ?? {} });
+  const source = pair.memory.members.get('a');
+  const memory = replicaMemory('orders-0');
+  assert.ok(source && memory.baseline);
+  const known = { ...memory, baseline: { ...memory.baseline, lineage: source.lineage } };
+  const b = { member: memberAt('b', '10.0.0.12', pair.b), knownBy: 'Lock', look: pair.b, lookAt: NOW - 10 } as const;
+  const moved: Diagnosis = {
+    situation: 'VipMoved',
+    message: '',
+    holder: { ...b, readOnly: false },
+    complete: true,
+    split: null,
+  };
+  const vip = { ...pair.observation.vip, answersSince: change.answersSince ?? NOW - 60_000 };
+  const observation: Observation = { ...pair.observation, vip };
+  const input = {
+    policy: POLICY,
+    observation,
+    diagnosis: { ...(holderAt === 'b' ? moved : pair.diagnosis), ...change.diagnosis },
+    memory: { members: withStandby(pair), replicas: new Map([['orders-0', known]]) },
+    evidence: new Map(),
+    busy: new Map(),
+    actedAt: new Map(),
+    intended: new Map(),
+  };
+  const [observed] = observation.replicas;
+  assert.ok(observed);
+  return decideReplica(input, observed);
+}
+
+/** b was last seen as it is now. */
+function withStandby({ memory, b }: Pair): Pair['memory']['members'] {
+  const before = memory.members.get('b');
+  assert.ok(before);
+  return new Map([...memory.members, ['b', { ...before, lastStandby: anchorOf(b, WALL) }]]);
+}
+
+function onVip(change: Partial<Link>): readonly Link[] {
+  return [link({ host: '10.0.0.100', ...change })];
+}
+
+const failed = { sql: 'No', sqlErrno: 1062, sqlError: 'Duplicate entry' } as const;
+
+test('a replica whose applier failed does not go on receiving in a split, or through a silent VIP', () => {
+  const split = decided({ diagnosis: { situation: 'SplitBrain' }, replica: { links: [link(failed)] } });
+  const silent = decided({ diagnosis: { situation: 'VipSilent', holder: null }, replica: { links: onVip(failed) } });
+  const calm = decided({ replica: { links: [link(failed)] } });
+
+  assert.deepEqual([split.verdict, split.plan?.kind], ['ApplierFailed', 'StopReceiving']);
+  assert.deepEqual([silent.verdict, silent.plan?.kind], ['ApplierFailed', 'StopReceiving']);
+  assert.deepEqual([calm.verdict, calm.plan], ['ApplierFailed', null]);
+});
+
+test('nothing is proven with a look at the holder from before the VIP answered there', () => {
+  const decision = decided({ answersSince: NOW - 5 }, 'b');
+
+  assert.deepEqual(
+    decision.questions.map(({ kind }) => kind),
+    ['LiveLook'],
+  );
+  assert.equal(decision.plan, null);
+});
+
+test('a standby that applied the coordinates of a third server accuses no replica', () => {
+  const exec = { file: 'a-bin.000003', position: 400 };
+  const chained = link({ usingGtid: 'No', sourceServerId: 3, read: exec, exec });
+  const b = { logSlaveUpdates: false, gtidBinlogState: state(''), gtidBinlogPos: position(''), links: [chained] };
+  const decision = decided({ b, replica: { links: [link({ io: 'No' })] } }, 'b');
+
+  assert.deepEqual([decision.verdict, decision.reason], ['Unproven', 'LineageChanged']);
+});
+
+test('a second restart within two seconds is a restart', () => {
+  const first = holderLook();
+  const memory = newLineage('a', first, WALL);
+  const again = look('a', 1, { identity: { ...first.identity, startedAt: first.identity.startedAt + 2_000 } });
+
+  assert.equal(rememberMember(memory, 'a', first, WALL).inQuestion, false);
+  assert.equal(rememberMember(memory, 'a', again, WALL).inQuestion, true);
+});
