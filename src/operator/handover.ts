@@ -1,4 +1,4 @@
-import type { Trigger } from '../api/reasons.ts';
+import type { Proof, Trigger } from '../api/reasons.ts';
 import type { HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
 import type { Execution } from '../act/execute.ts';
 import { formatPosition, parsePosition } from '../domain/gtid.ts';
@@ -79,11 +79,16 @@ function withIntents(
       ...(lineage === undefined ? {} : { lineage }),
       gtid: formatPosition(plan.proven.gtid),
       ...(plan.proven.at === null ? {} : { file: plan.proven.at.file, position: plan.proven.at.position }),
-      proof: plan.proven.proof,
+      proof: proofOf(before.get(plan.pod), plan.target.member, plan.proven.proof),
       step: plan.steps[0]?.step ?? 'Capture',
     });
   }
   return intents;
+}
+
+/** A resumption ends what was begun: the handover's proof is the one by which the replica came to this member. */
+function proofOf(before: IntentReplica | undefined, member: string, proof: Proof): Proof {
+  return proof === 'SameServer' && before?.member === member ? (before.proof ?? proof) : proof;
 }
 
 /** The intents as the domain needs them. One that cannot be read is none: that can only make mxr wait or refuse. */
@@ -118,7 +123,7 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
   const captured = execution.captured;
   const entry: HandoverReplica = {
     pod,
-    ...(proven === null ? {} : { proof: proven.proof }),
+    ...(proven === null ? {} : { proof: open.intents.get(pod)?.proof ?? proven.proof }),
     from: {
       ...(captured === null ? {} : { file: captured.exec.file, position: captured.exec.position }),
       gtid: formatPosition(captured?.gtid ?? proven?.gtid ?? new Map()),
