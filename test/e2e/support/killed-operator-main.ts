@@ -1,4 +1,4 @@
-// The operator, which kills itself with SIGKILL right before or after a statement: a death at exactly this boundary.
+// The operator, which sends itself a signal right before or after a statement: a death, or a freeze, at this boundary.
 import { readOperatorConfig, systemSource } from '../../../src/config.ts';
 import { systemClock } from '../../../src/clock.ts';
 import { runOperator } from '../../../src/operator/operator.ts';
@@ -8,8 +8,8 @@ import { createSecrets } from '../../../src/ops/secrets.ts';
 import { connectSql } from '../../../src/sql/connection.ts';
 import type { SqlConnect, SqlSession } from '../../../src/sql/port.ts';
 
-/** `before STOP SLAVE`: from the signal SIGUSR2 on, the first statement that begins so is the last. */
-const [when = '', ...words] = (process.env['KILLED_AT'] ?? '').split(' ');
+/** `SIGKILL before STOP SLAVE`: from SIGUSR2 on, at the first statement that begins so. */
+const [signal = '', when = '', ...words] = (process.env['SIGNAL_AT'] ?? '').split(' ');
 const beginning = words.join(' ');
 let armed = false;
 process.on('SIGUSR2', () => {
@@ -30,15 +30,20 @@ function watched(session: SqlSession): SqlSession {
 
 async function query(session: SqlSession, args: Parameters<SqlSession['query']>): ReturnType<SqlSession['query']> {
   const isTheOne = armed && args[0].startsWith(beginning);
-  if (isTheOne && when === 'before') process.kill(process.pid, 'SIGKILL');
+  if (isTheOne && when === 'before') hit();
   const rows = await session.query(...args);
-  if (isTheOne && when === 'after') process.kill(process.pid, 'SIGKILL');
+  if (isTheOne && when === 'after') hit();
   return rows;
+}
+
+function hit(): void {
+  armed = false;
+  process.kill(process.pid, signal);
 }
 
 const config = readOperatorConfig([], systemSource());
 const log = createLogger({ level: config.logLevel, clock: systemClock, secrets: createSecrets() });
-process.exitCode = await runService((signal) => runOperator(config, { log, connect, signal }), {
+process.exitCode = await runService((end) => runOperator(config, { log, connect, signal: end }), {
   events: process,
   exit: (code) => process.exit(code),
   clock: systemClock,

@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { OPERATOR_USER } from '../../support/kube/servers.ts';
 import { until } from '../../support/wait.ts';
 import { OperatorProcess } from './operator-process.ts';
+import { describe } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 const MAIN = join(import.meta.dirname, 'killed-operator-main.ts');
 /** Short, so that a successor need not wait long; the process that it succeeds released nothing. */
-const LEASE = { MXR_LEASE_DURATION_MS: '3000', MXR_LEASE_RENEW_DEADLINE_MS: '2000', MXR_LEASE_RETRY_MS: '400' };
+export const LEASE = { MXR_LEASE_DURATION_MS: '3000', MXR_LEASE_RENEW_DEADLINE_MS: '2000', MXR_LEASE_RETRY_MS: '400' };
 
 /** Statements that a plan runs on a replica, in their order, as they begin. */
 export const STATEMENTS = [
@@ -27,8 +28,12 @@ export function boundaries(statements: readonly (typeof STATEMENTS)[number][]): 
 
 let started = 0;
 
-/** An operator that will kill itself at this boundary once it is armed. Resolves when it leads. */
-export async function startKilledOperator(stage: Stage, boundary: Boundary): Promise<OperatorProcess> {
+/** An operator that will kill (or freeze) itself at this boundary once it is armed. Resolves when it leads. */
+export async function startKilledOperator(
+  stage: Stage,
+  boundary: Boundary,
+  signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL',
+): Promise<OperatorProcess> {
   started += 1;
   const kubeconfig = join(stage.bench.op.directory, 'kubeconfig');
   writeFileSync(kubeconfig, stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
@@ -37,19 +42,24 @@ export async function startKilledOperator(stage: Stage, boundary: Boundary): Pro
     kubeconfig,
     program: [MAIN],
     podName: `mxr-${started}`,
-    env: { ...LEASE, KILLED_AT: boundary },
+    env: { ...LEASE, SIGNAL_AT: `${signal} ${boundary}` },
   });
   await operator.says('leading');
+  const since = Date.now();
+  await stage.statusIs('the operator has looked', ({ source }) =>
+    source.members.every(({ observedAt }) => observedAt !== undefined && Date.parse(observedAt) > since),
+  );
   return operator;
 }
 
-/** From now on the statement is deadly. */
+/** From now on the statement is deadly. The signal counts once. */
 export function arm(operator: OperatorProcess): void {
   process.kill(operator.pid, 'SIGUSR2');
 }
 
-export async function dies(operator: OperatorProcess, boundary: Boundary, deadlineMs = 30_000): Promise<void> {
-  await until(`the operator dies ${boundary}`, () => !operator.running, { deadlineMs }).catch((error: unknown) => {
-    throw new Error(`${(error as Error).message}\n${operator.tail()}`, { cause: error });
+export async function dies(stage: Stage, operator: OperatorProcess): Promise<void> {
+  await until('the operator dies', () => !operator.running).catch(async (error: unknown) => {
+    const status = describe(await stage.status());
+    throw new Error(`${(error as Error).message}; ${status}\n${operator.tail()}`, { cause: error });
   });
 }
