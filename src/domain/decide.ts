@@ -302,6 +302,9 @@ function lookedBefore({ observation, replica }: Context, holder: Holder): Asking
 function linkBroken(context: Context, holder: Holder): Decision | null {
   const { link, pod, memory } = context.replica;
   if (memory.baseline?.member !== holder.member.name || link.io !== 'Connecting') return null;
+  // Where it cannot reach the member it is to dial the VIP instead: that cures it.
+  const wanted = linkTarget(context, context.replica, holder);
+  if (link.host !== wanted.host || link.port !== wanted.port) return null;
   const reason = [1045, 1044, 1597].includes(link.ioErrno)
     ? 'LinkAuthentication'
     : link.ioErrno === 2026
