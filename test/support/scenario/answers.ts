@@ -1,0 +1,89 @@
+import type { Answers, Question } from '../../../src/domain/evidence.ts';
+import { parseGtid } from '../../../src/domain/gtid.ts';
+import type { Gtid } from '../../../src/domain/gtid.ts';
+import { placeOf, position, START, state } from './build.ts';
+import type { Answer } from './vocabulary.ts';
+
+/** What a question is called in `expect.questions`: `Rehearsal b`, `Transaction r0`, `GtidAt a`. */
+export function nameOf(question: Question): string {
+  return `${question.kind} ${subjectOf(question)}`;
+}
+
+function subjectOf(question: Question): string {
+  if (question.kind === 'Transaction') return named(question.server);
+  if (question.kind === 'LiveLook') return question.target === 'vip' ? 'vip' : named(question.target);
+  return question.member;
+}
+
+function named(server: { readonly member: string } | { readonly pod: string }): string {
+  return 'member' in server ? server.member : server.pod;
+}
+
+/** The first answer of the file that fits; undefined: the file has none. */
+export function answerFor(question: Question, answers: readonly Answer[]): Answers[Question['kind']] | undefined {
+  for (const answer of answers) {
+    const value = fits(question, answer);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+function fits(question: Question, answer: Answer): Answers[Question['kind']] | undefined {
+  if (answer.ask === 'LiveLook') return question.kind === 'LiveLook' ? true : undefined;
+  if (subjectOf(question) !== answer.of) return undefined;
+  switch (question.kind) {
+    case 'Rehearsal':
+      return rehearsal(answer);
+    case 'GtidAt': {
+      if (answer.ask !== 'GtidAt') return undefined;
+      const { file, position: offset } = question.at;
+      if (answer.at !== undefined && answer.at !== `${file}:${offset}`) return undefined;
+      return answer.gtid === null ? null : position(answer.gtid);
+    }
+    case 'Walk':
+      return answer.ask === 'Walk' ? walk(answer.transactions, question.from, answer.cut ?? null) : undefined;
+    case 'FileHeader':
+      return answer.ask === 'FileHeader' ? header(answer, question.file) : undefined;
+    case 'Transaction':
+      return answer.ask === 'Transaction' ? content(answer, question.gtid) : undefined;
+    case 'LiveLook':
+      return undefined;
+    default:
+      return question satisfies never;
+  }
+}
+
+function rehearsal(answer: Answer): Answers['Rehearsal'] | undefined {
+  if (answer.ask === 'Refusal') return { accepted: false, errno: 1236, text: answer.refused };
+  if (answer.ask !== 'Rehearsal') return undefined;
+  return { accepted: true, at: placeOf(answer.accepted), next: answer.next === undefined ? null : gtid(answer.next) };
+}
+
+function gtid(text: string): Gtid {
+  const parsed = parseGtid(text);
+  if (parsed === undefined) throw new Error(`not a GTID: ${text}`);
+  return parsed;
+}
+
+function walk(texts: readonly string[], from: { file: string; position: number }, truncated: 'bytes' | 'time' | null) {
+  const transactions = texts.map((text, index) => ({
+    gtid: gtid(text),
+    at: { file: from.file, position: from.position + index * 100 },
+    timestamp: START,
+    bytes: 100,
+  }));
+  return { transactions, truncated };
+}
+
+function header(answer: Extract<Answer, { ask: 'FileHeader' }>, file: string): Answers['FileHeader'] | undefined {
+  if (answer.file !== undefined && answer.file !== file) return undefined;
+  const { byServerStart, created, list } = answer;
+  return { createdAt: START + created * 60_000, byServerStart, encrypted: false, gtidList: state(list) };
+}
+
+function content(answer: Extract<Answer, { ask: 'Transaction' }>, wanted: string): Answers['Transaction'] | undefined {
+  if (answer.gtid !== undefined && answer.gtid !== wanted) return undefined;
+  if (answer.content === null) return { found: null };
+  const { content: text, kind } = answer;
+  return { found: { timestamp: START, kind, digest: text, summary: text, bytes: 100, tables: [] } };
+}

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+
+/**
+ * The words of a scenario file. A phase says what is seen; what it does not name stays as in the phase before. Places are
+ * written `file:position`, GTIDs as MariaDB prints them.
+ */
+const place = z.string().regex(/^[^:]*:\d+$/);
+const gtid = z.string();
+/** Minutes after which the server was started; each number is another life. */
+const life = z.int().min(0);
+
+export const Member = z
+  .strictObject({
+    serverId: z.int(),
+    logSlaveUpdates: z.boolean(),
+    readOnly: z.boolean(),
+    /** gtid_binlog_state. */
+    logged: gtid,
+    /** gtid_slave_pos: what it applied from another server. */
+    applied: gtid,
+    /** SHOW MASTER STATUS. */
+    end: place,
+    /** Binlog files that are still there with their sizes; the file of `end` is added. */
+    files: z.record(z.string(), z.int()),
+    /** Its link to another member; null: none. */
+    follows: z
+      .strictObject({
+        member: z.string(),
+        mode: z.enum(['GTID', 'File']).default('GTID'),
+        exec: place.optional(),
+        read: place.optional(),
+        io: z.enum(['Yes', 'No', 'Connecting']).default('Yes'),
+        sql: z.enum(['Yes', 'No']).default('Yes'),
+        /** Gtid_IO_Pos; by default all of it is applied. */
+        received: gtid.optional(),
+        drained: z.boolean().default(true),
+      })
+      .nullable(),
+    started: life,
+    /** Not null: it does not answer, with this code. */
+    down: z.string().nullable(),
+  })
+  .partial();
+export type Member = z.infer<typeof Member>;
+
+export const Replica = z
+  .strictObject({
+    /** Who really feeds it: a member's name, or null. */
+    on: z.string().nullable(),
+    /** What its link dials: a member's name, or `vip`; by default who feeds it. Null: it has no link. */
+    dials: z.string().nullable(),
+    /** gtid_slave_pos. */
+    gtid,
+    /** Gtid_IO_Pos; by default all of it is applied. */
+    received: gtid,
+    exec: place,
+    read: place,
+    mode: z.enum(['GTID', 'File']),
+    io: z.enum(['Yes', 'No', 'Connecting']),
+    sql: z.enum(['Yes', 'No']),
+    ioError: z.string(),
+    sqlError: z.string(),
+    logSlaveUpdates: z.boolean(),
+    /** gtid_binlog_state; by default what it applied. */
+    logged: gtid,
+    started: life,
+    down: z.string().nullable(),
+    /** What mxr is doing to it now, and for how many seconds. */
+    busy: z.strictObject({ what: z.string(), seconds: z.int() }).nullable(),
+    /** What an open handover wants of it. */
+    intended: z.strictObject({ member: z.string(), gtid, at: place.optional() }).nullable(),
+  })
+  .partial();
+export type Replica = z.infer<typeof Replica>;
+
+/** Who answers at the VIP: a member, a server that is none of them, or nobody. */
+export const Vip = z.union([
+  z.string(),
+  z.strictObject({ stranger: z.string() }),
+  z.strictObject({ silent: z.string(), probes: z.int().default(2) }),
+  /** Fresh connections end on these members in turn. */
+  z.strictObject({ inTurn: z.array(z.string()) }),
+]);
+export type Vip = z.infer<typeof Vip>;
+
+export const Answer = z.discriminatedUnion('ask', [
+  z.strictObject({ ask: z.literal('Rehearsal'), of: z.string(), accepted: place, next: gtid.optional() }),
+  z.strictObject({ ask: z.literal('Refusal'), of: z.string(), refused: z.string() }),
+  z.strictObject({ ask: z.literal('GtidAt'), of: z.string(), at: place.optional(), gtid: gtid.nullable() }),
+  z.strictObject({
+    ask: z.literal('Walk'),
+    of: z.string(),
+    transactions: z.array(gtid),
+    cut: z.enum(['bytes', 'time']).optional(),
+  }),
+  z.strictObject({
+    ask: z.literal('FileHeader'),
+    of: z.string(),
+    file: z.string().optional(),
+    list: gtid,
+    byServerStart: z.boolean().default(false),
+    /** Minutes. */
+    created: z.int().default(0),
+  }),
+  z.strictObject({
+    ask: z.literal('Transaction'),
+    of: z.string(),
+    gtid: gtid.optional(),
+    content: z.string().nullable(),
+    kind: z.string().default('row'),
+  }),
+  z.strictObject({ ask: z.literal('LiveLook') }),
+]);
+export type Answer = z.infer<typeof Answer>;
+
+export const ExpectedReplica = z.strictObject({
+  verdict: z.string(),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  /** Of the plan; absent: none may be made. */
+  steps: z.array(z.string()).optional(),
+  proof: z.string().optional(),
+  to: z.string().optional(),
+  /** By GTID, or at this place of the target. */
+  attach: z.string().optional(),
+  transactions: z.array(z.string()).optional(),
+  serves: z.boolean().optional(),
+});
+
+export type ExpectedReplica = z.infer<typeof ExpectedReplica>;
+
+export const Phase = z.strictObject({
+  say: z.string(),
+  vip: Vip.optional(),
+  members: z.record(z.string(), Member).optional(),
+  replicas: z.record(z.string(), Replica).optional(),
+  answers: z.array(Answer).optional(),
+  /** Seconds that pass before it. */
+  after: z.int().default(0),
+  /** A new process of mxr: it knows what the status says. */
+  newProcess: z.boolean().default(false),
+  gates: z
+    .strictObject({
+      handover: z.enum(['Auto', 'Confirm', 'Observe']).default('Auto'),
+      suspend: z.boolean().default(false),
+      holdDownSeconds: z.int().default(0),
+      /** The id that the phase before printed. */
+      approve: z.boolean().default(false),
+    })
+    .optional(),
+  expect: z.strictObject({
+    situation: z.string(),
+    holder: z.string().nullable().optional(),
+    replicas: z.record(z.string(), ExpectedReplica),
+    /** Questions that are asked and have no answer in the file: `Rehearsal b`. */
+    questions: z.array(z.string()).default([]),
+    conditions: z.record(z.string(), z.string()).default({}),
+  }),
+});
+export type Phase = z.infer<typeof Phase>;
+
+export const Scenario = z.strictObject({
+  title: z.string(),
+  why: z.string(),
+  /** A phase of beginnings.yaml with which everything is well; `nothing`: mxr sees everything for the first time. */
+  begin: z.string().default('calm'),
+  policy: z
+    .strictObject({
+      positioning: z.enum(['GTID', 'FilePosition']).default('GTID'),
+      through: z.enum(['Auto', 'Member', 'VIP']).default('Auto'),
+      onSplitBrain: z.enum(['Confirm', 'Resume']).default('Confirm'),
+    })
+    .prefault({}),
+  phases: z.array(Phase).min(1),
+});
+export type Scenario = z.infer<typeof Scenario>;
