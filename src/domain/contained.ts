@@ -17,6 +17,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
+import { describeUnique } from './unique.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { unloggedByTarget } from './same-server.ts';
 import { attachedItself, knownBefore } from './stray.ts';
@@ -76,9 +77,9 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
     return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
   }
   const transactions = lacking(ahead, state);
-  const list = transactions.gtids.slice(0, 10).join(', ');
+  const list = ahead.map(formatGtid).slice(0, 10).join(', ');
   const message = `${replica.pod} has ${transactions.count ?? 'some'} transactions that ${holder.member.name} lacks, up to ${list}; salvage them, then reseed the replica, or apply them on ${holder.member.name}`;
-  return refused('Ahead', 'Ahead', message, transactions);
+  return describeUnique(input, refused('Ahead', 'Ahead', message, transactions));
 }
 
 /**

@@ -357,8 +357,8 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
   const stop = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
   switch (result.kind) {
     case 'Refused': {
-      const { verdict, reason, message, transactions } = result;
-      return decide(replica.pod, verdict, reason, message, { transactions, plan: stop });
+      const { verdict, reason, message, transactions, questions } = result;
+      return decide(replica.pod, verdict, reason, message, { transactions, questions, plan: stop });
     }
     case 'Undecided':
       return decide(replica.pod, 'HandingOver', result.reason, result.message, {

@@ -31,6 +31,8 @@ export interface Refused {
   readonly reason: Reason;
   readonly message: string;
   readonly transactions: Transactions | null;
+  /** What would say more to a person; the refusal stands without. */
+  readonly questions: readonly Question[];
 }
 
 /** Nothing is wrong; something has to happen first. */
@@ -49,7 +51,11 @@ export interface Asking {
 export interface Transactions {
   /** Null when they cannot be counted (holes, several servers). */
   readonly count: number | null;
+  /** The first and the last ten. */
   readonly gtids: readonly string[];
+  /** Wall clock ms of the first and the last, where they were read. */
+  readonly firstAt?: number;
+  readonly lastAt?: number;
 }
 
 /** Everything that a proof against one target may look at. */
@@ -82,7 +88,7 @@ export function refused(
   message: string,
   transactions: Transactions | null = null,
 ): Refused {
-  return { kind: 'Refused', verdict, reason, message, transactions };
+  return { kind: 'Refused', verdict, reason, message, transactions, questions: [] };
 }
 
 export function asking(message: string, ...questions: Question[]): Asking {
@@ -96,7 +102,21 @@ export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
     return has === undefined ? null : Number(gtid.seq - has);
   });
   const count = counts.every((one) => one !== null) ? counts.reduce((sum: number, one) => sum + (one ?? 0), 0) : null;
-  return { count, gtids: gtids.map(formatGtid) };
+  return { count, gtids: gtids.flatMap((gtid) => numbersUpTo(gtid, than)).map(formatGtid) };
+}
+
+const ENDS = 10n;
+
+/** One server counts without holes within a domain that nobody else writes; else some of these numbers do not exist. */
+function numbersUpTo(gtid: Gtid, than: GtidState): Gtid[] {
+  const has = than.get(gtid.domain)?.get(gtid.serverId);
+  if (has === undefined) return [gtid];
+  const numbers: Gtid[] = [];
+  for (let seq = has + 1n; seq <= gtid.seq; seq += 1n) {
+    if (seq === has + 1n + ENDS && gtid.seq - ENDS >= seq) seq = gtid.seq - ENDS + 1n;
+    numbers.push({ ...gtid, seq });
+  }
+  return numbers;
 }
 
 /**

@@ -17,7 +17,8 @@ import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, hasFile, isDrained, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
+import { describeUnique } from './unique.ts';
 
 /**
  * Proof `TakeoverPoint`: the target does not log what it applied (lsu=0), so its binlog continues a replica only from
@@ -94,7 +95,7 @@ function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided |
     return { order: orderOf(input, target, own), target, own };
   });
   const of = (order: Order) => pairs.filter((pair) => pair.order === order);
-  const ahead = of('ahead').flatMap(({ own }) => (own === undefined ? [] : [formatGtid(own)]));
+  const ahead = of('ahead').flatMap(({ own }) => own ?? []);
   if (ahead.length > 0) return aheadOrAgain(input, there, ahead);
   const errant = of('errant').flatMap(({ target }) => target ?? []);
   if (errant.length > 0) return errantOnStandby(input, errant);
@@ -127,15 +128,16 @@ function missingCount(there: GtidPosition, here: GtidPosition): number | null {
   return Number(sum);
 }
 
-function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly string[]): Refused | Asking {
+function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly Gtid[]): Refused | Asking {
   const { replica, holder } = input;
   if (holder.lookAt < replica.standing.since) {
     const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.standing.since } as const;
     return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
   }
-  const count = missingCount(replica.position, there);
-  const message = `${replica.pod} has ${ahead.join(', ')}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;
-  return refused('Ahead', 'Ahead', message, { count, gtids: ahead });
+  const { count, gtids } = lacking(ahead, stateOfPosition(there));
+  const list = ahead.map(formatGtid).join(', ');
+  const message = `${replica.pod} has ${list}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;
+  return describeUnique(input, refused('Ahead', 'Ahead', message, { count, gtids }));
 }
 
 /** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */

@@ -15,9 +15,14 @@ export function bounded(text: string, max: number): string {
 }
 
 /** The first and the last ten: what a person needs to find the transactions in a binlog. */
-export function transactionsOf({ count, gtids }: Transactions): TransactionsStatus {
+export function transactionsOf({ count, gtids, firstAt, lastAt }: Transactions): TransactionsStatus {
   const ends = gtids.length <= 2 * ENDS ? [...gtids] : [...gtids.slice(0, ENDS), ...gtids.slice(-ENDS)];
-  return { ...(count === null ? {} : { count }), gtids: ends };
+  return {
+    ...(count === null ? {} : { count }),
+    ...(firstAt === undefined ? {} : { firstAt: iso(firstAt) }),
+    ...(lastAt === undefined ? {} : { lastAt: iso(lastAt) }),
+    gtids: ends,
+  };
 }
 
 const START_JITTER_MS = 2_500;

@@ -36,14 +36,21 @@ test('Ahead: what the standby never received is listed, the replicas that have i
     ({ replicas, holder, handovers }) =>
       holder === 'hci-b' &&
       replicas.map((one) => one.verdict).join() === 'Ahead,Ahead,Following' &&
+      replicas.slice(0, 2).every(({ transactions }) => transactions?.lastAt !== undefined) &&
       handovers[0]?.to === 'hci-b',
+    60_000,
   );
   const last = (await r1.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
+  const number = Number(last?.split('-')[2]);
   for (const { transactions, message, ready } of status.replicas.slice(0, 2)) {
     assert.equal(ready, false);
     assert.equal(transactions?.count, 5);
-    assert.deepEqual(transactions.gtids, [last]);
-    assert.match(message, /5 transactions that hci-b lacks.*salvage/);
+    assert.deepEqual(
+      transactions.gtids,
+      [4, 3, 2, 1, 0].map((back) => `0-1-${number - back}`),
+    );
+    assert.ok(transactions.firstAt !== undefined && transactions.lastAt !== undefined);
+    assert.match(message, /5 transactions that hci-b lacks.*salvage.*From its own binlog: .*INSERT INTO app\.plain/);
   }
   assert.equal(status.following, '1/3');
   assert.equal(status.verdict, 'Ahead');

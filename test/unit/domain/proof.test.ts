@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseGtid } from '../../../src/domain/gtid.ts';
+import { lacking } from '../../../src/domain/proof.ts';
+import { state } from './pair-fixture.ts';
+
+function of(gtid: string, than: string) {
+  const parsed = parseGtid(gtid);
+  assert.ok(parsed);
+  return lacking([parsed], state(than));
+}
+
+test('what one side lacks is listed number by number, the first and the last ten', () => {
+  assert.deepEqual(of('0-1-13', '0-1-10'), { count: 3, gtids: ['0-1-11', '0-1-12', '0-1-13'] });
+  const many = of('0-1-40', '0-1-10');
+  assert.equal(many.count, 30);
+  assert.deepEqual([many.gtids.length, many.gtids[9], many.gtids[10]], [20, '0-1-20', '0-1-31']);
+  const one = of('0-1-31', '0-1-10');
+  assert.deepEqual([one.gtids.length, one.gtids[9], one.gtids[10]], [20, '0-1-20', '0-1-22']);
+});
+
+test('what the other side never had of a server cannot be counted', () => {
+  assert.deepEqual(of('0-3-13', '0-1-10'), { count: null, gtids: ['0-3-13'] });
+});
