@@ -55,6 +55,9 @@ export interface SplitNow {
 /** Nobody else may have been seen at the VIP or writing for so long before one member is said to hold it alone. */
 const SETTLED_MS = 10_000;
 
+/** Three moves by VRRP take longer than this. */
+const RAPID_MS = 3_000;
+
 /** The split as it is now; null where there is none, or where it has ended: by proof, by policy, or by a person. */
 export function splitNow(input: SplitInput, holder: Holder): SplitNow | null {
   const { observation, pair } = input;
@@ -88,6 +91,17 @@ function beginning({ observation, pair }: SplitInput, holder: Holder): Split {
   return { id, since, endedAt: null, sides };
 }
 
+/**
+ * No VRRP moves an address as fast as looks alternate between two hosts that both answer for it. Slower changes are a
+ * flap as long as each loser is demoted.
+ */
+function claimedByTwo(pair: SplitMemory, observation: Observation, holder: Holder): boolean {
+  const rapid = recentChanges(pair, observation).filter((at) => observation.now - at < RAPID_MS);
+  if (rapid.length >= 3) return true;
+  const others = observation.members.filter((member) => member.name !== holder.member.name);
+  return isToAndFro(pair, observation) && others.some((member) => valueOf(member.look)?.readOnly !== true);
+}
+
 function isToAndFro(pair: SplitMemory, observation: Observation): boolean {
   return recentChanges(pair, observation).length >= 2;
 }
@@ -97,9 +111,7 @@ function recentChanges({ unexplainedChanges }: SplitMemory, { now }: Observation
 }
 
 function signOf({ observation, pair }: Pick<SplitInput, 'observation' | 'pair'>, holder: Holder): string | null {
-  const others = observation.members.filter((member) => member.name !== holder.member.name);
-  // A demoted server is no side: the address went to and fro, which an ordinary flap does too.
-  if (isToAndFro(pair, observation) && others.some((member) => valueOf(member.look)?.readOnly !== true)) {
+  if (claimedByTwo(pair, observation, holder)) {
     return 'fresh connections to the VIP end on different members in turn: two hosts claim it';
   }
   const [wrote] = accused(observation, pair, holder);

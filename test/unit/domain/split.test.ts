@@ -158,6 +158,14 @@ test('a silent VIP does not end a split', () => {
   assert.equal(history.see({ at: 20_000, b: ERRANT }).situation, 'SplitBrain');
 });
 
+test('two demoted hosts that both answer for the address are a split: no VRRP moves as fast as looks alternate', () => {
+  const history = new History();
+  const demoted = { readOnly: true };
+  const steps = ['a', 'b', 'a', 'b', 'b'] as const;
+  for (const [index, holder] of steps.entries()) history.see({ at: index * 250, holder, a: demoted });
+  assert.equal(history.diagnosis?.situation, 'SplitBrain');
+});
+
 test('an address that goes to and fro is a split while both sides are writable, an ordinary flap otherwise', () => {
   for (const [b, expected] of [
     [OPEN, 'SplitBrain'],
