@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { assertRight } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
+import { until } from '../support/wait.ts';
+import { Writer } from '../support/writer.ts';
 import { condition, movesAmidWrites, movesUnderWrites } from './support/moves.ts';
 import { Stage } from './support/stage.ts';
 
@@ -26,6 +29,37 @@ test('links through the VIP, by choice: a warning, and the planned move is as ri
     (one) => condition(one, 'FailoverReady') === 'True/NoFinding',
   );
   assertThroughVip(ready.findings);
+});
+
+test('the VIP falls silent and the same member takes it again: receiving was stopped, and goes on', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  const before = (await stage.following(b.name)).handovers[0]?.id;
+  await a.keepalived.stop();
+  await b.keepalived.stop();
+  await stage.statusIs(
+    'the VIP is silent and every replica waits',
+    ({ source, replicas }) =>
+      source.situation === 'VipSilent' && replicas.every(({ verdict }) => verdict === 'Waiting'),
+  );
+  for (const { name, db } of bench.replicas) {
+    await until(`${name} receives nothing`, async () => (await slaveStatus(db))?.['Slave_IO_Running'] === 'No');
+  }
+
+  await b.keepalived.start();
+
+  await stage.following(b.name, 60_000);
+  const { handovers } = await stage.statusIs('it is recorded', (status) => status.handovers[0]?.id !== before);
+  assert.deepEqual([handovers[0]?.trigger, handovers[0]?.outcome], ['Resume', 'Completed']);
+  assert.deepEqual(
+    handovers[0]?.replicas.map(({ proof }) => proof),
+    bench.replicas.map(() => 'SameServer'),
+  );
+  const writer = new Writer(bench);
+  await writer.writes(50, b.name);
+  await writer.stop();
+  await assertRight(bench, b);
+  await a.keepalived.start();
 });
 
 test('and back by a crash in the middle of writes', async () => {
