@@ -14,7 +14,7 @@ import type { MemberObservation, ReplicaObservation } from './observation.ts';
 import { compareCoordinates, linkOf } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
-import { beyond, formatPosition, isWithin, stateOfPosition } from './gtid.ts';
+import { beyond, formatPosition, isWithin, stateOfPosition, stateHas } from './gtid.ts';
 import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, lacking, refused } from './proof.ts';
@@ -345,7 +345,11 @@ function lostTail(input: ProofInput): Refused | null {
   if (targetMemory.broken?.reason !== 'LostTail') return null;
   // Measured by what survived: the numbers that were lost are given out again.
   const state = targetMemory.restart?.survived ?? binlogStateOf(target);
-  const ahead = beyond(replica.received, state);
+  const own = target.identity.serverId;
+  // What others wrote it can have got again from them: only its own numbers are given out again.
+  const ahead = beyond(replica.received, state).filter(
+    (gtid) => gtid.serverId === own || !stateHas(binlogStateOf(target), gtid),
+  );
   const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
   return ahead.length > 0
     ? refused('Ahead', 'LostTail', message, lacking(ahead, state))

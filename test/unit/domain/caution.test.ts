@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Decision } from '../../../src/domain/verdict.ts';
 import { decideReplica } from '../../../src/domain/decide.ts';
 import { anchorOf, newLineage, rememberMember } from '../../../src/domain/memory.ts';
+import type { MemberMemory } from '../../../src/domain/memory.ts';
 import type { Link, Observation, ServerLook } from '../../../src/domain/observation.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
 import { calmPair, holderLook, link, look, memberAt, NOW, POLICY, position, replicaMemory } from './pair-fixture.ts';
@@ -14,6 +15,7 @@ interface Case {
   readonly replica?: Partial<ServerLook>;
   readonly b?: Partial<ServerLook>;
   readonly answersSince?: number;
+  readonly lostTail?: Pick<MemberMemory, 'restart' | 'broken'>;
 }
 
 /** The replica followed a; what is diagnosed is part of each case. */
@@ -37,7 +39,7 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
     policy: POLICY,
     observation,
     diagnosis: { ...(holderAt === 'b' ? moved : pair.diagnosis), ...change.diagnosis },
-    memory: { members: withStandby(pair), replicas: new Map([['orders-0', known]]) },
+    memory: { members: withStandby(pair, change.lostTail), replicas: new Map([['orders-0', known]]) },
     evidence: new Map(),
     busy: new Map(),
     actedAt: new Map(),
@@ -49,10 +51,13 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
 }
 
 /** b was last seen as it is now. */
-function withStandby({ memory, b }: Pair): Pair['memory']['members'] {
+function withStandby(
+  { memory, b }: Pair,
+  change: Case['lostTail'] = { restart: null, broken: null },
+): Pair['memory']['members'] {
   const before = memory.members.get('b');
   assert.ok(before);
-  return new Map([...memory.members, ['b', { ...before, lastStandby: anchorOf(b, WALL) }]]);
+  return new Map([...memory.members, ['b', { ...before, ...change, lastStandby: anchorOf(b, WALL) }]]);
 }
 
 function onVip(change: Partial<Link>): readonly Link[] {
@@ -97,4 +102,23 @@ test('a second restart within two seconds is a restart', () => {
 
   assert.equal(rememberMember(memory, 'a', first, WALL).inQuestion, false);
   assert.equal(rememberMember(memory, 'a', again, WALL).inQuestion, true);
+});
+
+test('after a lost tail, what the holder got again from others makes no replica Ahead', () => {
+  const restart = { file: 'b-bin.000004', survived: state('0-1-90,0-2-20') };
+  const broken = { reason: 'LostTail', message: 'b-bin.000003 of b has 500 bytes and had 900' } as const;
+  const at = (gtid: string, b: string) =>
+    decided(
+      {
+        lostTail: { restart, broken },
+        b: { readOnly: false, links: [], gtidSlavePos: position('0-1-100'), gtidBinlogState: state(b) },
+        replica: { gtidSlavePos: position(gtid), links: [link({ io: 'No', gtidIoPos: position(gtid) })] },
+      },
+      'b',
+    );
+
+  const gotAgain = at('0-1-100', '0-1-100,0-2-20');
+  assert.deepEqual([gotAgain.verdict, gotAgain.reason], ['Unproven', 'LostTail']);
+  const givenOutAgain = at('0-2-21', '0-1-100,0-2-25');
+  assert.deepEqual([givenOutAgain.verdict, givenOutAgain.reason], ['Ahead', 'LostTail']);
 });
