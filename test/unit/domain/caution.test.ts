@@ -105,7 +105,7 @@ test('a second restart within two seconds is a restart', () => {
 });
 
 test('after a lost tail, what the holder got again from others makes no replica Ahead', () => {
-  const restart = { file: 'b-bin.000004', survived: state('0-1-90,0-2-20') };
+  const restart = { file: 'b-bin.000004', survived: state('0-1-90,0-2-120') };
   const broken = { reason: 'LostTail', message: 'b-bin.000003 of b has 500 bytes and had 900' } as const;
   const at = (gtid: string, b: string) =>
     decided(
@@ -117,8 +117,8 @@ test('after a lost tail, what the holder got again from others makes no replica 
       'b',
     );
 
-  const gotAgain = at('0-1-100', '0-1-100,0-2-20');
+  const gotAgain = at('0-1-100', '0-1-100,0-2-120');
   assert.deepEqual([gotAgain.verdict, gotAgain.reason], ['Unproven', 'LostTail']);
-  const givenOutAgain = at('0-2-21', '0-1-100,0-2-25');
+  const givenOutAgain = at('0-2-121', '0-1-100,0-2-125');
   assert.deepEqual([givenOutAgain.verdict, givenOutAgain.reason], ['Ahead', 'LostTail']);
 });
