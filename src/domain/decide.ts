@@ -78,7 +78,14 @@ function incomplete({ diagnosis, replica }: Context): Decision | null {
   return decide(replica.pod, 'Waiting', 'NotLookedYet', 'not everything has answered once since mxr started');
 }
 
-function beingMoved({ busy, actedAt, replica, observation, diagnosis }: Context): Decision | null {
+/** Receiving is being stopped in a freeze: that is no handover. */
+function beingMoved(context: Context): Decision | null {
+  const moving = underWay(context);
+  const freeze = moving === null ? null : frozen(context);
+  return freeze === null ? moving : { ...freeze, plan: null };
+}
+
+function underWay({ busy, actedAt, replica, observation, diagnosis }: Context): Decision | null {
   const task = busy.get(replica.pod);
   if (task === undefined) {
     const acted = actedAt.get(replica.pod) ?? Number.NEGATIVE_INFINITY;

@@ -166,13 +166,18 @@ function ownBeyond(look: ServerLook, before: GtidState): Gtid[] {
   return beyond(stateOf(own), before);
 }
 
+/** What this side has logged itself since the split began. */
+export function ownSince(split: Split, { name, look }: MemberObservation): readonly Gtid[] {
+  const base = split.sides.get(name);
+  return base === undefined || !look.known ? [] : ownBeyond(look.value, base);
+}
+
 /** Why the split cannot be said to have left one history: "could not ask" is never "wrote nothing". */
 function doubtOf(split: Split, { observation }: SplitInput, holder: Holder): string | null {
   const others = observation.members.filter((member) => member.name !== holder.member.name);
   const doubts = others.flatMap((member) => doubtAbout(split, member, holder) ?? []);
   if (doubts.length === 0) return null;
-  const base = split.sides.get(holder.member.name);
-  const own = holder.look === null || base === undefined ? [] : ownBeyond(holder.look, base);
+  const own = ownSince(split, holder.member);
   const holderWrote = own.length === 0 ? '' : `; ${holder.member.name} itself wrote ${listed(own)}`;
   return doubts.join('; ') + holderWrote;
 }

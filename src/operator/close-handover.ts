@@ -1,4 +1,4 @@
-import type { Outcome } from '../api/reasons.ts';
+import type { Outcome, Verdict } from '../api/reasons.ts';
 import type { HandoverRecord, HandoverReplica } from '../api/v1alpha1.ts';
 import type { Memory } from '../domain/memory.ts';
 import type { Decision } from '../domain/verdict.ts';
@@ -62,8 +62,11 @@ function isUnderWay(open: OpenHandover, { busy }: Closing, { pod, verdict, reaso
   if (busy.has(pod) || plan !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
   const entry = open.replicas.get(pod);
   if (isReady(verdict) || (entry !== undefined && hasArrived(entry))) return false;
-  return verdict === 'Unreachable' || verdict === 'Waiting' || isHalfWay(entry);
+  return NOT_OVER.includes(verdict) || isHalfWay(entry);
 }
+
+/** The source is to blame, or nobody could look: what was begun goes on afterwards. */
+const NOT_OVER: readonly Verdict[] = ['Unreachable', 'Waiting', 'Frozen'];
 
 function hasArrived({ to }: HandoverReplica): boolean {
   return to.gtid !== undefined;

@@ -1,9 +1,12 @@
 import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/status.ts';
 import { ownTransactionsOf } from '../domain/audit-standby.ts';
+import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Anchor, MemberMemory } from '../domain/memory.ts';
 import { standbyLinkOf } from '../domain/memory.ts';
 import type * as look from '../domain/observation.ts';
+import type { Split } from '../domain/split.ts';
+import { ownSince } from '../domain/split.ts';
 import { bounded, iso, MAX_MESSAGE, transactionsOf } from './status-parts.ts';
 
 interface MemberInput {
@@ -13,12 +16,14 @@ interface MemberInput {
   readonly memory: MemberMemory | undefined;
   readonly observation: Pick<look.Observation, 'now' | 'wallNow'>;
   readonly before: MemberStatus | undefined;
+  /** A split that is not resolved. */
+  readonly split: Split | null;
 }
 
 /** What it says of itself now (or said last), and what mxr must remember of it. */
 export function memberStatus(input: MemberInput): MemberStatus {
   const { observed, holder, memory, before } = input;
-  const own = holder === undefined || holder === observed ? [] : ownTransactionsOf(holder, observed, input);
+  const own = ownOf(input);
   return {
     ...said(observed, before),
     name: observed.name,
@@ -28,6 +33,14 @@ export function memberStatus(input: MemberInput): MemberStatus {
     ...(own.length === 0 ? {} : { ownTransactions: ownStatus(own.map(formatGtid)) }),
     message: bounded(messageOf(observed, memory), MAX_MESSAGE),
   };
+}
+
+/** Of a member without the VIP: what the holder lacks. Of the holder: what it wrote since the pair was split. */
+function ownOf(input: MemberInput): readonly Gtid[] {
+  const { observed, holder, split } = input;
+  if (holder === undefined) return [];
+  if (holder !== observed) return ownTransactionsOf(holder, observed, input);
+  return split === null ? [] : ownSince(split, observed);
 }
 
 function ownStatus(gtids: readonly string[]): Transactions {

@@ -151,7 +151,14 @@ function seen(input: StatusInput): Partial<Status> & Pick<Status, 'replicas'> {
 function memberOf(input: StatusInput, observed: MemberObservation, holder: MemberObservation | undefined) {
   const before = input.before.source.members.find((one) => one.name === observed.name);
   const memory = input.picture.memory.members.get(observed.name);
-  return memberStatus({ observed, holder, memory, observation: input.observation, before });
+  return memberStatus({
+    observed,
+    holder,
+    memory,
+    observation: input.observation,
+    before,
+    split: input.picture.diagnosis.split,
+  });
 }
 
 /** The largest is only known where all are. */

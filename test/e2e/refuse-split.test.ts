@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
-import { assertRight } from '../support/judge.ts';
+import { assertRight, judge } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
 import type { Member } from '../support/member.ts';
 import { until } from '../support/wait.ts';
@@ -78,6 +78,10 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   const own = (await bench.a.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
   assert.ok(source.message.includes(`hci-b wrote up to ${dirty}`), source.message);
   assert.ok(source.message.includes(`hci-a itself wrote up to ${own}`), source.message);
+  assert.deepEqual(
+    source.members.map(({ name, ownTransactions }) => `${name} ${ownTransactions?.gtids.join()}`),
+    [`hci-a ${own}`, `hci-b ${dirty}`],
+  );
   await stage.annotate({ 'mxr.dev/approve': 'split-of-another-day' });
   await stage.statusIs('the wrong id is noted', ({ approvals }) => approvals.length === 1);
   assert.ok(allFrozen(await stage.status()));
@@ -88,6 +92,41 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   assert.equal(after.source.split, undefined);
   await assertRight(bench, bench.a);
 });
+
+test('a split as it comes: clients write on both sides, and whoever is seen at the VIP, nothing moves', async () => {
+  const { bench } = stage;
+  await bench.rejoin(bench.b, 'clone');
+  await stage.following('hci-a');
+  await split();
+  const status = await until('writes on both sides freeze every replica', async () => {
+    await Promise.all([insertAt(bench.a.db, 1), insertAt(bench.b.db, 1)]);
+    const seen = await stage.status();
+    return allFrozen(seen) && seen;
+  });
+  assert.equal(status.source.situation, 'SplitBrain');
+  await nobodyReceives();
+  const untouched = await remember(bench.replicas);
+  await Promise.all([insertAt(bench.a.db, 3), insertAt(bench.b.db, 3)]);
+  await heal();
+  await bench.holderIs(bench.a);
+  const id = await approvalAsked(stage);
+  await untouched();
+  await stage.annotate({ 'mxr.dev/approve': id });
+  // Whom a replica followed when it froze is the network's doing: those that took something from hci-b cannot go on.
+  const verdicts = await stage.statusIs(
+    'every replica is judged by the ordinary proofs',
+    ({ replicas, source: now }) =>
+      now.situation !== 'SplitBrain' && replicas.every(({ verdict }) => JUDGED.includes(verdict)),
+  );
+  const following = bench.replicas.filter((_, index) => verdicts.replicas[index]?.verdict === 'Following');
+  const judgements = await judge(bench, bench.a, { replicas: following });
+  assert.deepEqual(
+    judgements.flatMap(({ findings }) => findings),
+    [],
+  );
+});
+
+const JUDGED = ['Following', 'Ahead', 'Unproven', 'Diverged'];
 
 function allFrozen({ replicas }: Status): boolean {
   return replicas.every(({ verdict }) => verdict === 'Frozen');
