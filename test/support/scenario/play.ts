@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { Answers, Evidence, Question } from '../../../src/domain/evidence.ts';
+import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { questionKey } from '../../../src/domain/evidence.ts';
 import type { Fact } from '../../../src/domain/fact.ts';
 import { known } from '../../../src/domain/fact.ts';
@@ -113,7 +113,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     observation,
     memory: playing.memory,
     pair: playing.pair,
-    evidence: playing.evidence as Evidence,
+    evidence: playing.evidence,
     busy: busyOf(scene, now),
     actedAt: new Map(),
     intended: intendedOf(playing),

@@ -1,6 +1,5 @@
 import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { formatGtid, parsePosition, stateOf } from '../../../src/domain/gtid.ts';
-import type { Gtid } from '../../../src/domain/gtid.ts';
 import { compareCoordinates } from '../../../src/domain/observation.ts';
 import { MxrError } from '../../../src/errors.ts';
 import { entriesOf, gtidAt } from './binlog.ts';
@@ -75,7 +74,7 @@ function walk(server: SimServer, question: Extract<Question, { kind: 'Walk' }>):
 
 /** As the real reader: a dump that begins one number before, until exactly this GTID comes. */
 function contentOf(server: SimServer, text: string): Answers['Transaction'] {
-  const found = entriesOf(server.binlog).find(({ entry }) => formatGtid(entry.trx.gtid as Gtid) === text);
+  const found = entriesOf(server.binlog).find(({ entry }) => formatGtid(entry.trx.gtid) === text);
   if (found === undefined) return { found: null };
   const { token, timestamp, size } = found.entry.trx;
   return { found: { timestamp, kind: 'row', digest: token, summary: token, bytes: size, tables: [] } };

@@ -141,4 +141,4 @@ export const anyHistory: fc.Arbitrary<History> = fc.record({
     }),
     { maxLength: 3 },
   ),
-}) as fc.Arbitrary<History>;
+});

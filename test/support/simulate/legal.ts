@@ -17,7 +17,7 @@ const block: fc.Arbitrary<Block> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('RestartHolder'), clean: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom('RestartReplica', 'Rotate', 'NewProcess') }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('Held', 'Hidden'), server: fc.nat(4) }) },
-) as fc.Arbitrary<Block>;
+);
 
 /** Passes of mxr between the steps of a block, over looks that are taken in any order and may be old. */
 const passes = fc.array(
