@@ -149,6 +149,7 @@ export const ReplicaStatus = z.object({
   message: z.string().default(''),
   startedAt: time.optional(),
   captured: Captured.optional(),
+  unsafeSince: time.optional().describe('Since when it may have applied rows twice: CrashUnsafePosition.'),
   transactions: Transactions.optional().describe('What only this replica has.'),
   attachedTo: z.string().optional(),
   ready: z.boolean(),

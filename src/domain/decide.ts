@@ -6,17 +6,18 @@ import type { Context, DecisionInput, Policy } from './context.ts';
 import { isContested } from './contested.ts';
 import { dialsVip, factsOf, linkTarget } from './context.ts';
 import { proveContained } from './contained.ts';
+import { hasRestarted, startedUnproven } from './crash.ts';
 import type { Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import type { MemberObservation, ReplicaObservation } from './observation.ts';
-import { compareCoordinates, linkOf } from './observation.ts';
+import { compareCoordinates, linkOf, sameCoordinates } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
 import { beyond, formatPosition, isWithin, stateOfPosition, stateHas } from './gtid.ts';
-import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
-import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
 import { asking, lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenWrites, proveSameServer, reconnected } from './same-server.ts';
@@ -34,6 +35,7 @@ const CHECKS: readonly Check[] = [
   applierFailed,
   notAdopted,
   wentBack,
+  crashUnsafe,
   frozen,
   waiting,
   stoppedByHand,
@@ -132,6 +134,14 @@ function wentBack({ replica }: Context): Decision | null {
   return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message);
 }
 
+/** It stays so until the replica gets other data: what was applied twice cannot be seen from its position. */
+function crashUnsafe(context: Context): Decision | null {
+  const { replica } = context;
+  if (replica.memory.unsafeSince === null && !startedUnproven(replica)) return null;
+  const message = `its server restarted and started the link by itself: by file/position transactions may have been applied twice. Set skip-slave-start on it (mxr starts the link once the position is proven) or link.positioning: GTID, then reseed it; or compare its data, RESET SLAVE ALL and configure its link again`;
+  return decide(replica.pod, 'Unproven', 'CrashUnsafePosition', message, { plan: protect(context) });
+}
+
 function frozen(context: Context): Decision | null {
   const { diagnosis, replica, policy } = context;
   const { situation, message } = diagnosis;
@@ -226,11 +236,9 @@ function protect(context: Context): Plan | null {
 
 /** Both threads stopped, no restart, no intent of ours and no error: a person did that. */
 function stoppedByHand({ replica, intended }: Context): Decision | null {
-  const { link, memory, look, pod } = replica;
+  const { link, pod } = replica;
   if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0 || intended.has(pod)) return null;
-  const restarted =
-    memory.startedAt === null || Math.abs(look.identity.startedAt - memory.startedAt) > START_TIME_TOLERANCE_MS;
-  if (restarted) return null;
+  if (hasRestarted(replica)) return null;
   return decide(pod, 'StoppedByHand', 'StoppedByHand', 'somebody stopped replication; START SLAVE lets mxr go on');
 }
 
@@ -402,20 +410,27 @@ function failures({ evidence }: Context, questions: readonly Question[]): string
   return failed === undefined ? '' : `; the last try failed: ${failed}`;
 }
 
-function planFor(
-  context: Context,
-  holder: Holder,
-  proven: Extract<ProofResult, { kind: 'Proven' }>,
-  input: ProofInput,
-) {
+function planFor(context: Context, holder: Holder, proven: Proven, input: ProofInput) {
   const { replica, policy } = context;
   const target = linkTarget(context, replica, holder);
   const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
   const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
-  if (proven.proof === 'SameServer' && rightPlace && replica.link.ioErrno === 0 && isConverted(replica, policy)) {
+  const asItIs = replica.link.usingGtid !== 'No' || continuesByFile(replica, proven);
+  if (
+    proven.proof === 'SameServer' &&
+    rightPlace &&
+    replica.link.ioErrno === 0 &&
+    isConverted(replica, policy) &&
+    asItIs
+  ) {
     return planResume({ ...common, trigger: triggerOf(input) });
   }
   return planMove({ ...common, trigger: triggerOf(input), positioning: policy.positioning });
+}
+
+/** After a crash the relay log may end behind or before what the position files say: it is fetched anew. */
+function continuesByFile(replica: ReplicaFacts, { at }: Proven): boolean {
+  return !hasRestarted(replica) && at !== null && sameCoordinates(at, replica.link.exec);
 }
 
 function triggerOf({ baseline, holder, targetMemory, replica }: ProofInput): Trigger {

@@ -214,7 +214,9 @@ function rememberReplica(
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
   const current = !input.busy.has(observed.pod) && facts.lookAt > (input.actedAt.get(observed.pod) ?? 0);
   const noticed = current ? noticeLink(before, facts.link, input.observation.wallNow) : {};
-  const seen = { ...before, ...noticed, startedAt, standing: facts.standing };
+  const unsafe = decision.reason === 'CrashUnsafePosition' ? input.observation.wallNow : null;
+  const unsafeSince = before.unsafeSince ?? unsafe;
+  const seen = { ...before, ...noticed, startedAt, unsafeSince, standing: facts.standing };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

@@ -83,6 +83,8 @@ export interface ReplicaMemory {
   readonly startedAt: number | null;
   /** What was read right after mxr stopped receiving; null when receiving was not stopped by mxr. */
   readonly captured: Captured | null;
+  /** Wall ms since when it may have applied rows twice (`CrashUnsafePosition`); null: it has not. */
+  readonly unsafeSince: number | null;
   /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
   readonly through: 'Member' | 'VIP' | null;
   /** The position seen last and the monotonic ms at which it was seen first; in memory only. */
@@ -105,6 +107,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   baseline: null,
   startedAt: null,
   captured: null,
+  unsafeSince: null,
   through: null,
   standing: null,
   clearedFor: null,

@@ -11,6 +11,7 @@ import {
   samePosition,
   stateOfPosition,
 } from './gtid.ts';
+import { placeByGtid } from './crash.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
@@ -44,15 +45,15 @@ export function proveSameServer(input: ProofInput): ProofResult {
     return refused('Ahead', 'Ahead', message, transactions);
   }
   const byFile = input.positioning === 'FilePosition' || replica.link.usingGtid === 'No';
-  const place =
-    (byFile ? provePlace(input) : null) ??
-    (input.positioning === 'GTID' ? proveRehearsal(input, formatPosition(replica.position), null) : null);
-  if (place !== null) return place;
+  const place = byFile ? provePlace(input) : placeOf(replica);
+  if ('kind' in place) return place;
+  const doubt = input.positioning === 'GTID' ? proveRehearsal(input, formatPosition(replica.position), null) : null;
+  if (doubt !== null) return doubt;
   return {
     kind: 'Proven',
     proof: 'SameServer',
     gtid: replica.position,
-    at: placeOf(replica),
+    at: place,
     contains: replica.contains,
     because: `${holder.member.name} is the server that it followed, with the same binlog`,
   };
@@ -107,11 +108,11 @@ function isBaseline({ baseline }: ProofInput, at: Coordinates, gtid: GtidPositio
 }
 
 /** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
-function provePlace(input: ProofInput): Refused | Asking | null {
+function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   const { replica, holder } = input;
   const at = placeOf(replica);
   const captured = gtidBefore(replica, at);
-  if (isBaseline(input, at, captured)) return null;
+  if (isBaseline(input, at, captured)) return at;
   const question = {
     kind: 'GtidAt',
     member: holder.member.name,
@@ -120,7 +121,9 @@ function provePlace(input: ProofInput): Refused | Asking | null {
   } as const;
   const answer = answerTo(input.evidence, question);
   if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
-  if (answer.value !== null && formatPosition(answer.value) === formatPosition(captured)) return null;
+  if (answer.value !== null && formatPosition(answer.value) === formatPosition(captured)) return at;
+  const byGtid = placeByGtid(input, captured);
+  if (byGtid !== null) return byGtid;
   const there = answer.value === null ? 'no place in its binlog' : formatPosition(answer.value);
   return refused(
     'Unproven',

@@ -187,11 +187,19 @@ function learn(runtime: Runtime, execution: Execution): void {
     captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
     through: throughAfter(runtime, before, execution),
     baseline: baselineAfter(runtime, execution) ?? before.baseline,
+    startedAt: startedAtAfter(runtime, execution) ?? before.startedAt,
     link: null,
     clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
   if (isAttaching(plan) && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
+}
+
+/** mxr itself started the link of this incarnation, or tried to: its server did not. */
+function startedAtAfter(runtime: Runtime, { pod, steps }: Execution): number | null {
+  if (!steps.some(({ step }) => step === 'Start')) return null;
+  const look = runtime.watcher?.observation().replicas.find((one) => one.pod === pod)?.look;
+  return look?.known === true ? look.value.identity.startedAt : null;
 }
 
 function restartOf(runtime: Runtime, plan: Plan): string | null {

@@ -115,6 +115,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     baseline: baselineOf(status.baseline) ?? null,
     startedAt: timeOf(status.startedAt) ?? null,
     captured: capturedOf(status.captured) ?? null,
+    unsafeSince: timeOf(status.unsafeSince) ?? null,
     through: status.through ?? null,
     standing: null,
     link: null,

@@ -216,6 +216,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     },
     startedAt: STARTED,
     captured: null,
+    unsafeSince: null,
     through: 'Member',
     standing: null,
     link: null,

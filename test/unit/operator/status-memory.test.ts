@@ -86,6 +86,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   captured: fc.option(
     fc.record({ at: wall, exec: coordinates, read: coordinates, gtid: position, gtidIoPos: position }),
   ),
+  unsafeSince: fc.option(wall),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
   standing: fc.constant(null),
   link: fc.constant(null),
