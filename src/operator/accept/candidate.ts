@@ -103,6 +103,8 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
     // A new pod without its account must not stop its siblings, least of all in the middle of a failover.
     const tolerated = standing.partial && wasAccepted();
     if (standing.refusal !== null && !tolerated) return refuse(standing.refusal);
+    // Looks with what was never tried could all fail at once, and a source that seems dead is acted upon.
+    if (standing.unchecked && told?.ok === true) return { ...told, pods };
     const { targets, replication } = named;
     if (!standing.unchecked || wasAccepted()) return { ok: true, targets, replication, pods };
     return told ?? { ok: false, reason: 'NotLookedYet', message: 'the accounts were not checked yet' };

@@ -13,6 +13,7 @@ const MAX_NAMED = 3;
 /** One sentence for several findings of one kind: the first are told, the others counted. */
 export function together(messages: readonly string[]): string {
   const more = messages.length - MAX_NAMED;
-  const told = messages.slice(0, MAX_NAMED).join('; ');
+  // Some end with a statement.
+  const told = messages.slice(0, MAX_NAMED).join('; ').replaceAll(';;', ';');
   return more > 0 ? `${told}; and ${more} more` : told;
 }

@@ -330,6 +330,19 @@ describe('a resource that was accepted', () => {
     assert.equal(passes.answer.ok && passes.answer.targets.members[0]?.target.password, 'new');
   });
 
+  it('is looked at as before until what is new was tried', async (t) => {
+    const passes = new Passes(t);
+    const { targets } = await passes.accepted();
+    for (const name of ['member hci-a', 'member hci-b']) passes.servers.servers.set(name, failure('TlsRefused'));
+    const required = (spec: Sample): void => void (spec.source['tls'] = { mode: 'Required' });
+    passes.answers.length = 0;
+    passes.pass({ resource: passes.resource({ generation: 2, spec: required }) });
+    await passes.refused('TlsRefused', /hci-a/);
+    for (const answer of passes.answers) if (answer.ok) assert.deepEqual(answer.targets, targets);
+    passes.servers.servers.clear();
+    assert.equal((await passes.accepted()).targets.vip.tls.mode, 'Required');
+  });
+
   it('is not given up for a server or an API server that does not answer any more', async (t) => {
     const passes = new Passes(t);
     await passes.accepted();
