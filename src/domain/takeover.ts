@@ -18,6 +18,7 @@ import type { Coordinates } from './observation.ts';
 import { compareCoordinates, hasFile, isDrained, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
 import { describeUnique } from './unique.ts';
 
 /**
@@ -152,6 +153,10 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
     const message = `${replica.pod} stands on another binlog history than the one ${holder.member.name} applied`;
     return refused('Unproven', 'LineageChanged', message);
   }
+  if (readsAnother(replica, source)) {
+    const message = `the link of ${replica.pod} went to another server through the VIP: its coordinates are not those of ${source.name} any more, so they cannot be compared with what ${holder.member.name} applied; reseed ${replica.pod}`;
+    return refused('Unproven', 'LineageChanged', message);
+  }
   const own = replica.link.exec.file === '' ? (replica.memory.captured?.exec ?? replica.link.exec) : replica.link.exec;
   if (sameCoordinates(own, applied)) return confirmedByGtid(input);
   const order = compareCoordinates(own, applied);
@@ -167,6 +172,11 @@ function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Und
     };
   }
   return orderOfGtids(input, own, applied, order);
+}
+
+/** A link through the VIP reconnects by itself; its coordinates are then those of the server that it reads now. */
+function readsAnother({ link }: ReplicaFacts, source: MemberMemory): boolean {
+  return link.exec.file !== '' && link.sourceServerId !== 0 && link.sourceServerId !== source.identity.serverId;
 }
 
 /** The GTID of a file/position standby proves nothing by itself, but another one says that its data is not what was seen. */
