@@ -113,8 +113,12 @@ const ending: fc.Arbitrary<Happening[]> = fc.option(member, { freq: 3 }).map((in
 
 export const anyHistory: fc.Arbitrary<History> = fc.record({
   options: anyPair,
-  positioning: fc.constantFrom('Auto', 'Auto', 'FilePosition'),
-  through: fc.constantFrom('Auto'),
+  link: fc.constantFrom(
+    { positioning: 'Auto', through: 'Auto' },
+    { positioning: 'Auto', through: 'Auto' },
+    { positioning: 'FilePosition', through: 'Auto' },
+    { positioning: 'Auto', through: 'VIP' },
+  ),
   happenings: fc
     .array(
       fc.oneof(

@@ -33,7 +33,7 @@ export type WorldEvent =
   | { readonly kind: 'RestartReplica'; readonly server: number };
 
 /** Above the tolerance with which start times are compared. */
-const RESTART_MS = 4_000;
+const RESTART_MS = 1_500;
 
 export function memberAt(world: World, index: number): SimServer {
   return index % 2 === 0 ? world.members[0] : world.members[1];

@@ -31,8 +31,7 @@ const passes = fc.array(
 
 const history = fc.record({
   options: anyPair,
-  positioning: fc.constantFrom('Auto', 'Auto', 'FilePosition'),
-  through: fc.constant('Auto'),
+  link: fc.constantFrom({ positioning: 'Auto', through: 'Auto' }, { positioning: 'FilePosition', through: 'Auto' }),
   blocks: fc.array(fc.tuple(block, passes), { minLength: 1, maxLength: 8 }),
   interruptions: fc.array(
     fc.record({ at: fc.integer({ min: 1, max: 30 }), event: fc.constant({ kind: 'Kill' as const }) }),

@@ -46,22 +46,11 @@ export function difference(world: World, replica: SimServer, holder: SimServer):
   const mine = counts(replica.rows);
   const theirs = counts(holder.rows);
   const lost = [...theirs]
-    .filter(([token, count]) => (mine.get(token) ?? 0) < count && !isBeyondProof(world, holder, token))
+    .filter(([token, count]) => (mine.get(token) ?? 0) < count && !world.unheard.has(token))
     .map(([token]) => token);
   const extra = [...mine].filter(([token, count]) => (theirs.get(token) ?? 0) < count).map(([token]) => token);
   if (lost.length === 0 && extra.length === 0) return null;
   return `lacks ${lost.slice(0, 5).join(' ') || 'nothing'}; has too much ${extra.slice(0, 5).join(' ') || 'nothing'}`;
-}
-
-/**
- * Rows of which no proof can know: nobody heard of them, or the other member itself has followed the holder past them
- * and lacks them, so that their numbers look contained (an errant write that the pair itself skipped).
- */
-function isBeyondProof(world: World, holder: SimServer, token: string): boolean {
-  if (world.unheard.has(token)) return true;
-  const other = world.members.find((member) => member !== holder);
-  if (other === undefined || other.rows.includes(token)) return false;
-  return [...other.slavePos.values()].some((gtid) => gtid.serverId === holder.serverId);
 }
 
 function binlogTokens(server: SimServer): Set<string> {
