@@ -176,7 +176,7 @@ export function rememberPair(before: PairMemory, diagnosis: Diagnosis, observati
   if (holder === null) return { ...before, situation, split, unexplainedChanges: [], silent: true };
   const changed = before.holder !== holder.member.name;
   const holderSince = changed ? observation.now : before.holderSince;
-  const seen = { holder, holderSince, changed, explained: before.silent };
+  const seen = { holder, holderSince, changed, afterSilence: before.silent };
   return {
     ...rememberSplit(before, seen, { observation, split }),
     holder: holder.member.name,

@@ -24,7 +24,7 @@ export interface SplitMemory {
   readonly marks: ReadonlyMap<string, GtidState>;
   /** Members seen writing without the VIP, until that is said aloud: a look at the VIP that began later must say so too. */
   readonly suspects: ReadonlyMap<string, Suspect>;
-  /** Monotonic ms of changes of the holder that no silence explained. */
+  /** Monotonic ms of the last changes of the holder that no silence explained. */
   readonly unexplainedChanges: readonly number[];
   /** Per member: what it had logged when the first of these changes was seen. */
   readonly beforeChanges: ReadonlyMap<string, GtidState>;
@@ -58,6 +58,9 @@ const SETTLED_MS = 10_000;
 /** Three moves by VRRP take longer than this. */
 const RAPID_MS = 3_000;
 
+/** A demoted server is read-only within this. */
+const DEMOTION_MS = 2_000;
+
 /** The split as it is now; null where there is none, or where it has ended: by proof, by policy, or by a person. */
 export function splitNow(input: SplitInput, holder: Holder): SplitNow | null {
   const { observation, pair } = input;
@@ -85,7 +88,7 @@ function approvalId(split: Split, holder: Holder, doubt: string): string {
 function beginning({ observation, pair }: SplitInput, holder: Holder): Split {
   const since = observation.wallNow;
   const id = `split-${Math.floor(since / 1000).toString(36)}`;
-  if (isToAndFro(pair, observation)) return { id, since, endedAt: null, sides: pair.beforeChanges };
+  if (claimedByTwo(pair, observation, holder)) return { id, since, endedAt: null, sides: pair.beforeChanges };
   const sides = new Map(pair.marks);
   if (holder.look !== null) sides.set(holder.member.name, binlogStateOf(holder.look));
   return { id, since, endedAt: null, sides };
@@ -93,17 +96,14 @@ function beginning({ observation, pair }: SplitInput, holder: Holder): Split {
 
 /**
  * No VRRP moves an address as fast as looks alternate between two hosts that both answer for it. Slower changes are a
- * flap as long as each loser is demoted.
+ * flap as long as each loser is demoted, for which its scripts need a moment.
  */
 function claimedByTwo(pair: SplitMemory, observation: Observation, holder: Holder): boolean {
-  const rapid = recentChanges(pair, observation).filter((at) => observation.now - at < RAPID_MS);
-  if (rapid.length >= 3) return true;
+  const changes = recentChanges(pair, observation);
+  if (changes.filter((at) => observation.now - at < RAPID_MS).length >= 3) return true;
+  const demotedAt = (changes.at(-1) ?? 0) + DEMOTION_MS;
   const others = observation.members.filter((member) => member.name !== holder.member.name);
-  return isToAndFro(pair, observation) && others.some((member) => valueOf(member.look)?.readOnly !== true);
-}
-
-function isToAndFro(pair: SplitMemory, observation: Observation): boolean {
-  return recentChanges(pair, observation).length >= 2;
+  return changes.length >= 2 && others.some(({ look }) => look.at >= demotedAt && valueOf(look)?.readOnly !== true);
 }
 
 function recentChanges({ unexplainedChanges }: SplitMemory, { now }: Observation): readonly number[] {
@@ -210,19 +210,19 @@ export function rememberSplit(
     readonly holder: Holder;
     readonly holderSince: number;
     readonly changed: boolean;
-    readonly explained: boolean;
+    readonly afterSilence: boolean;
   },
   now: { readonly observation: Observation; readonly split: Split | null },
 ): Omit<SplitMemory, 'holder'> {
   const { observation } = now;
   const recent = recentChanges(before, observation);
-  const unexplainedChanges = seen.changed && !seen.explained ? [...recent, observation.now] : recent;
+  const unexplained = seen.changed && !seen.afterSilence;
   const caught = accused(observation, before, seen.holder).map(({ name }) => name);
   const sign = signOf({ observation, pair: before }, seen.holder) !== null;
   return {
     marks: marksOf(seen.changed ? new Map() : before.marks, seen.holderSince, { observation, caught }),
     suspects: suspectsOf(before, writing(observation, before, seen.holder), caught),
-    unexplainedChanges,
+    unexplainedChanges: unexplained ? [...recent, observation.now] : recent,
     beforeChanges: recent.length === 0 ? before.marks : before.beforeChanges,
     split: now.split,
     splitSeenAt: sign ? observation.now : before.splitSeenAt,

@@ -39,7 +39,7 @@ export function memberStatus(input: MemberInput): MemberStatus {
 function ownOf(input: MemberInput): readonly Gtid[] {
   const { observed, holder, split } = input;
   if (holder === undefined) return [];
-  if (holder !== observed) return ownTransactionsOf(holder, observed, input);
+  if (holder.name !== observed.name) return ownTransactionsOf(holder, observed, input);
   return split === null ? [] : ownSince(split, observed);
 }
 

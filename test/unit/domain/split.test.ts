@@ -174,7 +174,8 @@ test('an address that goes to and fro is a split while both sides are writable, 
     const history = new History();
     const steps = ['a', 'a', 'b', 'a', 'a'] as const;
     for (const [index, holder] of steps.entries()) history.see({ at: index * 500, holder, b });
-    assert.equal(history.diagnosis?.situation, expected);
+    assert.equal(history.diagnosis?.situation, 'Stable', 'the loser may be about to be demoted');
+    assert.equal(history.see({ at: 4_000, b }).situation, expected);
     assert.equal(history.see({ at: 40_000, b }).situation, 'Stable', 'nobody wrote: it ends by proof');
   }
 });
