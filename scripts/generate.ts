@@ -4,7 +4,6 @@ import { stringify } from 'yaml';
 import { crd } from '../src/api/crd.ts';
 import { CRD_NAME, GROUP, PLURAL } from '../src/api/names.ts';
 import { environmentPage, eventsPage, metricsPage, reasonsPage, resourcePage } from './reference.ts';
-import { storiesPage } from './stories.ts';
 
 /**
  * Writes every file that is made from the schemas and tables in src/; with `--check` it writes nothing and exits 1
@@ -23,7 +22,6 @@ function files(): ReadonlyMap<string, string> {
     ['docs/reference/environment.md', environmentPage(NOTICE)],
     ['docs/reference/metrics.md', metricsPage(NOTICE)],
     ['docs/reference/events.md', eventsPage(NOTICE)],
-    ['docs/reference/stories.md', storiesPage(root, NOTICE)],
   ]);
 }
 

@@ -5,7 +5,7 @@ import { controlPlane, helm, requireControlPlane } from './support/kube/build.ts
 import { ProvisionError, provision } from './support/provision.ts';
 import { checksOf, runCheck } from './support/runner/checks.ts';
 import { pooled } from './support/runner/command.ts';
-import { STAGES, filesOf, runFile } from './support/runner/files.ts';
+import { type Stage, STAGES, filesOf, runFile } from './support/runner/files.ts';
 import { type StepOutcome, lastLine, stepReport, totals } from './support/runner/outcome.ts';
 import { enterSandbox } from './support/sandbox.ts';
 
@@ -26,7 +26,7 @@ if (paths.length === 0) {
   await pooled(checksOf(root), CHECK_WIDTH, async (check) => report(await runCheck(check, root)));
 }
 for (const { stage, files } of stages) {
-  await pooled(files, stage.width, async (file) => report(await runFile(file, stage, root)));
+  await pooled(files, stage.width, async (file) => report(await tried(file, stage)));
 }
 const failed = outcomes.filter((outcome) => outcome.failures.length > 0);
 if (failed.length > 0) print(`\nfailed:\n${failed.map((outcome) => `  ${outcome.name}`).join('\n')}`);
@@ -56,6 +56,18 @@ async function setUp(): Promise<void> {
     if (error instanceof ProvisionError) fail(error.message);
     throw error;
   }
+}
+
+/**
+ * Stories depend on real timers of keepalived and MariaDB, and a machine that stands still for seconds breaks them. One
+ * second try is allowed where the stage says so; that it was needed, and why, is printed for somebody to look into.
+ */
+async function tried(file: string, stage: Stage): Promise<StepOutcome> {
+  const first = await runFile(file, stage, root);
+  if (first.failures.length === 0 || stage.tries === 1) return first;
+  print(`second try of ${file}, because the first went wrong:\n${stepReport(first)}`);
+  const second = await runFile(file, stage, root);
+  return second.failures.length === 0 ? { ...second, name: `${second.name} (at the second try)` } : second;
 }
 
 function report(outcome: StepOutcome): void {

@@ -226,7 +226,9 @@ function throughAfter(
   before: ReplicaMemory,
   { plan, steps, outcome }: Execution,
 ): ReplicaMemory['through'] {
-  if (runtime.resource.spec.link.through !== 'Auto' || plan.target === null) return before.through;
+  const { link } = runtime.resource.spec;
+  // Coordinates through the VIP could be asked of another server than they were proven on: no such fallback by file.
+  if (link.through !== 'Auto' || link.positioning === 'FilePosition' || plan.target === null) return before.through;
   if (outcome === 'Done') return plan.target.through;
   const failed = steps.at(-1);
   const network = failed?.step === 'VerifyAttached' && /\b(2002|2003|2005|2013)\b/.test(failed.detail);

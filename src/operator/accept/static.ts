@@ -20,6 +20,11 @@ const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) =>
   ['policy.onDivergence: Reseed', ({ policy }) => policy.onDivergence === 'Reseed'],
   ['policy.onPurged: Reseed', ({ policy }) => policy.onPurged === 'Reseed'],
   ['policy.onSplitBrain: Resume', ({ policy }) => policy.onSplitBrain === 'Resume'],
+  // By file and position a VIP that moves between CHANGE and verification leads to other coordinates: rows twice.
+  [
+    'link.positioning: FilePosition with link.through: VIP',
+    ({ link }) => link.positioning === 'FilePosition' && link.through === 'VIP',
+  ],
   ['reseed.method', ({ reseed }) => reseed.method !== 'Auto'],
   ['reseed.from', ({ reseed }) => reseed.from !== 'Auto'],
   ['reseed.bandwidthLimit', ({ reseed }) => reseed.bandwidthLimit !== ''],

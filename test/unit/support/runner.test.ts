@@ -7,7 +7,7 @@ import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
 import { lastLine, stepReport, totals } from '../../support/runner/outcome.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mxr-runner-'));
-const stage: Stage = { folder: 'unit', width: 1, deadlineMs: 20_000, ownSandbox: false };
+const stage: Stage = { tries: 1, folder: 'unit', width: 1, deadlineMs: 20_000, ownSandbox: false };
 const HEADER = `import { describe, it, test } from 'node:test';\n`;
 
 after(() => rmSync(folder, { recursive: true }));
