@@ -52,7 +52,7 @@ describe('fields without a behaviour', () => {
     const spec = (one: Sample) => {
       one.source['topology'] = 'DualPrimary';
       one['policy'] = { handover: 'Confirm', minServing: 2 };
-      one['link'] = { through: 'VIP', positioning: 'FilePosition' };
+      one['link'] = { through: 'VIP', positioning: 'GTID' };
       one['serving'] = { maxStalenessSeconds: 5 };
     };
     assert.equal(notImplemented(resourceOf({ spec }).spec), null);
