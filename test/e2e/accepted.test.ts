@@ -1,17 +1,24 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Status } from '../../src/api/v1alpha1.ts';
-import type { Replica } from '../support/bench.ts';
 import { slaveStatus } from '../support/link.ts';
-import { until } from '../support/wait.ts';
-import { accepts, messageOf, passes, refuses } from './support/accepting.ts';
-import { condition } from './support/moves.ts';
+import {
+  RESOURCES,
+  acceptedOf,
+  accepts,
+  checkAnew,
+  createResource,
+  messageOf,
+  onAll,
+  passes,
+  refuses,
+  specReplicas,
+  statementOf,
+} from './support/accepting.ts';
 import { remember } from './support/refusal.ts';
 import { NAME, NAMESPACE, Stage } from './support/stage.ts';
 import { metricsOf } from './support/telling.ts';
 
 const FULL = process.env['MXR_FULL'] === '1';
-const RESOURCES = { api: 'mxr.dev/v1alpha1', plural: 'mariadbexternalreplicas', namespace: NAMESPACE };
 const POD = { api: 'v1', plural: 'pods', namespace: NAMESPACE, name: 'r2' };
 /** A Secret, or a grant, that was good when the resource was accepted. */
 const BROKEN_LATER_MS = 62_500;
@@ -78,33 +85,25 @@ test('AccessDenied: the password is changed on the servers', async (t) => {
 test('GrantMissing: each account, with the grant and the statement that gives it', async (t) => {
   const { a, accounts, replicas } = stage.bench;
   const on = async (statement: string): Promise<unknown> => a.db.sql(statement);
-  const look = await refuses(stage, t, {
-    reason: 'GrantMissing',
-    provoke: async () => {
-      await on(`REVOKE PROCESS ON *.* FROM ${accounts.look.user}@'%'`);
-      await checkAnew();
-    },
-  });
+  const lacking = async (revoke: () => Promise<unknown>): Promise<string> => {
+    const provoke = async (): Promise<void> => {
+      await revoke();
+      await checkAnew(stage);
+    };
+    return refuses(stage, t, { reason: 'GrantMissing', provoke });
+  };
+  const look = await lacking(async () => on(`REVOKE PROCESS ON *.* FROM ${accounts.look.user}@'%'`));
   assert.match(look, /the account 'mxr_look'@'%' of Secret orders-source lacks PROCESS on member hci-a/);
   await accepts(stage, t, async () => on(statementOf(look)));
 
-  const replication = await refuses(stage, t, {
-    reason: 'GrantMissing',
-    provoke: async () => {
-      await on(`REVOKE REPLICATION SLAVE ON *.* FROM ${accounts.replication.user}@'%'`);
-      await checkAnew();
-    },
-  });
+  const { user } = accounts.replication;
+  const replication = await lacking(async () => on(`REVOKE REPLICATION SLAVE ON *.* FROM ${user}@'%'`));
   assert.match(replication, /'mxr_repl'@'%' of Secret orders-source lacks REPLICATION SLAVE on member hci-a/);
   await accepts(stage, t, async () => on(statementOf(replication)));
 
-  const replica = await refuses(stage, t, {
-    reason: 'GrantMissing',
-    provoke: async () => {
-      await onAll(replicas, `SET sql_log_bin = 0; REVOKE BINLOG MONITOR ON *.* FROM ${accounts.replica.user}@'%'`);
-      await checkAnew();
-    },
-  });
+  const replica = await lacking(async () =>
+    onAll(replicas, `SET sql_log_bin = 0; REVOKE BINLOG MONITOR ON *.* FROM ${accounts.replica.user}@'%'`),
+  );
   assert.match(replica, /'mxr_replica'@'%' of Secret orders-replica lacks BINLOG MONITOR on replica r1/);
   assert.match(replica, /run there: SET SESSION sql_log_bin = 0; GRANT/);
   await accepts(stage, t, async () => onAll(replicas, `SET SESSION sql_log_bin = 0; ${statementOf(replica)}`));
@@ -166,7 +165,7 @@ test('UnsupportedServer: a member that says it is something else', async (t) => 
     reason: 'UnsupportedServer',
     provoke: async () => {
       await b.db.restart({ version: '8.0.36' });
-      await checkAnew();
+      await checkAnew(stage);
     },
   });
   assert.match(message, /member hci-b \(.*\) is 8\.0\.36.*; mxr follows MariaDB 10\.5 or later/);
@@ -192,19 +191,10 @@ test('NotImplemented: every field is named', async (t) => {
       }),
   });
   const fields = [
-    'source.members[].publisher',
-    'source.publisherAuth',
-    'source.topology: SharedStorage',
-    'link.filters',
-    'policy.onGap: Fill',
-    'policy.onDivergence: Reseed',
-    'policy.onPurged: Reseed',
-    'policy.onSplitBrain: Resume',
-    'reseed.method',
-    'reseed.from',
-    'reseed.bandwidthLimit',
-    'reseed.salvage.pvc',
-  ];
+    'source.members[].publisher, source.publisherAuth, source.topology: SharedStorage, link.filters',
+    'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed, policy.onSplitBrain: Resume',
+    'reseed.method, reseed.from, reseed.bandwidthLimit, reseed.salvage.pvc',
+  ].flatMap((line) => line.split(', '));
   for (const field of fields) assert.ok(message.includes(field), `${field} is named in: ${message}`);
   assert.match(message, /remove it from the spec$/);
   await stage.patchSpec({ policy: { onGap: 'Reseed' } });
@@ -220,12 +210,12 @@ test('NotImplemented: every field is named', async (t) => {
 });
 
 test('NotImplemented: a StatefulSet of its own', async () => {
-  const { selector: _, ...replicas } = await specReplicas();
-  await createResource('own', {
+  const { selector: _, ...replicas } = await specReplicas(stage);
+  await createResource(stage, 'own', {
     ...replicas,
     statefulSet: { replicas: 1, image: 'mariadb:10.11', storage: { size: '1Gi' } },
   });
-  const message = await acceptedOf('own', 'False/NotImplemented');
+  const message = await acceptedOf(stage, 'own', 'False/NotImplemented');
   assert.match(message, /replicas\.statefulSet/);
   await stage.api.remove({ ...RESOURCES, name: 'own' });
 });
@@ -244,10 +234,10 @@ test('SelectedTwice: neither acts, until one of them is gone', async (t) => {
   assert.ok(r1);
   const message = await refuses(stage, t, {
     reason: 'SelectedTwice',
-    provoke: async () => createResource('rival', await specReplicas()),
+    provoke: async () => createResource(stage, 'rival', await specReplicas(stage)),
   });
   assert.match(message, /pod r1 is also selected by mxr\/rival; neither resource acts until one of the selectors/);
-  const rivals = await acceptedOf('rival', 'False/SelectedTwice');
+  const rivals = await acceptedOf(stage, 'rival', 'False/SelectedTwice');
   assert.match(rivals, new RegExp(`also selected by ${NAMESPACE}/${NAME}`));
   const receiving = async (): Promise<unknown> => (await slaveStatus(r1.db))?.['Slave_IO_Running'];
   // What mxr mends as soon as it may.
@@ -306,43 +296,3 @@ test('no secret was shown: not in a log line, an event, a status, a metric', asy
     }
   }
 });
-
-/** A changed spec makes mxr ask about every account at once: what a new resource would meet. */
-async function checkAnew(): Promise<void> {
-  const { tls } = await specReplicas();
-  const mode = (tls as { mode?: string } | undefined)?.mode === 'Disabled' ? 'Preferred' : 'Disabled';
-  await stage.patchSpec({ source: { tls: { mode } }, replicas: { tls: { mode } } });
-}
-
-/** The statement that the message says to run. */
-function statementOf(message: string): string {
-  return /GRANT [^;]+;/.exec(message)?.[0] ?? message;
-}
-
-async function onAll(replicas: readonly Replica[], statement: string): Promise<void> {
-  await Promise.all(replicas.map(async ({ db }) => db.sql(statement)));
-}
-
-async function specReplicas(): Promise<Record<string, unknown>> {
-  const { spec } = await stage.api.get<{ spec: { replicas: Record<string, unknown> } }>({ ...RESOURCES, name: NAME });
-  return spec.replicas;
-}
-
-/** Another resource over the same pair. */
-async function createResource(name: string, replicas: Record<string, unknown>): Promise<void> {
-  const { spec } = await stage.api.get<{ spec: Record<string, unknown> }>({ ...RESOURCES, name: NAME });
-  await stage.api.create(RESOURCES, {
-    apiVersion: 'mxr.dev/v1alpha1',
-    kind: 'MariaDBExternalReplica',
-    metadata: { name, namespace: NAMESPACE },
-    spec: { ...spec, replicas },
-  });
-}
-
-/** Resolves with the message once this is what the other resource's condition says. */
-async function acceptedOf(name: string, state: string): Promise<string> {
-  return until(`${name} is ${state}`, async () => {
-    const { status } = await stage.api.get<{ status?: Status }>({ ...RESOURCES, name });
-    return status !== undefined && condition(status, 'Accepted') === state && messageOf(status);
-  });
-}

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { AcceptedReason } from '../../../src/api/reasons.ts';
 import type { Status } from '../../../src/api/v1alpha1.ts';
+import type { Replica } from '../../support/bench.ts';
 import { slaveStatus } from '../../support/link.ts';
 import { until } from '../../support/wait.ts';
 import { condition } from './moves.ts';
+import { NAME, NAMESPACE } from './stage.ts';
 import type { Stage } from './stage.ts';
 import { metricsOf } from './telling.ts';
 
@@ -12,6 +14,7 @@ import { metricsOf } from './telling.ts';
 const BOUND_MS = 2 * 250 + 1000 + 1000;
 /** The machine runs the whole pair, the cluster and all replicas on few cores, and other benches beside them. */
 const SLOW_MACHINE = 10;
+export const RESOURCES = { api: 'mxr.dev/v1alpha1', plural: 'mariadbexternalreplicas', namespace: NAMESPACE };
 
 export interface Refusal {
   readonly reason: AcceptedReason;
@@ -74,4 +77,44 @@ export function messageOf(status: Status): string {
 
 function told(t: TestContext, what: string, since: number, boundMs: number): void {
   t.diagnostic(`${what} after ${Math.round(performance.now() - since)} ms, bound ${boundMs} ms`);
+}
+
+/** A changed spec makes mxr ask about every account at once: what a new resource would meet. */
+export async function checkAnew(stage: Stage): Promise<void> {
+  const { tls } = await specReplicas(stage);
+  const mode = (tls as { mode?: string } | undefined)?.mode === 'Disabled' ? 'Preferred' : 'Disabled';
+  await stage.patchSpec({ source: { tls: { mode } }, replicas: { tls: { mode } } });
+}
+
+/** The statement that the message says to run. */
+export function statementOf(message: string): string {
+  return /GRANT [^;]+;/.exec(message)?.[0] ?? message;
+}
+
+export async function onAll(replicas: readonly Replica[], statement: string): Promise<void> {
+  await Promise.all(replicas.map(async ({ db }) => db.sql(statement)));
+}
+
+export async function specReplicas(stage: Stage): Promise<Record<string, unknown>> {
+  const { spec } = await stage.api.get<{ spec: { replicas: Record<string, unknown> } }>({ ...RESOURCES, name: NAME });
+  return spec.replicas;
+}
+
+/** Another resource over the same pair. */
+export async function createResource(stage: Stage, name: string, replicas: Record<string, unknown>): Promise<void> {
+  const { spec } = await stage.api.get<{ spec: Record<string, unknown> }>({ ...RESOURCES, name: NAME });
+  await stage.api.create(RESOURCES, {
+    apiVersion: 'mxr.dev/v1alpha1',
+    kind: 'MariaDBExternalReplica',
+    metadata: { name, namespace: NAMESPACE },
+    spec: { ...spec, replicas },
+  });
+}
+
+/** Resolves with the message once this is what the other resource's condition says. */
+export async function acceptedOf(stage: Stage, name: string, state: string): Promise<string> {
+  return until(`${name} is ${state}`, async () => {
+    const { status } = await stage.api.get<{ status?: Status }>({ ...RESOURCES, name });
+    return status !== undefined && condition(status, 'Accepted') === state && messageOf(status);
+  });
 }
