@@ -8,7 +8,7 @@ import { hiddenWrites } from './same-server.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 import type { Memory } from './memory.ts';
-import type { Policy } from './context.ts';
+import type { Context, Policy } from './context.ts';
 import { lacking } from './proof.ts';
 
 export const CATCHING_UP_SECONDS = 5;
@@ -46,6 +46,16 @@ function pointsAt(policy: Policy, replica: ReplicaFacts, holder: Holder): boolea
     (host === holder.member.host && port === holder.member.port) ||
     (host === policy.vip.host && port === policy.vip.port)
   );
+}
+
+/** Attached to the holder, on the lineage that it was proven on. */
+export function isAttachedTo(context: Context, holder: Holder): boolean {
+  const { replica, memory } = context;
+  const baseline = replica.memory.baseline;
+  const target = memory.members.get(holder.member.name);
+  if (baseline?.member !== holder.member.name || target?.lineage !== baseline.lineage || target.inQuestion)
+    return false;
+  return attachmentOf(context, replica, holder) !== 'No';
 }
 
 /** The replica is attached to the holder at a proven position: is that still true, and how late is it? */

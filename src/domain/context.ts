@@ -3,7 +3,7 @@ import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import type { Memory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
-import type { Observation, ReplicaObservation } from './observation.ts';
+import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
 import type { LinkTarget } from './plan.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -62,4 +62,12 @@ export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFac
 
 export function dialsVip(replica: ReplicaFacts, policy: Policy): boolean {
   return replica.link.host === policy.vip.host && replica.link.port === policy.vip.port;
+}
+
+export function baselineMember(replica: ReplicaFacts): string | null {
+  return replica.memory.baseline?.member ?? null;
+}
+
+export function memberOf(context: Context, name: string | null): MemberObservation | undefined {
+  return context.observation.members.find((member) => member.name === name);
 }

@@ -1,0 +1,151 @@
+import type { Trigger } from '../api/reasons.ts';
+import type { Context, Policy } from './context.ts';
+import { baselineMember, linkTarget } from './context.ts';
+import { hasRestarted } from './crash.ts';
+import type { Question } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import { valueOf, wasAsked } from './fact.ts';
+import type { Holder } from './holder.ts';
+import { sameCoordinates } from './observation.ts';
+import type { Plan } from './plan.ts';
+import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
+import type { Asking, ProofInput, ProofResult, Proven } from './proof.ts';
+import { asking } from './proof.ts';
+import { mustStopReceiving } from './protect.ts';
+import { prove } from './prove.ts';
+import type { ReplicaFacts } from './replica.ts';
+import type { Decision } from './verdict.ts';
+import { decide } from './verdict.ts';
+
+/** The replica is not where it should be: prove where it stands in the holder's history, then move or resume it. */
+export function toBeMoved(context: Context): Decision {
+  const { replica, diagnosis } = context;
+  const holder = diagnosis.holder;
+  const input = holder === null ? null : proofInput(context, holder);
+  if (holder === null || input === null) {
+    return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message);
+  }
+  const broken = linkBroken(context, holder);
+  if (broken !== null) return broken;
+  return fromProof(context, holder, lookedBefore(context, holder) ?? prove(input), input);
+}
+
+/** What was seen of the holder before the VIP answered there is of another time: it may have applied more since. */
+function lookedBefore({ observation, replica }: Context, holder: Holder): Asking | null {
+  const after = observation.vip.answersSince;
+  if (after === null || holder.lookAt >= after) return null;
+  const { name } = holder.member;
+  return asking(`looking at ${name} since the VIP answers there before ${replica.pod} is moved`, {
+    kind: 'LiveLook',
+    target: { member: name },
+    after,
+  });
+}
+
+/** The replica dials the right server, which does not let it in or cannot be reached from there. */
+function linkBroken(context: Context, holder: Holder): Decision | null {
+  const { link, pod, memory } = context.replica;
+  if (memory.baseline?.member !== holder.member.name || link.io !== 'Connecting') return null;
+  // Where it cannot reach the member it is to dial the VIP instead: that cures it.
+  const wanted = linkTarget(context, context.replica, holder);
+  if (link.host !== wanted.host || link.port !== wanted.port) return null;
+  const reason = [1045, 1044, 1597].includes(link.ioErrno)
+    ? 'LinkAuthentication'
+    : link.ioErrno === 2026
+      ? 'LinkTls'
+      : 'LinkNetwork';
+  const message = `the link to ${holder.member.name} (${link.host}:${link.port}) cannot connect: ${link.ioErrno} ${link.ioError}`;
+  return decide(pod, 'LinkBroken', reason, message);
+}
+
+function fromProof(context: Context, holder: Holder, result: ProofResult, input: ProofInput): Decision {
+  const { replica } = context;
+  const stop = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  switch (result.kind) {
+    case 'Refused': {
+      const { verdict, reason, message, transactions, questions } = result;
+      return decide(replica.pod, verdict, reason, message, { transactions, questions, plan: stop });
+    }
+    case 'Undecided':
+      return decide(replica.pod, 'HandingOver', result.reason, result.message, {
+        plan: stop ?? applyWhatWaits(replica),
+      });
+    case 'Asking':
+      return decide(replica.pod, 'HandingOver', 'HandingOver', result.message + failures(context, result.questions), {
+        questions: result.questions,
+        plan: stop,
+      });
+    case 'Proven':
+      return decide(replica.pod, 'HandingOver', 'HandingOver', result.because, {
+        plan: planFor(context, holder, result, input),
+      });
+    default:
+      return result satisfies never;
+  }
+}
+
+function applyWhatWaits(replica: ReplicaFacts): Plan | null {
+  const { link, pod } = replica;
+  const waits = link.usingGtid === 'No' && link.sql === 'No' && !replica.drained;
+  return waits ? planApply(pod, baselineMember(replica)) : null;
+}
+
+/** Asking again and again for the same thing is for a person to see. */
+function failures({ evidence }: Context, questions: readonly Question[]): string {
+  const answers = questions.map((question) => answerTo(evidence, question));
+  const [failed] = answers.flatMap((answer) => (wasAsked(answer) && !answer.known ? [answer.why] : []));
+  return failed === undefined ? '' : `; the last try failed: ${failed}`;
+}
+
+export function planFor(context: Context, holder: Holder, proven: Proven, input: ProofInput) {
+  const { replica, policy } = context;
+  const target = linkTarget(context, replica, holder);
+  const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
+  const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
+  const asItIs = replica.link.usingGtid !== 'No' || continuesByFile(replica, proven);
+  if (
+    proven.proof === 'SameServer' &&
+    rightPlace &&
+    replica.link.ioErrno === 0 &&
+    isConverted(replica, policy) &&
+    asItIs
+  ) {
+    return planResume({ ...common, trigger: triggerOf(input) });
+  }
+  return planMove({ ...common, trigger: triggerOf(input), positioning: policy.positioning });
+}
+
+/** After a crash the relay log may end behind or before what the position files say: it is fetched anew. */
+function continuesByFile(replica: ReplicaFacts, { at }: Proven): boolean {
+  return !hasRestarted(replica) && at !== null && sameCoordinates(at, replica.link.exec);
+}
+
+function triggerOf({ baseline, holder, targetMemory, replica }: ProofInput): Trigger {
+  if (baseline.member !== holder.member.name) return 'VipMoved';
+  const { restart } = targetMemory;
+  return restart !== null && restart.file !== replica.memory.clearedFor ? 'HolderRestarted' : 'Resume';
+}
+
+function isConverted(replica: ReplicaFacts, policy: Policy): boolean {
+  return (replica.link.usingGtid === 'Slave_Pos') === (policy.positioning === 'GTID');
+}
+
+export function proofInput(context: Context, holder: Holder): ProofInput | null {
+  const { replica, memory, observation, evidence, policy } = context;
+  const baseline = replica.memory.baseline;
+  const targetMemory = memory.members.get(holder.member.name);
+  if (baseline === null || targetMemory === undefined || holder.look === null) return null;
+  const sourceObserved = observation.members.find((member) => member.name === baseline.member);
+  return {
+    replica,
+    baseline,
+    holder,
+    target: holder.look,
+    targetMemory,
+    source: memory.members.get(baseline.member),
+    sourceObserved,
+    stillReceiving: replica.link.io === 'Yes' && valueOf(sourceObserved?.look) !== undefined,
+    positioning: policy.positioning,
+    evidence,
+  };
+}

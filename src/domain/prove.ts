@@ -1,0 +1,50 @@
+import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import { proveContained } from './contained.ts';
+import type { ProofInput, ProofResult, Refused } from './proof.ts';
+import { lacking, refused } from './proof.ts';
+import { hiddenWrites, proveSameServer } from './same-server.ts';
+import { strayedByFile } from './stray.ts';
+import { proveTakeover } from './takeover.ts';
+
+export function prove(input: ProofInput): ProofResult {
+  const lost = lostTail(input);
+  if (lost !== null) return lost;
+  const same =
+    input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
+  if (same) return proveSameServer(input);
+  const strayed = strayedByFile(input);
+  if (strayed !== null) return strayed;
+  if (input.target.logSlaveUpdates) return proveContained(input);
+  return standsInItsBinlog(input) ? (hiddenWrites(input) ?? proveContained(input)) : proveTakeover(input);
+}
+
+/**
+ * Without log_slave_updates there the replica may already have transactions of the target's own: it got them through the
+ * old holder, which became its standby and logs what it applies. Then it stands in the target's binlog like any other.
+ */
+function standsInItsBinlog({ replica, target }: ProofInput): boolean {
+  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
+  return own.length > 0 && isWithin(stateOfPosition(replica.position), binlogStateOf(target));
+}
+
+/**
+ * A lost tail concerns every replica of the pair, whatever it followed since: rows may have stayed in the engine that no
+ * binlog has, and the numbers of what was lost are given again.
+ */
+function lostTail(input: ProofInput): Refused | null {
+  const { replica, baseline, target, targetMemory } = input;
+  if (baseline.lineage === targetMemory.lineage) return null;
+  if (targetMemory.broken?.reason !== 'LostTail') return null;
+  // Measured by what survived: the numbers that were lost are given out again.
+  const state = targetMemory.restart?.survived ?? binlogStateOf(target);
+  const own = target.identity.serverId;
+  // What others wrote it can have got again from them: only its own numbers are given out again.
+  const ahead = beyond(replica.received, state).filter(
+    (gtid) => gtid.serverId === own || !stateHas(binlogStateOf(target), gtid),
+  );
+  const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return ahead.length > 0
+    ? refused('Ahead', 'LostTail', message, lacking(ahead, state))
+    : refused('Unproven', 'LostTail', message);
+}

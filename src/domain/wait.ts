@@ -1,0 +1,76 @@
+import type { Context } from './context.ts';
+import { baselineMember, dialsVip } from './context.ts';
+import type { Holder } from './holder.ts';
+import { isAttachedTo } from './attached.ts';
+import { planFor, proofInput } from './move.ts';
+import { planStopReceiving } from './plan.ts';
+import type { Refused } from './proof.ts';
+import { mustStopReceiving, WAITING } from './protect.ts';
+import { prove } from './prove.ts';
+import { hiddenWrites } from './same-server.ts';
+import type { Decision } from './verdict.ts';
+import { decide } from './verdict.ts';
+
+export function frozen(context: Context): Decision | null {
+  const { diagnosis, replica, policy } = context;
+  const { situation, message } = diagnosis;
+  if (situation !== 'SplitBrain' && situation !== 'HolderUnknown') return null;
+  const stop = situation === 'SplitBrain' || dialsVip(replica, policy);
+  const plan = stop && replica.link.io !== 'No' ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  const hidden = hiddenBySource(context);
+  if (hidden !== null) {
+    return decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, {
+      transactions: hidden.transactions,
+      plan,
+    });
+  }
+  return decide(replica.pod, 'Frozen', situation, message, { plan });
+}
+
+/** A holder that takes the other side's writes in and does not log them: what the replica lacks is known, split or not. */
+function hiddenBySource({ diagnosis, replica }: Context): Refused | null {
+  const { holder } = diagnosis;
+  if (holder === null || holder.look === null || replica.memory.baseline?.member !== holder.member.name) return null;
+  return hiddenWrites({ replica, holder, target: holder.look });
+}
+
+/** Nothing is wrong here, the source is not ready. What must not go on receiving is stopped; it can always be resumed. */
+export function waiting(context: Context): Decision | null {
+  const { diagnosis, replica } = context;
+  if (!WAITING.includes(diagnosis.situation)) return null;
+  const holder = diagnosis.holder;
+  const calmReadOnly = diagnosis.situation === 'HolderReadOnly' && holder !== null && isAttachedTo(context, holder);
+  if (calmReadOnly) return null;
+  const plan = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan, ...prepare(context) });
+}
+
+/**
+ * Uses the time of waiting: for each member that may hold the VIP next the proof is asked for ahead, so that a rehearsed
+ * position and three statements remain when the VIP answers. A plan that fails here decides nothing.
+ */
+function prepare(context: Context): Pick<Decision, 'questions' | 'prepared'> {
+  const results = candidates(context).flatMap((holder) => {
+    const input = proofInput(context, holder);
+    return input === null ? [] : [{ holder, input, result: prove(input) }];
+  });
+  const questions = results.flatMap(({ result }) => (result.kind === 'Asking' ? result.questions : []));
+  const moves = results.flatMap(({ holder, input, result }) =>
+    result.kind === 'Proven' ? [planFor(context, holder, result, input)] : [],
+  );
+  const [only] = moves.filter((plan) => plan.kind === 'Move');
+  const asked = questions.filter((question) => question.kind !== 'LiveLook');
+  return { questions: asked, prepared: moves.length === 1 && only !== undefined ? only : null };
+}
+
+/** The holder where it is known, else every member that answers. */
+export function candidates({ diagnosis, observation, memory }: Context): readonly Holder[] {
+  if (diagnosis.situation === 'HolderRestarted') return [];
+  if (diagnosis.holder !== null) return [diagnosis.holder];
+  return observation.members.flatMap((member) => {
+    const { look } = member;
+    if (!look.known || memory.members.get(member.name)?.inQuestion !== false) return [];
+    const { readOnly } = look.value;
+    return [{ member, knownBy: 'Identity', look: look.value, lookAt: look.at, readOnly } as const];
+  });
+}
