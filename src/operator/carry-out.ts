@@ -1,4 +1,4 @@
-import type { Execution } from '../act/execute.ts';
+import type { Execution } from '../act/execution.ts';
 import { execute } from '../act/execute.ts';
 import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
 import { NEW_REPLICA } from '../domain/memory.ts';

@@ -1,6 +1,6 @@
 import type { Proof, Trigger } from '../api/reasons.ts';
 import type { HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
-import type { Execution } from '../act/execute.ts';
+import type { Execution } from '../act/execution.ts';
 import { formatPosition, parsePosition } from '../domain/gtid.ts';
 import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Execution, ExecuteContext } from '../../../src/act/execute.ts';
+import type { Execution, ExecuteContext } from '../../../src/act/execution.ts';
 import { execute } from '../../../src/act/execute.ts';
 import type { Coordinates, Link } from '../../../src/domain/observation.ts';
 import type { LinkTarget, Plan } from '../../../src/domain/plan.ts';

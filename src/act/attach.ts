@@ -1,0 +1,57 @@
+import { formatPosition, samePosition } from '../domain/gtid.ts';
+import type { Attach, StepValue } from '../domain/plan.ts';
+import { checkTarget } from './check.ts';
+import type { Running } from './execution.ts';
+import { look, surprise } from './execution.ts';
+import { changeSql, startSql } from './replication.ts';
+
+/**
+ * Coordinates belong to one position. What was applied since the plan was made is beyond its coordinates, and would be
+ * applied twice: an adoption goes on where the replica stopped, for the holder itself has named that place; a move whose
+ * position is not the proven one any more is proven again.
+ */
+function attachNow(running: Running, attach: Attach): Attach {
+  const { plan, expected, stoppedAt } = running;
+  if (attach.by === 'Gtid') return attach;
+  const onHolder = plan.steps.some((step) => step.step === 'Prove' && step.expect.kind === 'OnHolder');
+  if (onHolder && stoppedAt !== null && expected !== null) return { by: 'File', at: stoppedAt, gtid: expected };
+  if (expected !== null && samePosition(expected, attach.gtid)) return attach;
+  const now = expected === null ? 'nowhere' : formatPosition(expected);
+  const detail = `${attach.at.file}:${attach.at.position} was proven for ${formatPosition(attach.gtid)}, it stopped at ${now}`;
+  throw surprise(running, 'change the source', detail);
+}
+
+export async function change(running: Running, step: Extract<StepValue, { step: 'Change' }>): Promise<string> {
+  const { context, acting } = running;
+  const { target } = step;
+  const attach = attachNow(running, step.attach);
+  checkTarget(running);
+  const statement = changeSql(context.link, target, attach);
+  await acting.run('change the source', statement.sql, statement.params);
+  const { look: seen, link } = await look(running);
+  const mode = attach.by === 'Gtid' ? 'Slave_Pos' : 'No';
+  if (link.host !== target.host || link.port !== target.port || link.usingGtid !== mode) {
+    const detail = `it shows ${link.host}:${link.port} Using_Gtid ${link.usingGtid}`;
+    throw surprise(running, 'change the source', detail);
+  }
+  if (running.expected !== null && !samePosition(seen.gtidSlavePos, running.expected)) {
+    throw surprise(running, 'change the source', `its position became ${formatPosition(seen.gtidSlavePos)}`);
+  }
+  const place =
+    attach.by === 'Gtid' ? `by GTID ${formatPosition(attach.gtid)}` : `at ${attach.at.file}:${attach.at.position}`;
+  return `CHANGE MASTER TO ${target.host}:${target.port} ${place}`;
+}
+
+export async function start(running: Running, threads: 'Both' | 'Sql'): Promise<string> {
+  const { context, acting } = running;
+  const sql = startSql(context.link.channel, threads);
+  if (threads === 'Both') {
+    checkTarget(running);
+    // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.
+    await acting.run('bound the link', `SET GLOBAL slave_net_timeout = ${context.link.netTimeoutSeconds}`);
+    const { look: seen } = await look(running);
+    if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
+  }
+  await acting.run('start replication', sql);
+  return sql;
+}

@@ -1,0 +1,74 @@
+import { sleep } from '../clock.ts';
+import { formatPosition } from '../domain/gtid.ts';
+import { isDrained } from '../domain/observation.ts';
+import type { Dial } from '../domain/plan.ts';
+import { checkPosition } from './check.ts';
+import type { ExecuteContext, Running } from './execution.ts';
+import { look, surprise } from './execution.ts';
+import { stopReceivingSql, stopSql } from './replication.ts';
+
+const DRAIN_POLL_MS = 20;
+
+export async function stopReceiving(running: Running, dials: Dial | undefined): Promise<string> {
+  const { context, acting } = running;
+  if (dials !== undefined) await checkDials(running, dials);
+  const sql = stopReceivingSql(context.link.channel);
+  await acting.run('stop receiving', sql, [], stopDeadlineMs(context));
+  const { link } = await look(running);
+  if (link.io !== 'No') throw surprise(running, 'stop receiving', `its IO thread is ${link.io} after ${sql}`);
+  return `${sql}; received up to ${link.read.file}:${link.read.position}`;
+}
+
+/** What was proven of a link says nothing of the one that somebody has made of it since: it is left as it is. */
+async function checkDials(running: Running, { host, port }: Dial): Promise<void> {
+  const { link } = await look(running);
+  if (link.host === host && link.port === port) return;
+  throw surprise(
+    running,
+    'stop receiving',
+    `its link points at ${link.host}:${link.port}, not at ${host}:${port} any more`,
+  );
+}
+
+/** STOP can wait for the IO thread's own connect to time out (11.4+): its deadline is above that. */
+function stopDeadlineMs(context: ExecuteContext): number {
+  return (context.link.netTimeoutSeconds + 2) * 1000;
+}
+
+export async function capture(running: Running): Promise<string> {
+  const { look: seen, link } = await look(running);
+  running.captured = {
+    at: running.context.clock.wallMs(),
+    exec: link.exec,
+    read: link.read,
+    gtid: seen.gtidSlavePos,
+    gtidIoPos: link.gtidIoPos,
+  };
+  return `applied ${formatPosition(seen.gtidSlavePos)} at ${link.exec.file}:${link.exec.position}, received ${link.read.file}:${link.read.position}`;
+}
+
+/** No deadline for success: throwing received transactions away is worse than waiting; the fence and errors end it. */
+export async function drain(running: Running): Promise<string> {
+  for (;;) {
+    const { look: seen, link } = await look(running);
+    if (link.sql !== 'Yes')
+      throw surprise(running, 'drain', `its SQL thread stopped: ${link.sqlErrno} ${link.sqlError}`);
+    if (isDrained(seen, link)) return `applied everything up to ${link.exec.file}:${link.exec.position}`;
+    await sleep(DRAIN_POLL_MS, running.context.signal);
+    running.context.fence();
+  }
+}
+
+export async function stop(running: Running): Promise<string> {
+  const { context, acting, plan } = running;
+  const sql = stopSql(context.link.channel);
+  await acting.run('stop replication', sql, [], stopDeadlineMs(context));
+  const { look: seen, link } = await look(running);
+  if (link.io !== 'No' || link.sql !== 'No')
+    throw surprise(running, 'stop', `its threads are IO ${link.io}, SQL ${link.sql}`);
+  const expect = plan.steps.find((step) => step.step === 'Prove')?.expect;
+  if (expect !== undefined) await checkPosition(running, expect, seen, link);
+  running.expected = seen.gtidSlavePos;
+  running.stoppedAt = link.exec;
+  return sql;
+}

@@ -1,0 +1,83 @@
+import { sleep } from '../clock.ts';
+import { samePosition, stateHas, stateOfPosition } from '../domain/gtid.ts';
+import type { Link, ServerLook } from '../domain/observation.ts';
+import { compareCoordinates } from '../domain/observation.ts';
+import type { LinkTarget } from '../domain/plan.ts';
+import { MxrError } from '../errors.ts';
+import type { LinkLook, Running } from './execution.ts';
+import { look } from './execution.ts';
+
+const VERIFY_DEADLINE_MS = 20_000;
+const VERIFY_POLL_MS = 4;
+const NETWORK_GRACE_MS = 2000;
+
+/**
+ * Attached: both threads run, the target has a Binlog Dump from this replica (or the IO thread names its server id where
+ * addresses are translated), and something after the resume point arrived, or nothing is outstanding.
+ */
+export async function verifyAttached(running: Running, target: LinkTarget): Promise<string> {
+  const { context } = running;
+  const since = context.clock.monotonicMs();
+  let last = '';
+  while (context.clock.monotonicMs() - since < VERIFY_DEADLINE_MS) {
+    const { look: seen, link } = await look(running);
+    if (link.io === 'No') throw startFailed(running, link.ioErrno, link.ioError);
+    if (link.sql === 'No') throw startFailed(running, link.sqlErrno, link.sqlError);
+    last = notYet(running, seen, link, since) ?? '';
+    if (last === '') {
+      running.place = link.read;
+      return `streaming from ${target.member} (${target.host}:${target.port})`;
+    }
+    if (linkCannotConnect(link) && context.clock.monotonicMs() - since > NETWORK_GRACE_MS) {
+      throw startFailed(running, link.ioErrno, link.ioError);
+    }
+    await sleep(VERIFY_POLL_MS, context.signal);
+    context.fence();
+  }
+  const detail = `not attached to ${target.member} within ${VERIFY_DEADLINE_MS} ms: ${last}`;
+  throw new MxrError({
+    code: 'Deadline',
+    operation: 'verify the link',
+    target: context.replica.name,
+    detail,
+    retryable: true,
+  });
+}
+
+function linkCannotConnect(link: Link): boolean {
+  return link.io === 'Connecting' && [2002, 2003, 2005, 2013].includes(link.ioErrno);
+}
+
+function startFailed(running: Running, errno: number, text: string): MxrError {
+  const target = running.context.replica.name;
+  return new MxrError({
+    code: 'SqlError',
+    operation: 'start replication',
+    target,
+    detail: `${errno} ${text}`,
+    retryable: false,
+    errno,
+  });
+}
+
+/** What is still missing, or null when the replica is attached. */
+function notYet(running: Running, seen: LinkLook, link: Link, since: number): string | null {
+  const { context } = running;
+  if (link.io !== 'Yes') return `its IO thread is ${link.io} (${link.ioState})`;
+  const target = context.targetLook();
+  if (target === null || target.at < since) return 'the target was not looked at since the start';
+  const dump = (target.look.dumps ?? []).some((one) => one.address === context.replicaIp);
+  if (!dump && link.sourceServerId !== target.look.identity.serverId) return 'the target has no binlog dump from it';
+  const moved = running.expected !== null && !samePosition(seen.gtidSlavePos, running.expected);
+  const arrived = moved && [...seen.gtidSlavePos.values()].every((gtid) => knownTo(target.look, gtid));
+  const end = target.look.end;
+  const nothingOutstanding = end !== null && compareCoordinates(link.read, end) >= 0;
+  return arrived || nothingOutstanding ? null : `nothing has arrived yet (${link.read.file}:${link.read.position})`;
+}
+
+function knownTo(look: ServerLook, gtid: { domain: number; serverId: number; seq: bigint }): boolean {
+  const state = look.gtidBinlogState ?? stateOfPosition(look.gtidBinlogPos);
+  return (
+    stateHas(state, gtid) || !look.gtidBinlogPos.has(gtid.domain) || stateHas(stateOfPosition(look.gtidSlavePos), gtid)
+  );
+}
