@@ -15,7 +15,7 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
   let failure: { code: string; message: string } | null = null;
   try {
     context.fence();
-    const { connect, replica: target, link, leaseDurationMs, signal, clock } = context;
+    const { connect, replica: target, link, leaseDurationMs, signal, fence } = context;
     const deadlineMs = context.statementDeadlineMs;
     const acting = await openActing({
       connect,
@@ -24,7 +24,7 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
       leaseDurationMs,
       deadlineMs,
       signal,
-      clock,
+      fence,
     });
     const expected = plan.proven?.gtid ?? null;
     running = { context, plan, acting, captured: null, expected, stoppedAt: null, place: null };

@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts';
 import { replicaLockName } from '../api/names.ts';
 import type { Attach, LinkTarget } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
@@ -26,7 +25,7 @@ export interface LinkSettings {
  */
 export interface ActingSession {
   readonly session: SqlSession;
-  /** Runs one statement. Rejects with MxrError; after a missed deadline the session is gone. */
+  /** Runs one statement if the fence still lets it. Rejects with MxrError; after a missed deadline the session is gone. */
   run(operation: string, sql: string, params?: readonly (string | number | null)[], deadlineMs?: number): Promise<void>;
   close(): void;
 }
@@ -39,7 +38,8 @@ export interface ActingOptions {
   readonly leaseDurationMs: number;
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
-  readonly clock: Clock;
+  /** Throws when this replica may not be acted upon any more. */
+  readonly fence: () => void;
 }
 
 export async function openActing(options: ActingOptions): Promise<ActingSession> {
@@ -70,6 +70,7 @@ export async function openActing(options: ActingOptions): Promise<ActingSession>
   return {
     session,
     async run(operation, sql, params = [], ms = deadlineMs) {
+      options.fence();
       await session.query(sql, params, statement(operation, ms));
     },
     close: () => session.destroy(),
