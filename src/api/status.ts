@@ -100,7 +100,11 @@ export const MemberStatus = z.object({
     .optional()
     .describe('Why this lineage is not the one that mxr knew before.'),
   restart: z
-    .object({ file, survived: gtid.describe('All that it had logged by then, per domain and server id.') })
+    .object({
+      file,
+      survived: gtid.describe('All that it had logged by then, per domain and server id.'),
+      later: z.array(gtid).max(8).optional().describe('The same of each further start that nobody watched.'),
+    })
     .optional()
     .describe('The last restart that was proven to go on with the same history, and the file that it began.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),

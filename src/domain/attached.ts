@@ -1,4 +1,4 @@
-import { beyond, isWithin, stateOfPosition } from './gtid.ts';
+import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
@@ -71,7 +71,9 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     return decide(pod, hidden.verdict, hidden.reason, hidden.message, { transactions: hidden.transactions });
   const ahead =
     holder.lookAt > replica.standing.since ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
-  const foreign = ahead.filter((gtid) => !target.gtidSlavePos.has(gtid.domain) || target.logSlaveUpdates);
+  // What it applied itself and does not log, the replica got before it was moved there.
+  const applied = target.logSlaveUpdates ? new Map() : stateOfPosition(target.gtidSlavePos);
+  const foreign = ahead.filter((gtid) => !stateHas(applied, gtid));
   if (foreign.length > 0) {
     const transactions = lacking(foreign, binlogStateOf(target));
     const message = `${pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks although it feeds it`;

@@ -121,7 +121,7 @@ function unknownToReplica({ replica, holder }: ProofInput, state: GtidState): Re
  * proven of what it had before.
  */
 function skippedByItself(input: ProofInput, state: GtidState): Refused | Asking | null {
-  if (!attachedItself(input)) return null;
+  if (!attachedItself(input) && !input.strayed) return null;
   const replica = { ...input.replica, contains: knownBefore(input) };
   const resume = findResume({ ...input, replica }, state);
   return resume.kind === 'Resume' ? null : resume;
@@ -224,12 +224,17 @@ function prefixOf(input: ProofInput, walked: readonly WalkedTransaction[], end: 
 
 /** Where ids repeat or nobody watched, equal numbers prove nothing: the content is compared. */
 function mustCompareContent(input: ProofInput): boolean {
-  const { baseline, source, target, targetMemory, replica } = input;
+  const { baseline, source, target, targetMemory, replica, strayed } = input;
   const sameIds =
     source !== undefined && source.name !== targetMemory.name && source.identity.serverId === target.identity.serverId;
   const unwatched = source === undefined || source.lineage !== baseline.lineage || source.inQuestion;
-  const targetNew = targetMemory.anchors.length === 0 || targetMemory.inQuestion;
-  return replica.position.size > 0 && (sameIds || unwatched || targetNew);
+  return replica.position.size > 0 && (sameIds || unwatched || strayed || isNewToUs(input));
+}
+
+/** Nobody saw the target before the replica was proven last: what it is, is what it says of itself. */
+function isNewToUs({ targetMemory, baseline }: ProofInput): boolean {
+  const seenBefore = targetMemory.anchors.some((anchor) => anchor.since <= baseline.at);
+  return targetMemory.inQuestion || (targetMemory.lastStandby === null && !seenBefore);
 }
 
 /** An offset is used only if the target itself says that it is exactly the replica's position, in every domain. */

@@ -7,6 +7,7 @@ import { isContested } from './contested.ts';
 import { hasRestarted, startedUnproven } from './crash.ts';
 import { wasAsked } from './fact.ts';
 import { formatPosition } from './gtid.ts';
+import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
 import { toBeMoved } from './move.ts';
 import type { ReplicaObservation } from './observation.ts';
@@ -34,6 +35,7 @@ const CHECKS: readonly Check[] = [
   stoppedByHand,
   contested,
   comparedAfterRestart,
+  strayed,
   onHolder,
   toBeMoved,
 ];
@@ -115,7 +117,8 @@ function goesByFile({ link, memory }: ReplicaFacts): boolean {
  * Behind what was proven of it: restored from an older copy, or its position was overwritten by a file/position connect.
  * Nothing that was known of it holds. By GTID from the holder it catches up by itself, and is proven again then.
  */
-function wentBack({ replica }: Context): Decision | null {
+function wentBack(context: Context): Decision | null {
+  const { replica } = context;
   const proven = replica.memory.baseline?.gtid;
   const lost = [...(proven?.values() ?? [])].filter((gtid) => {
     const here = replica.position.get(gtid.domain);
@@ -124,7 +127,7 @@ function wentBack({ replica }: Context): Decision | null {
   if (proven === undefined || lost.length === 0 || goesByFile(replica)) return null;
   const here = formatPosition(replica.position) || 'no position';
   const message = `it stands at ${here} and was proven at ${formatPosition(proven)}: it was restored from an older copy, or its position was overwritten; let it catch up by GTID from the holder, or reseed it`;
-  return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message);
+  return decide(replica.pod, 'Unproven', 'WitnessesDisagree', message, { plan: protect(context) });
 }
 
 /** It stays so until the replica gets other data: what was applied twice cannot be seen from its position. */
@@ -148,6 +151,18 @@ function onHolder(context: Context): Decision | null {
   const holder = diagnosis.holder ?? heldUntilNow(context);
   if (holder !== null && isAttachedTo(context, holder)) return decideAttached(context, replica, holder);
   return diagnosis.holder === null ? decide(replica.pod, 'Waiting', 'VipSilent', diagnosis.message) : null;
+}
+
+/** Attached to the right server, but perhaps not all the time: it is stopped where it is and proven like one that is moved. */
+function strayed(context: Context): Decision | null {
+  const { replica, diagnosis } = context;
+  const { holder } = diagnosis;
+  if (holder === null || replica.link.io === 'No' || !isAttachedTo(context, holder)) return null;
+  if (!mayHaveStrayed(context, replica, holder)) return null;
+  const message = `its link dials the VIP and reconnected while nobody watched it: what it got since is compared with ${holder.member.name}`;
+  return decide(replica.pod, 'HandingOver', 'HandingOver', message, {
+    plan: planStopReceiving(replica.pod, holder.member.name),
+  });
 }
 
 /** One failed probe is no silence yet: a replica that goes on replicating from where it was proven is judged by that. */

@@ -48,7 +48,9 @@ function has(plan: Plan, step: string): boolean {
 
 /** 1. No CHANGE MASTER while a replica has unapplied relay log that the target is not proven to have. */
 function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violation | null {
-  if (!has(plan, 'Change') || replica.drained || has(plan, 'Drain')) return null;
+  // By GTID also START deletes the relay log where both threads stand.
+  const drops = has(plan, 'Change') || (plan.kind === 'Resume' && startsAnew(replica));
+  if (!drops || replica.drained || has(plan, 'Drain')) return null;
   const target = diagnosis.holder?.look;
   if (target != null && replica.link.usingGtid !== 'No' && isWithin(replica.received, binlogStateOf(target)))
     return null;
@@ -57,6 +59,10 @@ function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violati
   if (plan.proven?.proof === 'SameServer' && end !== null && compareCoordinates(replica.link.read, end) <= 0)
     return null;
   return broken(1, `${plan.pod} has unapplied relay log that ${plan.target?.member ?? 'nobody'} is not proven to have`);
+}
+
+function startsAnew({ link }: ReplicaFacts): boolean {
+  return link.usingGtid !== 'No' && link.io === 'No' && link.sql === 'No';
 }
 
 /** 2. No start at a position that is not proven; every start is checked right before and verified after. */

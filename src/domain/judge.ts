@@ -5,6 +5,7 @@ import { noticeLink } from './contested.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
+import { fedNow } from './fed.ts';
 import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
@@ -216,7 +217,8 @@ function rememberReplica(
   const noticed = current ? noticeLink(before, facts.link, input.observation.wallNow) : {};
   const unsafe = decision.reason === 'CrashUnsafePosition' ? input.observation.wallNow : null;
   const unsafeSince = before.unsafeSince ?? unsafe;
-  const seen = { ...before, ...noticed, startedAt, unsafeSince, standing: facts.standing };
+  const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
+  const seen = { ...before, ...noticed, startedAt, unsafeSince, standing: facts.standing, fed };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

@@ -33,6 +33,8 @@ export interface ProvenRestart {
   readonly file: string;
   /** Everything that the server had logged when it started. */
   readonly survived: GtidState;
+  /** What had survived at each further start that nobody watched, oldest first: each may have lost a tail of its own. */
+  readonly later: readonly GtidState[];
 }
 
 export interface RememberedFile extends BinlogFile {
@@ -95,6 +97,16 @@ export interface ReplicaMemory {
   readonly link: string | null;
   /** Wall clock ms of changes of the link that mxr did not make. */
   readonly foreignChanges: readonly number[];
+  /** The session of its source that fed it when it was seen last; in memory only. Null: not seen by this process. */
+  readonly fed: Fed | 'Ours' | null;
+}
+
+/** `Ours` (in its place): mxr itself has just started the link, at a proven place. */
+export interface Fed {
+  readonly incarnation: number;
+  readonly connectionIds: readonly number[];
+  /** Monotonic ms. */
+  readonly seenAt: number;
 }
 
 export interface Standing {
@@ -113,6 +125,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   clearedFor: null,
   link: null,
   foreignChanges: [],
+  fed: null,
 };
 
 export interface Captured {

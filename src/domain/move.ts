@@ -1,10 +1,11 @@
 import type { Trigger } from '../api/reasons.ts';
 import type { Context, Policy } from './context.ts';
-import { baselineMember, linkTarget } from './context.ts';
+import { baselineMember, dialsVip, linkTarget } from './context.ts';
 import { hasRestarted } from './crash.ts';
 import type { Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
+import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
 import { sameCoordinates } from './observation.ts';
 import type { Plan } from './plan.ts';
@@ -145,6 +146,8 @@ export function proofInput(context: Context, holder: Holder): ProofInput | null 
     source: memory.members.get(baseline.member),
     sourceObserved,
     stillReceiving: replica.link.io === 'Yes' && valueOf(sourceObserved?.look) !== undefined,
+    viaVip: dialsVip(replica, policy),
+    strayed: mayHaveStrayed(context, replica, holder),
     positioning: policy.positioning,
     evidence,
   };

@@ -61,6 +61,8 @@ export interface DumpThread {
   /** Peer address without the port. */
   readonly address: string;
   readonly user: string;
+  /** Whole seconds since it began; null when the server does not say. */
+  readonly ageSeconds: number | null;
 }
 
 export interface BinlogFile {

@@ -70,6 +70,10 @@ export interface ProofInput {
   readonly sourceObserved: MemberObservation | undefined;
   /** The source answers directly, is the incarnation that the replica followed, and the replica still receives from it. */
   readonly stillReceiving: boolean;
+  /** Its link dials the VIP: MariaDB's own reconnect may end on any member. */
+  readonly viaVip: boolean;
+  /** It may have been fed by another server meanwhile (`mayHaveStrayed`). */
+  readonly strayed: boolean;
   readonly positioning: 'GTID' | 'FilePosition';
   readonly evidence: Evidence;
 }

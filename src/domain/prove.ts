@@ -2,7 +2,7 @@ import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import { proveContained } from './contained.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { lacking, refused } from './proof.ts';
+import { lacking, proveContent, refused } from './proof.ts';
 import { hiddenWrites, proveSameServer } from './same-server.ts';
 import { strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
@@ -12,11 +12,18 @@ export function prove(input: ProofInput): ProofResult {
   if (lost !== null) return lost;
   const same =
     input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
-  if (same) return proveSameServer(input);
+  if (same && !input.strayed) return proveSameServer(input);
+  if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
   const strayed = strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
   return standsInItsBinlog(input) ? (hiddenWrites(input) ?? proveContained(input)) : proveTakeover(input);
+}
+
+/** Without log_slave_updates there, what it took of others is hidden; the rest is this server's own, compared by content. */
+function proveStrayed(input: ProofInput): ProofResult {
+  const result = proveSameServer(input);
+  return result.kind === 'Proven' ? (proveContent(input) ?? result) : result;
 }
 
 /**

@@ -18,7 +18,7 @@ import type { Coordinates, Link, MemberObservation, ServerLook } from './observa
 import { sameCoordinates } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 
 /**
@@ -30,7 +30,7 @@ export function proveSameServer(input: ProofInput): ProofResult {
   const state = binlogStateOf(target);
   const hidden = hiddenWrites(input) ?? unloggedByTarget(input);
   if (hidden !== null) return hidden;
-  const ahead = beyond(stateOfPosition(replica.position), state).filter((gtid) => !appliedThere(target, gtid));
+  const ahead = beyond(replica.received, state).filter((gtid) => !appliedThere(target, gtid));
   if (ahead.length > 0) {
     if (holder.lookAt < replica.standing.since) {
       const again = {
@@ -49,6 +49,8 @@ export function proveSameServer(input: ProofInput): ProofResult {
   if ('kind' in place) return place;
   const doubt = input.positioning === 'GTID' ? proveRehearsal(input, formatPosition(replica.position), null) : null;
   if (doubt !== null) return doubt;
+  const refusedBefore = afterRefusal(input);
+  if (refusedBefore !== null) return refusedBefore;
   return {
     kind: 'Proven',
     proof: 'SameServer',
@@ -57,6 +59,13 @@ export function proveSameServer(input: ProofInput): ProofResult {
     contains: replica.contains,
     because: `${holder.member.name} is the server that it followed, with the same binlog`,
   };
+}
+
+const ER_MASTER_FATAL_ERROR_READING_BINLOG = 1236;
+
+/** A server that refused a position may accept it later and skip transactions: what it has there is compared first. */
+function afterRefusal(input: ProofInput): Refused | Asking | null {
+  return input.replica.link.ioErrno === ER_MASTER_FATAL_ERROR_READING_BINLOG ? proveContent(input) : null;
 }
 
 /** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */
@@ -221,9 +230,12 @@ function sizesOf({ files, end }: ServerLook): ReadonlyMap<string, number> {
   );
 }
 
+const MAX_UNWATCHED_STARTS = 8;
+
 /**
  * The file that the server began when it started, and with it all that survived. Of several starts that nobody watched the
- * first one counts: what a later file has from before may be numbers that were given out again.
+ * first one counts: what a later file has from before may be numbers that were given out again. A replica that went on is
+ * compared at each of them.
  */
 function begunFile({ memory, look, observed, evidence }: RestartInput): ProvenRestart | RestartJudgement {
   const newest = memory.files.at(-1);
@@ -231,16 +243,20 @@ function begunFile({ memory, look, observed, evidence }: RestartInput): ProvenRe
   const headers = later.map((file) => headerOf(observed, file.name));
   const unread = headers.filter((question) => !answerTo(evidence, question).known);
   if (unread.length > 0) return asking(`reading the new binlog files of ${memory.name}`, ...unread);
-  const begun = headers.find((question) => {
+  const starts = headers.flatMap((question) => {
     const header = answerTo(evidence, question);
-    return header.known && header.value.byServerStart;
+    return header.known && header.value.byServerStart ? { file: question.file, survived: header.value.gtidList } : [];
   });
-  const header = begun === undefined ? undefined : answerTo(evidence, begun);
-  if (begun === undefined || header?.known !== true) {
+  const [first, ...others] = starts;
+  if (first === undefined) {
     const message = `${memory.name} restarted, but no new binlog file of it begins with a server start`;
     return { kind: 'NewLineage', message };
   }
-  return { file: begun.file, survived: header.value.gtidList };
+  if (others.length > MAX_UNWATCHED_STARTS) {
+    const message = `${memory.name} restarted ${starts.length} times while nobody watched: too often to prove that nothing was lost`;
+    return { kind: 'NewLineage', message };
+  }
+  return { ...first, later: others.map(({ survived }) => survived) };
 }
 
 function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRestart): RestartJudgement | null {

@@ -7,10 +7,11 @@ import { refused } from './proof.ts';
  * A link that dials the VIP can end on the new holder by MariaDB's own reconnect, before mxr has stopped it and without any
  * proof. What the replica shows from then on is the new holder's word about itself.
  */
-export function attachedItself({ baseline, holder, target, replica, source }: ProofInput): boolean {
+export function attachedItself({ baseline, holder, target, replica, source, viaVip }: ProofInput): boolean {
   const there = target.identity.serverId;
   if (baseline.member === holder.member.name || source === undefined) return false;
-  return replica.link.sourceServerId === there && source.identity.serverId !== there;
+  // With equal ids nothing tells on whom a link that dials the VIP ended.
+  return replica.link.sourceServerId === there && (source.identity.serverId !== there || viaVip);
 }
 
 /** By file and offset it asked for coordinates of the old holder, and its position was overwritten from the new one. */

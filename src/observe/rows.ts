@@ -78,9 +78,10 @@ export const BinlogFileRow = z
   .object({ Log_name: z.string().min(1), File_size: integer })
   .transform((row) => ({ name: row.Log_name, size: row.File_size }));
 
-export const DumpRow = z.object({ Id: integer, User: text, Host: text }).transform((row) => ({
+export const DumpRow = z.object({ Id: integer, User: text, Host: text, Time: integer.nullish() }).transform((row) => ({
   connectionId: row.Id,
   user: row.User,
+  ageSeconds: row.Time ?? null,
   // `address:port`; an IPv6 address has colons of its own.
   address: row.Host.replace(/:\d+$/, ''),
 }));

@@ -189,6 +189,7 @@ function learn(runtime: Runtime, execution: Execution): void {
     baseline: baselineAfter(runtime, execution) ?? before.baseline,
     startedAt: startedAtAfter(runtime, execution) ?? before.startedAt,
     link: null,
+    fed: execution.attachedAt === null ? before.fed : 'Ours',
     clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };

@@ -65,7 +65,10 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
 
 function restartOf(status: MemberStatus['restart']): domain.ProvenRestart | undefined {
   const survived = stateOf(status?.survived);
-  return status === undefined || survived === undefined ? undefined : { file: status.file, survived };
+  const later = (status?.later ?? []).map(stateOf);
+  const readable = later.filter((one) => one !== undefined);
+  if (status === undefined || survived === undefined || readable.length < later.length) return undefined;
+  return { file: status.file, survived, later: readable };
 }
 
 function identityOf(status: Identity): look.Identity | undefined {
@@ -121,6 +124,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     link: null,
     foreignChanges: status.foreignChanges.flatMap((at) => timeOf(at) ?? []),
     clearedFor: status.clearedFor ?? null,
+    fed: null,
   };
 }
 

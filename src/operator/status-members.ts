@@ -2,7 +2,7 @@ import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/s
 import { ownTransactionsOf } from '../domain/audit-standby.ts';
 import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
-import type { Anchor, MemberMemory } from '../domain/memory.ts';
+import type { Anchor, MemberMemory, ProvenRestart } from '../domain/memory.ts';
 import { standbyLinkOf } from '../domain/memory.ts';
 import type * as look from '../domain/observation.ts';
 import type { Split } from '../domain/split.ts';
@@ -83,9 +83,7 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     ...(memory.broken === null
       ? {}
       : { broken: { reason: memory.broken.reason, message: bounded(memory.broken.message, MAX_MESSAGE) } }),
-    ...(memory.restart === null
-      ? {}
-      : { restart: { file: memory.restart.file, survived: formatState(memory.restart.survived) } }),
+    ...(memory.restart === null ? {} : { restart: restartStatus(memory.restart) }),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
     ...(newest === undefined ? {} : anchorStatus(newest)),
@@ -137,4 +135,12 @@ function messageOf({ look: fact }: look.MemberObservation, memory: MemberMemory 
   if (!fact.known) return `does not answer: ${fact.why}`;
   if (memory?.inQuestion === true) return 'restarted; its binlog is not proven to go on where it was';
   return memory?.broken?.message ?? '';
+}
+
+function restartStatus({ file, survived, later }: ProvenRestart): NonNullable<MemberStatus['restart']> {
+  return {
+    file,
+    survived: formatState(survived),
+    ...(later.length === 0 ? {} : { later: later.map(formatState) }),
+  };
 }

@@ -87,7 +87,9 @@ function vipOf(scene: Scene, now: number): VipObservation {
 function memberOf(scene: Scene, name: string, at: number): MemberObservation {
   const member = scene.members[name] ?? {};
   const holder = answering(scene.vip, at + 20) === name;
-  const dumps = Object.entries(scene.replicas).flatMap(([pod, { on }]) => (on === name ? [ipOf(pod)] : []));
+  const dumps = Object.entries(scene.replicas).flatMap(([pod, { on, fedFor }]) =>
+    on === name ? [{ address: ipOf(pod), fedFor: fedFor ?? 9 }] : [],
+  );
   const down = member.down ?? null;
   return {
     name,
@@ -104,7 +106,7 @@ function memberOf(scene: Scene, name: string, at: number): MemberObservation {
 function lookOf(
   name: string,
   member: Member,
-  seen: { readonly holder: boolean; readonly dumps: readonly string[] },
+  seen: { readonly holder: boolean; readonly dumps: readonly { readonly address: string; readonly fedFor: number }[] },
 ): ServerLook {
   const logged = state(member.logged ?? '');
   const end = placeOf(member.end ?? `${name}-bin.000001:300`);
@@ -119,7 +121,12 @@ function lookOf(
     end,
     files: Object.entries(files).map(([file, size]) => ({ name: file, size })),
     links: member.follows == null ? [] : [memberLink(member.follows, position(member.applied ?? ''))],
-    dumps: seen.dumps.map((address, index) => ({ connectionId: 100 + index, address, user: 'repl' })),
+    dumps: seen.dumps.map(({ address, fedFor }) => ({
+      connectionId: 1_000_000 - fedFor,
+      address,
+      user: 'repl',
+      ageSeconds: fedFor,
+    })),
   };
 }
 

@@ -173,6 +173,8 @@ function newProcess(playing: Playing): void {
   playing.evidence.clear();
   playing.memory = {
     members: new Map([...members].map(([name, member]) => [name, { ...member, anchors: member.anchors.slice(-1) }])),
-    replicas: new Map([...replicas].map(([pod, replica]) => [pod, { ...replica, standing: null }])),
+    replicas: new Map(
+      [...replicas].map(([pod, replica]) => [pod, { ...replica, standing: null, link: null, fed: null }]),
+    ),
   };
 }

@@ -47,6 +47,8 @@ export const Replica = z
   .strictObject({
     /** Who really feeds it: a member's name, or null. */
     on: z.string().nullable(),
+    /** Seconds since when that server feeds it without a break. */
+    fedFor: z.int(),
     /** What its link dials: a member's name, or `vip`; by default who feeds it. Null: it has no link. */
     dials: z.string().nullable(),
     /** gtid_slave_pos. */

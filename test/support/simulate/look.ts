@@ -30,7 +30,7 @@ export function lookOf(server: SimServer, dumps: readonly string[]): ServerLook 
     end: endOf(binlog),
     files: binlog.files.map(({ name, size }) => ({ name, size })),
     links: server.link === null ? [] : [linkRow(server.link)],
-    dumps: dumps.map((address, index) => ({ connectionId: 1000 + index, address, user: 'repl' })),
+    dumps: dumps.map((address, index) => ({ connectionId: 1000 + index, address, user: 'repl', ageSeconds: 9 })),
     settings: {
       syncBinlog: 1,
       slaveNetTimeout: 8,

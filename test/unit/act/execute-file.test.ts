@@ -47,7 +47,7 @@ function session(replica: Replica): SqlSession {
 }
 
 async function carriedOut(plan: Plan, replica: Replica, holderSays: (at: Coordinates) => string): Promise<Execution> {
-  const dumps = [{ connectionId: 1, address: '10.1.0.1', user: 'repl' }];
+  const dumps = [{ connectionId: 1, address: '10.1.0.1', user: 'repl', ageSeconds: 9 }];
   let now = 0;
   const target = holderLook({ dumps, end: STOPPED, gtidBinlogState: state('0-1-105') });
   const context = {

@@ -56,6 +56,8 @@ function backOn(target: { binlogState: string; slavePos: string }): ReturnType<t
     source: pair.memory.members.get('b'),
     sourceObserved: undefined,
     stillReceiving: false,
+    viaVip: false,
+    strayed: false,
     positioning: 'GTID',
     evidence: new Map(),
   };

@@ -105,7 +105,7 @@ test('a second restart within two seconds is a restart', () => {
 });
 
 test('after a lost tail, what the holder got again from others makes no replica Ahead', () => {
-  const restart = { file: 'b-bin.000004', survived: state('0-1-90,0-2-120') };
+  const restart = { file: 'b-bin.000004', survived: state('0-1-90,0-2-120'), later: [] };
   const broken = { reason: 'LostTail', message: 'b-bin.000003 of b has 500 bytes and had 900' } as const;
   const at = (gtid: string, b: string) =>
     decided(

@@ -49,6 +49,14 @@ test('what mxr plans in calm breaks nothing', () => {
 describe('1. no CHANGE while relay log waits that the target is not proven to have', () => {
   const waiting = { sqlState: 'Reading event from the relay log', gtidIoPos: position('0-1-105') };
 
+  test('by GTID a start of both threads deletes the relay log, too', () => {
+    const stands = link({ ...waiting, io: 'No', sql: 'No', read: { file: 'a-bin.000003', position: 1400 } });
+    const runs = link({ ...waiting, io: 'No', read: { file: 'a-bin.000003', position: 1400 } });
+    const contained = { ...PARTS, proven: { ...PROVEN, proof: 'Contained' } } as const;
+    assert.deepEqual(broken(planResume(contained), context({ replica: { links: [stands] } })), [1]);
+    assert.deepEqual(broken(planResume(contained), context({ replica: { links: [runs] } })), []);
+  });
+
   test('more was received than the holder has', () => {
     assert.deepEqual(
       broken(

@@ -158,7 +158,7 @@ export interface PairChange {
 }
 
 export function holderLook(change: Partial<ServerLook> = {}): ServerLook {
-  const dumps = [{ connectionId: 11, address: '10.1.0.1', user: 'repl' }];
+  const dumps = [{ connectionId: 11, address: '10.1.0.1', user: 'repl', ageSeconds: 9 }];
   return look('a', 1, { readOnly: false, links: [], gtidSlavePos: position(''), dumps, ...change });
 }
 
@@ -222,6 +222,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     link: null,
     foreignChanges: [],
     clearedFor: null,
+    fed: null,
     ...change,
   };
 }

@@ -51,7 +51,8 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
     ),
   ]) as Evidence;
   const common = { replica, baseline: { ...baseline, lineage: source?.lineage ?? '' }, holder, target, targetMemory };
-  return { ...common, source, sourceObserved: undefined, stillReceiving: false, positioning: 'GTID', evidence };
+  const vip = { viaVip: true, strayed: false, sourceObserved: undefined, stillReceiving: false } as const;
+  return { ...common, ...vip, source, positioning: 'GTID', evidence };
 }
 
 function answered<Q extends Question>(question: Q, answer: Answers[Q['kind']]) {

@@ -28,7 +28,7 @@ describe('what is worth a pass', () => {
     'another start time': { identity: { ...LOOK.identity, startedAt: 1 } },
     read_only: { readOnly: true },
     'no link any more': { links: [] },
-    'a replica that is fed': { dumps: [{ connectionId: 7, address: '10.0.0.21', user: 'repl' }] },
+    'a replica that is fed': { dumps: [{ connectionId: 7, address: '10.0.0.21', user: 'repl', ageSeconds: 9 }] },
     'a setting': { settings: { ...LOOK.settings, syncBinlog: 0 } },
   };
   for (const [what, change] of Object.entries(news)) {

@@ -81,10 +81,12 @@ describe('one look', () => {
   });
 
   test('says null, not "none", of the dump threads that the account may not see', async () => {
-    const dump = { Id: '7', User: 'repl', Host: 'fd00::21:40112', Command: 'Binlog Dump' };
+    const dump = { Id: '7', User: 'repl', Host: 'fd00::21:40112', Command: 'Binlog Dump', Time: '9' };
     const dumps = [dump, { ...dump, Id: '8', Command: 'Query' }, { ...dump, Id: '9', Command: null }];
     const server = fakeServer({ answer: (sql) => (sql === 'SHOW PROCESSLIST' ? dumps : undefined) });
-    assert.deepEqual((await look(server)).dumps, [{ connectionId: 7, user: 'repl', address: 'fd00::21' }]);
+    assert.deepEqual((await look(server)).dumps, [
+      { connectionId: 7, user: 'repl', address: 'fd00::21', ageSeconds: 9 },
+    ]);
     const blind = fakeServer({
       answer: (sql) => (sql.includes('INNODB_CMP') ? sqlError('GrantMissing', 'PROCESS', 1227) : undefined),
     });

@@ -55,7 +55,7 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     identity,
     inQuestion: fc.boolean(),
     broken: fc.option(fc.record({ reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text })),
-    restart: fc.option(fc.record({ file, survived: state })),
+    restart: fc.option(fc.record({ file, survived: state, later: fc.array(state, { maxLength: 2 }) })),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
       selector: ({ name: of }) => of,
@@ -92,6 +92,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   link: fc.constant(null),
   foreignChanges: fc.array(wall, { maxLength: 4 }),
   clearedFor: fc.option(file),
+  fed: fc.constant(null),
 });
 
 const memory: fc.Arbitrary<Memory> = fc
