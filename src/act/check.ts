@@ -1,5 +1,6 @@
-import { formatPosition, isWithin, samePosition, stateOfPosition } from '../domain/gtid.ts';
-import type { Link } from '../domain/observation.ts';
+import type { GtidPosition } from '../domain/gtid.ts';
+import { formatPosition, isWithin, sameGtid, samePosition, stateOfPosition } from '../domain/gtid.ts';
+import type { Link, ServerLook } from '../domain/observation.ts';
 import type { Expectation } from '../domain/plan.ts';
 import type { LinkLook, Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
@@ -27,14 +28,25 @@ export async function checkPosition(running: Running, expect: Expectation, seen:
     throw surprise(running, 'prove the position', detail);
   }
   const there = await running.context.gtidOnTarget(link.exec);
-  const same =
-    there !== null &&
-    [...there].every(([domain, gtid]) => {
-      const here = now.get(domain);
-      return here !== undefined && here.seq === gtid.seq && here.serverId === gtid.serverId;
-    });
-  if (same) return;
-  const said = there === null ? 'no place in its binlog' : formatPosition(there);
+  const target = running.context.targetLook()?.look;
+  // By GTID it shows no place of its own before something arrived: there its position alone is what it goes on by.
+  if (there?.size === 0 && link.usingGtid !== 'No') return;
+  if (there !== null && target !== undefined && isPlaceOf(there, now, target)) return;
+  const said = there === null ? 'no place in its binlog' : formatPosition(there) || 'before its first transaction';
   const detail = `the holder says that ${link.exec.file}:${link.exec.position} is ${said}, the replica is at ${formatPosition(now)}`;
   throw surprise(running, 'prove the position', detail);
+}
+
+/**
+ * The holder's word about a place (BINLOG_GTID_POS; empty before its first transaction) must be the replica's position in
+ * every domain. One exception: without log_slave_updates its binlog does not have what it applied. As long as it has
+ * written nothing of its own since, a replica that stands where it took over stands at the end of that binlog.
+ */
+function isPlaceOf(there: GtidPosition, now: GtidPosition, target: ServerLook): boolean {
+  return [...new Set([...there.keys(), ...now.keys()])].every((domain) => {
+    const [said, own] = [there.get(domain), now.get(domain)];
+    if (sameGtid(said, own)) return true;
+    const isTakeover = !target.logSlaveUpdates && sameGtid(own, target.gtidSlavePos.get(domain));
+    return isTakeover && sameGtid(said, target.gtidBinlogPos.get(domain));
+  });
 }
