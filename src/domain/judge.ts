@@ -57,7 +57,7 @@ export function judge(input: JudgeInput): Picture {
     decisions,
     plans: oneAdoptionAtATime(input, decisions),
     questions: [...questions, ...decisions.flatMap((decision) => decision.questions)],
-    memory: rememberReplicas({ ...input, memory }, diagnosis, decisions),
+    memory: overcome(rememberReplicas({ ...input, memory }, diagnosis, decisions), input.observation),
     pair,
   };
 }
@@ -181,6 +181,20 @@ function oneAdoptionAtATime(input: JudgeInput, decisions: readonly Decision[]): 
     return isAdoption && input.observation.now - task.since < ADOPTION_BLOCKED_AFTER_MS;
   });
   return plans.filter((plan) => plan.kind !== 'Adopt' || (plan === first && !adopting));
+}
+
+/**
+ * A break in a member's history is over once every replica was proven on what it has now: each got other data, or a person
+ * had it adopted again. Until then it concerns whoever comes back to this member from elsewhere.
+ */
+function overcome(memory: Memory, { replicas }: Observation): Memory {
+  const baselines = replicas.flatMap(({ pod }) => memory.replicas.get(pod)?.baseline ?? []);
+  const all = baselines.length > 0 && baselines.length === replicas.length;
+  const members = [...memory.members].map(([name, member]) => {
+    const isOver = all && baselines.every(({ lineage }) => lineage === member.lineage);
+    return [name, isOver ? { ...member, broken: null } : member] as const;
+  });
+  return { ...memory, members: new Map(members) };
 }
 
 const MAX_REMEMBERED = 1000;
