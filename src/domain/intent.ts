@@ -1,9 +1,9 @@
 import type { GtidPosition } from './gtid.ts';
-import { mergeStates, stateOfPosition } from './gtid.ts';
+import { mergeStates, samePosition, stateOfPosition } from './gtid.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
-import { linkOf } from './observation.ts';
+import { compareCoordinates, linkOf } from './observation.ts';
 
 /** What an open handover wanted of one replica: proven, and stored before the first statement (handover.md, Steps). */
 export interface Intended {
@@ -43,9 +43,16 @@ export function settleIntents(input: Input): Memory {
 }
 
 /** Somebody else may have pointed it there, at another place or in another way: that is not what was proven. */
-function isAsIntended({ policy }: Input, { gtidSlavePos }: ServerLook, intent: Intended, link: Link): boolean {
+function isAsIntended({ policy }: Input, look: ServerLook, intent: Intended, link: Link): boolean {
   if ((link.usingGtid === 'No') === (policy.positioning === 'GTID')) return false;
-  return [...intent.gtid.values()].every((gtid) => (gtidSlavePos.get(gtid.domain)?.seq ?? -1n) >= gtid.seq);
+  if (isNotStarted(link)) return samePosition(look.gtidSlavePos, intent.gtid);
+  if (link.usingGtid === 'No' && (intent.at === null || !(compareCoordinates(link.exec, intent.at) >= 0))) return false;
+  return [...intent.gtid.values()].every((gtid) => (look.gtidSlavePos.get(gtid.domain)?.seq ?? -1n) >= gtid.seq);
+}
+
+/** Between CHANGE by GTID and START it names no file: no reconnect makes a link look so. */
+function isNotStarted({ usingGtid, io, sql, exec }: Link): boolean {
+  return usingGtid !== 'No' && io === 'No' && sql === 'No' && exec.file === '';
 }
 
 function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
@@ -57,9 +64,10 @@ function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, inte
   if (target === undefined || baseline?.member === intent.member) return false;
   if (link.host === target.host && link.port === target.port) return true;
   if (baseline === null) return false;
-  // Through the VIP every link looks the same: right after CHANGE it names no file, later the server it was attached to.
+  // Through the VIP a link that runs may have reconnected by itself, before or beyond the intended place: that is proven
+  // anew like any other. Only what no reconnect can make is taken for ours.
   const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
-  return !dialsMember && link.usingGtid !== 'No' && (link.exec.file === '' || namesOnly(observation, intent, link));
+  return !dialsMember && isNotStarted(link);
 }
 
 function dialsAnother({ members }: Observation, { member }: Intended, { host, port }: Link): boolean {
@@ -71,14 +79,6 @@ function clearedBy({ memory }: Input, { member, startedAt }: Intended): string |
   const target = memory.members.get(member);
   const same = target !== undefined && Math.abs(target.identity.startedAt - startedAt) <= START_TIME_TOLERANCE_MS;
   return same ? (target.restart?.file ?? null) : null;
-}
-
-function namesOnly(observation: Observation, intent: Intended, { sourceServerId }: Link): boolean {
-  const named = observation.members.filter(
-    (member) => member.look.known && member.look.value.identity.serverId === sourceServerId,
-  );
-  const allKnown = observation.members.every((member) => member.look.known);
-  return allKnown && named.length === 1 && named[0]?.name === intent.member;
 }
 
 function baselineOf(input: Input, { baseline }: ReplicaMemory, intent: Intended): Baseline {
