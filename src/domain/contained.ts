@@ -8,6 +8,7 @@ import {
   gtidsOf,
   isWithin,
   mergeStates,
+  sameGtid,
   seqIn,
   stateHas,
   stateOfPosition,
@@ -87,14 +88,24 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
  * since when the target logs what it applies (a member that was built anew from a copy): then the target's own position
  * has it, or a later transaction of that domain which both have. A smaller number of the same server is a hole.
  */
-function aheadOf({ replica, target }: ProofInput, state: GtidState): Gtid[] {
-  const last = beyond(stateOfPosition(replica.position), state);
+function aheadOf(input: ProofInput, state: GtidState): Gtid[] {
+  const { replica, target } = input;
+  const last = beyond(stateOfPosition(replica.position), state).filter((gtid) => !isCopied(input, gtid));
   const known = mergeStates(state, stateOfPosition(target.gtidSlavePos));
   const earlier = beyond(replica.contains, known).filter(
     (gtid) => seqIn(known, gtid) !== undefined || !isBeforeCommon(gtid, known, replica.contains),
   );
   const all = new Map([...last, ...earlier].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
   return [...all.values()];
+}
+
+/**
+ * A member that was built from a copy and applied nothing yet stands exactly there, although its binlog does not show it.
+ * By GTID only: a file/position connect sets gtid_slave_pos to what was read, not applied.
+ */
+function isCopied({ target, targetMemory }: ProofInput, gtid: Gtid): boolean {
+  const byGtid = targetMemory.lastStandby?.standby?.usingGtid === true;
+  return byGtid && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }
 
 /** Numbers of a domain only grow: what both sides have of another server from later on was logged after it. */
