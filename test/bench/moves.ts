@@ -1,12 +1,11 @@
-import { attach } from '../support/link.ts';
-import { cloneData } from '../support/clone.ts';
+import type { Bench } from '../support/bench.ts';
 import { judge } from '../support/judge.ts';
-import type { Bench, Replica } from '../support/bench.ts';
 import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { until } from '../support/wait.ts';
-import { Watch } from '../support/watch.ts';
 import { Writer } from '../support/writer.ts';
+import type { Side, World } from './world.ts';
+import { SIDES } from './world.ts';
 
 export const KINDS = ['planned', 'crash', 'power', 'frozen'] as const;
 export type Kind = (typeof KINDS)[number];
@@ -14,8 +13,8 @@ export type Kind = (typeof KINDS)[number];
 /** One replica after one move. */
 export type Outcome = 'right' | 'refused' | 'stuck' | 'wrong';
 
-export interface MoveResult {
-  readonly kind: Kind;
+/** How one set of replicas came through one move. */
+export interface SideResult {
   /** Ms from the VIP's first answer on the new member to the last replica having the first row written there. */
   readonly fromVip: number | null;
   /** Ms from the acknowledgement of that row. */
@@ -23,44 +22,69 @@ export interface MoveResult {
   readonly outcomes: readonly Outcome[];
 }
 
-export interface Follower {
-  readonly name: string;
-  /** Makes the replicas follow this member again and resolves when they do. */
-  settle(holder: Member): Promise<void>;
-  /** Whether a replica that stands still is told to be in trouble: a refusal, and no silence. */
-  refuses(replica: Replica): Promise<boolean>;
+export interface MoveResult {
+  readonly kind: Kind;
+  readonly sides: Readonly<Record<Side, SideResult>>;
+  /** `monotonicMs` of the VIP's first answer there. */
+  readonly answeredAt: number | null;
+  /** `monotonicMs` of the first acknowledgement. */
+  readonly firstAt: number;
 }
 
 const ARRIVAL_DEADLINE_MS = 15_000;
+const MOVE_DEADLINE_MS = 60_000;
+const SETTLE_MS = 3_000;
 const RATE = 120;
+/** Half a second of load before and after. */
+const WRITES = RATE / 2;
 
 /** One fault under load, and how long until every replica has what was written afterwards. Ends as it began, roles swapped. */
-export async function measureMove(bench: Bench, follower: Follower, kind: Kind): Promise<MoveResult> {
+export async function measureMove(world: World, kind: Kind): Promise<MoveResult> {
+  const { bench } = world;
   const from = await holderOf(bench);
   const to = bench.other(from);
-  await follower.settle(from);
+  await world.settle(from);
+  await forget(from);
   const writer = new Writer(bench, { ratePerSecond: RATE });
-  const watch = new Watch(bench);
-  await writer.writes(RATE, from.name);
+  const { faultAt, first } = await strikeUnderLoad(writer, { from, to, kind });
+  await allArrived(world, first.token);
+  await writer.stop();
+  const answeredAt = world.watch.vipAnswered(to.name, faultAt) ?? null;
+  const [mxr, plain] = await Promise.all(
+    SIDES.map(async (side): Promise<SideResult> => {
+      const last = lastArrival(world, side, first.token);
+      return {
+        fromVip: last === null || answeredAt === null ? null : last - answeredAt,
+        fromAck: last === null ? null : last - first.at,
+        outcomes: await outcomesOf(world, side, to),
+      };
+    }),
+  );
+  if (mxr === undefined || plain === undefined) throw new Error('a side was not judged');
+  await restore(world, from, kind);
+  await cureWhatIsNotRight(world, to, { mxr, plain });
+  return { kind, sides: { mxr, plain }, answeredAt, firstAt: first.at };
+}
+
+/** The rows of earlier moves are of no use any more, and each judgement reads them all. */
+async function forget(holder: Member): Promise<void> {
+  await holder.db.sql('TRUNCATE app.plain; TRUNCATE app.auto; TRUNCATE app.firsts');
+}
+
+interface Move {
+  readonly from: Member;
+  readonly to: Member;
+  readonly kind: Kind;
+}
+
+async function strikeUnderLoad(writer: Writer, { from, to, kind }: Move) {
+  await writer.writes(WRITES, from.name);
   const faultAt = monotonicMs();
   await strike(from, kind);
-  await writer.writes(RATE, to.name, 90_000);
+  await writer.writes(WRITES, to.name, MOVE_DEADLINE_MS);
   const first = writer.firstOn(to.name, faultAt);
   if (first === undefined) throw new Error(`nothing was acknowledged by ${to.name}`);
-  const arrived = await arrivals(bench, watch, first.token);
-  await writer.stop();
-  const outcomes = await outcomesOf(bench, follower, to);
-  await watch.stop();
-  const answered = watch.vipAnswered(to.name, faultAt);
-  const last = arrived.length === bench.replicas.length ? Math.max(...arrived) : null;
-  await restore(bench, from, kind);
-  await reseedWhatIsNotRight(bench, to, outcomes);
-  return {
-    kind,
-    fromVip: last === null || answered === undefined ? null : last - answered,
-    fromAck: last === null ? null : last - first.at,
-    outcomes,
-  };
+  return { faultAt, first };
 }
 
 async function holderOf(bench: Bench): Promise<Member> {
@@ -77,45 +101,59 @@ async function strike(member: Member, kind: Kind): Promise<void> {
   else member.freeze();
 }
 
-async function arrivals(bench: Bench, watch: Watch, token: string): Promise<number[]> {
-  try {
-    const description = 'every replica has the first row';
-    const complete = (): boolean => watch.arrivals(token).length === bench.replicas.length;
-    await until(description, complete, { deadlineMs: ARRIVAL_DEADLINE_MS, intervalMs: 20 });
-  } catch {
-    // Those that never get it are judged below.
-  }
-  return watch.arrivals(token);
+function arrivalsOf({ watch }: World, token: string): ReadonlyMap<string, number> {
+  return new Map(
+    watch.events.flatMap((event) =>
+      event.type === 'first' && event.token === token ? [[event.replica, event.at] as const] : [],
+    ),
+  );
 }
 
-async function outcomesOf(bench: Bench, follower: Follower, holder: Member): Promise<Outcome[]> {
-  const judgements = await judge(bench, holder, { settleMs: 3_000 });
-  const outcomes: Outcome[] = [];
-  for (const judgement of judgements) {
-    const replica = bench.replicas.find(({ name }) => name === judgement.replica);
-    if (judgement.right) outcomes.push('right');
-    else if (replica !== undefined && (await follower.refuses(replica))) outcomes.push('refused');
-    else outcomes.push(judgement.running ? 'wrong' : 'stuck');
-  }
-  return outcomes;
+function lastArrival(world: World, side: Side, token: string): number | null {
+  const arrivals = arrivalsOf(world, token);
+  const times = world.replicasOf(side).map(({ name }) => arrivals.get(name));
+  const arrived = times.filter((time) => time !== undefined);
+  return arrived.length === 0 || arrived.length < times.length ? null : Math.max(...arrived);
 }
 
-async function restore(bench: Bench, old: Member, kind: Kind): Promise<void> {
-  if (kind === 'frozen') {
-    old.thaw();
-    await old.keepalived.stop();
-  }
-  await bench.rejoin(old, kind === 'planned' ? 'keep' : 'clone');
+/** Resolves when each replica has the row or will not get it: what is still missing is judged below. */
+async function allArrived(world: World, token: string): Promise<void> {
+  const over = async (): Promise<boolean> => {
+    const arrivals = arrivalsOf(world, token);
+    for (const side of SIDES) {
+      for (const replica of world.replicasOf(side)) {
+        if (!arrivals.has(replica.name) && !(await world.gaveUp(side, replica))) return false;
+      }
+    }
+    return true;
+  };
+  const options = { deadlineMs: ARRIVAL_DEADLINE_MS, intervalMs: 100 };
+  await until('every replica has the first row', over, options).catch(() => undefined);
 }
 
-/** What a person would do: a replica that is stuck, refused or wrong gets the holder's data and follows it. */
-async function reseedWhatIsNotRight(bench: Bench, holder: Member, outcomes: readonly Outcome[]): Promise<void> {
-  for (const [index, replica] of bench.replicas.entries()) {
-    if (outcomes[index] === 'right') continue;
-    await replica.db.stop();
-    const from = await cloneData(holder.db, replica.db);
-    await replica.db.start();
-    const { port } = bench.vip;
-    await attach(replica.db, { host: holder.address, port, account: bench.accounts.replication, mode: 'gtid', from });
-  }
+async function outcomesOf(world: World, side: Side, holder: Member): Promise<readonly Outcome[]> {
+  const replicas = world.replicasOf(side);
+  const judgements = await judge(world.bench, holder, { settleMs: SETTLE_MS, replicas });
+  return Promise.all(
+    judgements.map(async (judgement, index): Promise<Outcome> => {
+      const replica = replicas[index];
+      if (judgement.right) return 'right';
+      if (side === 'mxr' && replica !== undefined && (await world.refuses(replica))) return 'refused';
+      return judgement.running ? 'wrong' : 'stuck';
+    }),
+  );
+}
+
+async function restore({ bench }: World, old: Member, kind: Kind): Promise<void> {
+  if (kind === 'planned') return bench.rejoin(old, 'keep');
+  // Its data is thrown away: it need not end well.
+  await old.db.kill9();
+  await bench.rejoin(old, 'clone');
+}
+
+async function cureWhatIsNotRight(world: World, holder: Member, sides: MoveResult['sides']): Promise<void> {
+  const sick = SIDES.flatMap((side) =>
+    world.replicasOf(side).filter((_, index) => sides[side].outcomes[index] !== 'right'),
+  );
+  await world.cure(holder, sick);
 }

@@ -18,7 +18,7 @@ export class Watch {
   readonly events: WatchEvent[] = [];
   readonly #program: HostProgram;
 
-  constructor(bench: Bench) {
+  constructor(bench: Pick<Bench, 'vip' | 'accounts' | 'replicas' | 'app'>) {
     const configuration: WatchConfiguration = {
       vip: { name: 'the VIP', ...bench.vip, ...bench.accounts.application },
       replicas: bench.replicas.map(({ name, db }) => ({ name, socketPath: db.socket, user: 'root' })),
