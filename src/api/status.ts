@@ -183,6 +183,9 @@ export const IntentReplica = z.object({
   position: bytes.optional(),
   proof: z.enum(PROOFS).optional(),
   step: z.enum(STEPS),
+  replicaStartedAt: time
+    .optional()
+    .describe("When the replica's server had started: in that life it is mxr that starts the link, not the server."),
 });
 export type IntentReplica = z.infer<typeof IntentReplica>;
 

@@ -13,6 +13,8 @@ export interface Intended {
   readonly startedAt: number;
   readonly gtid: GtidPosition;
   readonly at: Coordinates | null;
+  /** Wall clock ms: the life of the replica in which it was planned; its link did not run there on its own. */
+  readonly replicaStartedAt: number | null;
 }
 
 interface Input {
@@ -32,14 +34,24 @@ export function settleIntents(input: Input): Memory {
   for (const observed of input.observation.replicas) {
     const intent = input.intended.get(observed.pod);
     if (intent === undefined || !observed.look.known || input.busy.has(observed.pod)) continue;
-    const before = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
+    const known = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
     const link = linkOf(observed.look.value, input.policy.channel);
+    const before = link === undefined ? known : startedByIntent(known, observed.look.value, intent, link);
+    replicas.set(observed.pod, before);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
     if (before.baseline !== null && !isAsIntended(input, observed.look.value, intent, link)) continue;
     const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
     replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
   return { ...input.memory, replicas };
+}
+
+/** What runs in the life in which it was planned was started by that plan: nobody may have lived to remember it. */
+function startedByIntent(memory: ReplicaMemory, look: ServerLook, intent: Intended, { io, sql }: Link): ReplicaMemory {
+  const { startedAt } = look.identity;
+  const life = intent.replicaStartedAt;
+  if (life === null || (io === 'No' && sql === 'No')) return memory;
+  return Math.abs(life - startedAt) <= START_TIME_TOLERANCE_MS ? { ...memory, startedAt } : memory;
 }
 
 /** Somebody else may have pointed it there, at another place or in another way: that is not what was proven. */

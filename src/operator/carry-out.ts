@@ -22,9 +22,13 @@ const INTENT_DEADLINE_MS = 5_000;
 export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Picture): void {
   const due = plans.filter((plan) => !runtime.jobs.has(plan.pod));
   const { clock } = runtime.shared;
-  const vip = runtime.watcher?.observation().vip;
+  const seen = runtime.watcher?.observation();
+  const vip = seen?.vip;
   const vipAnsweredAt = vip?.answersSince == null ? null : clock.wallMs() - (clock.monotonicMs() - vip.answersSince);
-  const now = { wallNow: clock.wallMs(), vipAnsweredAt };
+  const startedAt = new Map(
+    seen?.replicas.flatMap(({ pod, look }) => (look.known ? [[pod, look.value.identity.startedAt] as const] : [])),
+  );
+  const now = { wallNow: clock.wallMs(), vipAnsweredAt, startedAt };
   openFor(runtime, picture, due, now);
   if (due.length === 0) prepareIntent(runtime, picture, now);
   for (const plan of due) {

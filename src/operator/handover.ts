@@ -6,6 +6,7 @@ import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Plan } from '../domain/plan.ts';
 import { handoverId, isAttaching } from '../domain/plan.ts';
+import { steady } from './status-parts.ts';
 
 /** A handover under way: from the first sign that replicas have to go elsewhere until each has arrived or was refused. */
 export interface OpenHandover {
@@ -26,6 +27,8 @@ export interface Now {
   readonly wallNow: number;
   /** Wall clock ms of the VIP's first answer by its present holder. */
   readonly vipAnsweredAt: number | null;
+  /** Wall clock ms: when the server of each replica that answers had started. */
+  readonly startedAt: ReadonlyMap<string, number>;
 }
 
 /** Opens the handover that a pass calls for, or goes on with the open one. Another target is another handover. */
@@ -41,7 +44,7 @@ export function openHandover(
   if (first === undefined || target === undefined) return open;
   if (open !== null && open.to === target) {
     const vipAnsweredAt = open.vipAnsweredAt ?? now.vipAnsweredAt;
-    return { ...open, vipAnsweredAt, intents: withIntents(open.intents, moving, picture) };
+    return { ...open, vipAnsweredAt, intents: withIntents(open.intents, moving, picture, now) };
   }
   return {
     id: uniqueId(handoverId(incarnationOf(picture, target), moving), now.wallNow),
@@ -52,7 +55,7 @@ export function openHandover(
     vipAnsweredAt: now.vipAnsweredAt,
     replicas: new Map(),
     // Of the others it is not known yet how far the handover before has come: their intents stay until that was seen.
-    intents: withIntents(open?.intents ?? new Map(), moving, picture),
+    intents: withIntents(open?.intents ?? new Map(), moving, picture, now),
     inherited: open?.inherited ?? new Set(),
   };
 }
@@ -66,6 +69,7 @@ function withIntents(
   before: ReadonlyMap<string, IntentReplica>,
   plans: readonly Plan[],
   picture: Picture,
+  now: Now,
 ): ReadonlyMap<string, IntentReplica> {
   const intents = new Map(before);
   for (const plan of plans) {
@@ -81,9 +85,14 @@ function withIntents(
       ...(plan.proven.at === null ? {} : { file: plan.proven.at.file, position: plan.proven.at.position }),
       proof: proofOf(before.get(plan.pod), plan.target.member, plan.proven.proof),
       step: plan.steps[0]?.step ?? 'Capture',
+      ...lifeOf(now.startedAt.get(plan.pod), before.get(plan.pod)),
     });
   }
   return intents;
+}
+
+function lifeOf(startedAt: number | undefined, before: IntentReplica | undefined): Partial<IntentReplica> {
+  return startedAt === undefined ? {} : { replicaStartedAt: steady(startedAt, before?.replicaStartedAt) };
 }
 
 /** A resumption ends what was begun: the handover's proof is the one by which the replica came to this member. */
@@ -94,11 +103,14 @@ function proofOf(before: IntentReplica | undefined, member: string, proof: Proof
 /** The intents as the domain needs them. One that cannot be read is none: that can only make mxr wait or refuse. */
 export function intendedOf(open: OpenHandover | null): ReadonlyMap<string, Intended> {
   const intended = new Map<string, Intended>();
-  for (const { pod, member, incarnation, lineage, gtid, file, position } of open?.intents.values() ?? []) {
+  for (const intent of open?.intents.values() ?? []) {
+    const { pod, member, incarnation, lineage, gtid, file, position, replicaStartedAt } = intent;
     const parsed = parsePosition(gtid);
     if (parsed === undefined || lineage === undefined) continue;
     const at = file === undefined || position === undefined ? null : { file, position };
-    intended.set(pod, { member, lineage, startedAt: Date.parse(incarnation), gtid: parsed, at });
+    const life = replicaStartedAt === undefined ? null : Date.parse(replicaStartedAt);
+    const startedAt = Date.parse(incarnation);
+    intended.set(pod, { member, lineage, startedAt, gtid: parsed, at, replicaStartedAt: life });
   }
   return intended;
 }

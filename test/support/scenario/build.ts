@@ -140,8 +140,13 @@ function lastOf(logged: GtidState): GtidPosition {
   );
 }
 
+/** Wall clock ms at which a server's life began. */
+export function startOf(life: number): number {
+  return START - DAY_MS + life * 60_000;
+}
+
 function serverOf(name: string, facts: { readonly serverId: number; readonly started: number }) {
-  const startedAt = START - DAY_MS + facts.started * 60_000;
+  const startedAt = startOf(facts.started);
   return {
     identity: {
       hostname: name,

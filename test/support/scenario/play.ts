@@ -18,7 +18,7 @@ import type { Observation } from '../../../src/domain/observation.ts';
 import type { PairMemory } from '../../../src/domain/situation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { answerFor, nameOf } from './answers.ts';
-import { observe, placeOf, position } from './build.ts';
+import { observe, placeOf, position, startOf } from './build.ts';
 import type { Scene } from './build.ts';
 import type { Scenario } from './vocabulary.ts';
 import { Phase } from './vocabulary.ts';
@@ -160,8 +160,9 @@ function intendedOf({ scene, memory }: Playing): Map<string, Intended> {
       if (intended == null || member === undefined) return [];
       const at = intended.at === undefined ? null : placeOf(intended.at);
       const { lineage, identity } = member;
-      const wanted = { member: member.name, lineage, startedAt: identity.startedAt, gtid: position(intended.gtid), at };
-      return [[pod, wanted] as const];
+      const replicaStartedAt = intended.life === undefined ? null : startOf(intended.life);
+      const target = { member: member.name, lineage, startedAt: identity.startedAt };
+      return [[pod, { ...target, gtid: position(intended.gtid), at, replicaStartedAt }] as const];
     }),
   );
 }

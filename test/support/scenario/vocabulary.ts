@@ -69,8 +69,8 @@ export const Replica = z
     down: z.string().nullable(),
     /** What mxr is doing to it now, and for how many seconds. */
     busy: z.strictObject({ what: z.string(), seconds: z.int() }).nullable(),
-    /** What an open handover wants of it. */
-    intended: z.strictObject({ member: z.string(), gtid, at: place.optional() }).nullable(),
+    /** What an open handover wants of it; `life`: the start of it that the plan had seen. */
+    intended: z.strictObject({ member: z.string(), gtid, at: place.optional(), life: life.optional() }).nullable(),
   })
   .partial();
 export type Replica = z.infer<typeof Replica>;

@@ -14,7 +14,7 @@ import { calmPair, link, NOW, POLICY, position, state } from './pair-fixture.ts'
 function memberAfter(change: Partial<Link>, gtid = '0-1-100', at: Coordinates | null = null): string | undefined {
   const pair = calmPair({ replica: { gtidSlavePos: position(gtid), links: [link({ host: '10.0.0.12', ...change })] } });
   const lineage = pair.memory.members.get('b')?.lineage ?? '';
-  const intent = { member: 'b', lineage, startedAt: 0, gtid: position('0-1-100'), at };
+  const intent = { member: 'b', lineage, startedAt: 0, gtid: position('0-1-100'), at, replicaStartedAt: null };
   const policy = { ...POLICY, positioning: at === null ? 'GTID' : 'FilePosition' } as const;
   const input = { ...pair, policy, intended: new Map([['orders-0', intent]]), busy: new Map() };
   return settleIntents(input).replicas.get('orders-0')?.baseline?.member;
