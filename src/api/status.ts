@@ -107,6 +107,10 @@ export const MemberStatus = z.object({
     })
     .optional()
     .describe('The last restart that was proven to go on with the same history, and the file that it began.'),
+  unwatched: z
+    .object({ gtids: gtid, at: time })
+    .optional()
+    .describe('What it logged itself while no process of mxr looked.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
   logBinBasename: z.string().optional(),
   binlogState: gtid.optional(),
@@ -154,6 +158,7 @@ export const ReplicaStatus = z.object({
   startedAt: time.optional(),
   captured: Captured.optional(),
   unsafeSince: time.optional().describe('Since when it may have applied rows twice: CrashUnsafePosition.'),
+  haltedSince: time.optional().describe('Since when mxr itself keeps both threads stopped: nobody stopped it by hand.'),
   transactions: Transactions.optional().describe('What only this replica has.'),
   attachedTo: z.string().optional(),
   ready: z.boolean(),

@@ -15,6 +15,7 @@ import { compareCoordinates, linkOf } from './observation.ts';
 import { planStopReceiving } from './plan.ts';
 import { protect } from './protect.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { hiddenUnwatched } from './hidden.ts';
 import { reconnected } from './same-server.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -31,11 +32,12 @@ const CHECKS: readonly Check[] = [
   wentBack,
   crashUnsafe,
   frozen,
-  waiting,
   stoppedByHand,
+  waiting,
   contested,
   comparedAfterRestart,
   strayed,
+  mayLackHidden,
   onHolder,
   toBeMoved,
 ];
@@ -138,11 +140,11 @@ function crashUnsafe(context: Context): Decision | null {
   return decide(replica.pod, 'Unproven', 'CrashUnsafePosition', message, { plan: protect(context) });
 }
 
-/** Both threads stopped, no restart, no intent of ours and no error: a person did that. */
+/** Both threads stopped, no restart, no handover of ours that left them so, and no error: a person did that. */
 function stoppedByHand({ replica, intended }: Context): Decision | null {
-  const { link, pod } = replica;
-  if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0 || intended.has(pod)) return null;
-  if (hasRestarted(replica)) return null;
+  const { link, pod, memory } = replica;
+  if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0) return null;
+  if (intended.has(pod) || memory.haltedSince !== null || hasRestarted(replica)) return null;
   return decide(pod, 'StoppedByHand', 'StoppedByHand', 'somebody stopped replication; START SLAVE lets mxr go on');
 }
 
@@ -163,6 +165,14 @@ function strayed(context: Context): Decision | null {
   return decide(replica.pod, 'HandingOver', 'HandingOver', message, {
     plan: planStopReceiving(replica.pod, holder.member.name),
   });
+}
+
+/** A holder that does not log what it applies may have taken in what another member wrote while nobody watched. */
+function mayLackHidden(context: Context): Decision | null {
+  const { replica, diagnosis, memory } = context;
+  const { holder } = diagnosis;
+  const hidden = holder === null ? null : hiddenUnwatched(replica, holder, memory);
+  return hidden === null ? null : decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, hidden);
 }
 
 /** One failed probe is no silence yet: a replica that goes on replicating from where it was proven is judged by that. */

@@ -36,7 +36,10 @@ export function settleIntents(input: Input): Memory {
     if (intent === undefined || !observed.look.known || input.busy.has(observed.pod)) continue;
     const known = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
     const link = linkOf(observed.look.value, input.policy.channel);
-    const before = link === undefined ? known : startedByIntent(known, observed.look.value, intent, link);
+    const before =
+      link === undefined
+        ? known
+        : { ...startedByIntent(known, observed.look.value, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
     if (before.baseline !== null && !isAsIntended(input, observed.look.value, intent, link)) continue;
@@ -44,6 +47,11 @@ export function settleIntents(input: Input): Memory {
     replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
   return { ...input.memory, replicas };
+}
+
+/** Both threads stopped under an open intent: that stays ours when the intent is closed, else it would look done by hand. */
+function haltedBy({ observation }: Input, { haltedSince }: ReplicaMemory, { io, sql }: Link): number | null {
+  return io === 'No' && sql === 'No' ? (haltedSince ?? observation.wallNow) : haltedSince;
 }
 
 /** What runs in the life in which it was planned was started by that plan: nobody may have lived to remember it. */

@@ -232,7 +232,8 @@ function rememberReplica(
   const unsafe = decision.reason === 'CrashUnsafePosition' ? input.observation.wallNow : null;
   const unsafeSince = before.unsafeSince ?? unsafe;
   const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
-  const seen = { ...before, ...noticed, startedAt, unsafeSince, standing: facts.standing, fed };
+  const haltedSince = running ? null : before.haltedSince;
+  const seen = { ...before, ...noticed, startedAt, unsafeSince, haltedSince, standing: facts.standing, fed };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

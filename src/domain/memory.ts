@@ -1,5 +1,5 @@
 import type { GtidPosition, GtidState } from './gtid.ts';
-import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
+import { gtidsOf, isWithin, mergeStates, stateOf, stateOfPosition } from './gtid.ts';
 import type { BinlogFile, Coordinates, Identity, Link, ServerLook } from './observation.ts';
 import { isDrained, linkOf } from './observation.ts';
 
@@ -26,6 +26,17 @@ export interface MemberMemory {
   readonly anchors: readonly Anchor[];
   /** The last look at this member as a standby: nothing of its history as a holder had begun. */
   readonly lastStandby: Anchor | null;
+  /** What it logged itself while no process of mxr looked; null: nothing. */
+  readonly unwatched: Unwatched | null;
+  /** Whether this process has looked at it already; in memory only. */
+  readonly watched: boolean;
+}
+
+export interface Unwatched {
+  /** Its own transactions, with the highest number of each domain. */
+  readonly own: GtidState;
+  /** Wall clock ms when they were seen first. */
+  readonly at: number;
 }
 
 export interface ProvenRestart {
@@ -87,6 +98,8 @@ export interface ReplicaMemory {
   readonly captured: Captured | null;
   /** Wall ms since when it may have applied rows twice (`CrashUnsafePosition`); null: it has not. */
   readonly unsafeSince: number | null;
+  /** Wall ms since when a handover of ours left both threads stopped, whatever became of it; null: they run, or a person stopped them. */
+  readonly haltedSince: number | null;
   /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
   readonly through: 'Member' | 'VIP' | null;
   /** The position seen last and the monotonic ms at which it was seen first; in memory only. */
@@ -120,6 +133,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   startedAt: null,
   captured: null,
   unsafeSince: null,
+  haltedSince: null,
   through: null,
   standing: null,
   clearedFor: null,
@@ -214,6 +228,8 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
     files: [],
     anchors: [],
     lastStandby: null,
+    unwatched: null,
+    watched: true,
   };
   return withLook(fresh, look, wallNow);
 }
@@ -236,7 +252,14 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
     last !== undefined && sameAnchor(last, anchor)
       ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
       : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
-  return { ...memory, anchors, files: mergeFiles(memory.files, look), lastStandby: laterStandby(memory, anchor) };
+  const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
+  const files = mergeFiles(memory.files, look);
+  return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, watched: true };
+}
+
+function wroteSince(last: Anchor | undefined, look: ServerLook, wallNow: number): Unwatched | null {
+  const own = stateOf(gtidsOf(binlogStateOf(look)).filter((gtid) => gtid.serverId === look.identity.serverId));
+  return last === undefined || isWithin(own, last.binlogState) ? null : { own, at: wallNow };
 }
 
 /**

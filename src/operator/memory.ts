@@ -60,6 +60,8 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     })),
     anchors: newest === undefined ? [] : [newest],
     lastStandby: lastStandby ?? null,
+    unwatched: unwatchedOf(status.unwatched) ?? null,
+    watched: false,
   };
 }
 
@@ -69,6 +71,11 @@ function restartOf(status: MemberStatus['restart']): domain.ProvenRestart | unde
   const readable = later.filter((one) => one !== undefined);
   if (status === undefined || survived === undefined || readable.length < later.length) return undefined;
   return { file: status.file, survived, later: readable };
+}
+
+function unwatchedOf(status: MemberStatus['unwatched']): domain.Unwatched | undefined {
+  const [own, at] = [stateOf(status?.gtids), timeOf(status?.at)];
+  return own === undefined || at === undefined ? undefined : { own, at };
 }
 
 function identityOf(status: Identity): look.Identity | undefined {
@@ -119,6 +126,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     startedAt: timeOf(status.startedAt) ?? null,
     captured: capturedOf(status.captured) ?? null,
     unsafeSince: timeOf(status.unsafeSince) ?? null,
+    haltedSince: timeOf(status.haltedSince) ?? null,
     through: status.through ?? null,
     standing: null,
     link: null,

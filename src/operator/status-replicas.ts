@@ -73,15 +73,19 @@ function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): 
   };
 }
 
-type Remembered = Pick<ReplicaStatus, 'startedAt' | 'captured' | 'unsafeSince' | 'through' | 'baseline' | 'clearedFor'>;
+type Remembered = Pick<
+  ReplicaStatus,
+  'startedAt' | 'captured' | 'unsafeSince' | 'haltedSince' | 'through' | 'baseline' | 'clearedFor'
+>;
 
 function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
   if (memory === undefined) return {};
-  const { startedAt, captured, unsafeSince, through, baseline, clearedFor } = memory;
+  const { startedAt, captured, unsafeSince, haltedSince, through, baseline, clearedFor } = memory;
   return {
     ...(startedAt === null ? {} : { startedAt: steady(startedAt, before?.startedAt) }),
     ...(captured === null ? {} : { captured: capturedStatus(captured) }),
     ...(unsafeSince === null ? {} : { unsafeSince: iso(unsafeSince) }),
+    ...(haltedSince === null ? {} : { haltedSince: iso(haltedSince) }),
     ...(through === null ? {} : { through }),
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
     ...(clearedFor === null ? {} : { clearedFor }),

@@ -217,6 +217,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     startedAt: STARTED,
     captured: null,
     unsafeSince: null,
+    haltedSince: null,
     through: 'Member',
     standing: null,
     link: null,

@@ -56,6 +56,8 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     inQuestion: fc.boolean(),
     broken: fc.option(fc.record({ reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text })),
     restart: fc.option(fc.record({ file, survived: state, later: fc.array(state, { maxLength: 2 }) })),
+    unwatched: fc.option(fc.record({ own: state, at: wall })),
+    watched: fc.constant(false),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
       selector: ({ name: of }) => of,
@@ -87,6 +89,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
     fc.record({ at: wall, exec: coordinates, read: coordinates, gtid: position, gtidIoPos: position }),
   ),
   unsafeSince: fc.option(wall),
+  haltedSince: fc.option(wall),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
   standing: fc.constant(null),
   link: fc.constant(null),
