@@ -62,7 +62,8 @@ export function replicaFacts(
 }
 
 function standingOf(look: ServerLook, link: Link, seen: { seenAt: number; before: Standing | null }): Standing {
-  const position = `${formatPosition(look.gtidSlavePos)} ${formatPosition(link.gtidIoPos)}`;
+  const { file, position: offset } = link.read;
+  const position = `${formatPosition(look.gtidSlavePos)} ${formatPosition(link.gtidIoPos)} ${file}:${offset}`;
   return seen.before?.position === position ? seen.before : { position, since: seen.seenAt };
 }
 

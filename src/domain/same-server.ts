@@ -13,11 +13,12 @@ import {
 } from './gtid.ts';
 import { placeByGtid } from './crash.ts';
 import { binlogStateOf } from './memory.ts';
+import { hiddenWrites, unloggedByTarget } from './hidden.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
 import { sameCoordinates } from './observation.ts';
 import { fileNumber } from './observation.ts';
-import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
+import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 
@@ -71,31 +72,6 @@ function afterRefusal(input: ProofInput): Refused | Asking | null {
 /** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */
 function appliedThere(target: ServerLook, gtid: Gtid): boolean {
   return !target.logSlaveUpdates && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
-}
-
-/** What a server that logs what it applies has applied and not logged: the end of its binlog was lost, its rows were not. */
-export function unloggedByTarget({ replica, holder, target }: ProofInput): Refused | Undecided | null {
-  const shown = mergeStates(replica.contains, binlogStateOf(target));
-  const unlogged = beyond(stateOfPosition(target.gtidSlavePos), shown);
-  if (unlogged.length === 0) return null;
-  const gtids = unlogged.map(formatGtid);
-  const what = `${holder.member.name} has applied ${gtids.join(', ')}, which its own binlog does not show`;
-  // While it applies, its position may be read a moment after its binlog.
-  if (target.links.some((link) => link.sql === 'Yes'))
-    return { kind: 'Undecided', reason: 'HandingOver', message: what };
-  const message = `${what}: it lost the end of its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
-  return refused('Unproven', 'LostTail', message, { count: null, gtids });
-}
-
-/** An lsu=0 server that applies writes of its peer hides them from everybody who follows its binlog. */
-export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'target'>): Refused | null {
-  const { replica, holder, target } = input;
-  if (target.logSlaveUpdates) return null;
-  const hidden = beyond(stateOfPosition(target.gtidSlavePos), replica.contains);
-  if (hidden.length === 0) return null;
-  const gtids = hidden.map(formatGtid);
-  const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} can never get it from there. Set log_slave_updates=1 on the members, stop the writes on the other side, and reseed the replica`;
-  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 
 /** Where it has applied to: after CHANGE and before START a link names no file, then what was captured stands. */
@@ -171,6 +147,7 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   const replaced = replacedFile(input);
   if (replaced !== null) return replaced;
   const shorter = shortened(input);
+  if (shorter !== null && typeof shorter !== 'string') return shorter;
   const begun = begunFile(input);
   if ('kind' in begun) {
     return shorter === null || begun.kind === 'Asking' ? begun : { kind: 'LostTail', message: shorter, restart: null };
@@ -191,7 +168,7 @@ function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart
   return lost.length > 0 && !own && !replicas.some((replica) => replica.memory.baseline?.member === memory.name);
 }
 
-function shortened({ memory, look, replicas }: RestartInput): string | null {
+function shortened({ memory, look, observed, replicas }: RestartInput): string | Asking | null {
   const sizes = sizesOf(look);
   for (const file of memory.files) {
     const now = sizes.get(file.name);
@@ -206,6 +183,12 @@ function shortened({ memory, look, replicas }: RestartInput): string | null {
     if (replica.memory.baseline?.member !== memory.name) continue;
     const beyondEnd = readsOf(replica, memory).find((read) => (sizes.get(read.file) ?? read.position) < read.position);
     if (beyondEnd === undefined) continue;
+    // It goes on receiving from a file that grows: the side that must be the larger is read last.
+    const after = replica.standing.since;
+    if (observed.look.known && observed.look.at < after) {
+      const again = { kind: 'LiveLook', target: { member: memory.name }, after } as const;
+      return asking(`looking at ${memory.name} again before saying that its binlog became shorter`, again);
+    }
     const { file, position } = beyondEnd;
     return `${replica.pod} has read ${file} up to ${position}, on ${memory.name} it ends at ${sizes.get(file)}`;
   }
