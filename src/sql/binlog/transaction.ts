@@ -60,14 +60,16 @@ function answer({ target, limits, found, timestamp, done }: Outcome): FoundTrans
   }
   if (done.end !== 'bytes') return null;
   // It names the server, so that what is too large on both sides never looks equal.
-  const kind = `a transaction too large to read on ${target.name}`;
+  const what = timestamp === null ? 'something too far on to be found' : 'a transaction too large to read';
+  const kind = `${what} on ${target.name}`;
   const summary = `more than ${limits.maxBytes} bytes`;
   return { kind, digest: '', summary, tables: [], timestamp: timestamp ?? 0, bytes: limits.maxBytes };
 }
 
+/** Numbers of another server say nothing: a replica's own writes take them too, in the same domain, before or after. */
 function compare(gtid: Gtid, wanted: Gtid): 'before' | 'same' | 'past' {
-  if (gtid.domain !== wanted.domain || gtid.seq < wanted.seq) return 'before';
-  return gtid.seq === wanted.seq && gtid.serverId === wanted.serverId ? 'same' : 'past';
+  if (gtid.domain !== wanted.domain || gtid.serverId !== wanted.serverId || gtid.seq < wanted.seq) return 'before';
+  return gtid.seq === wanted.seq ? 'same' : 'past';
 }
 
 function notGtid(target: SqlTarget, text: string): MxrError {
