@@ -4,7 +4,7 @@ import type { MemberMemory } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Observation } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
-import { hiddenWrites } from './same-server.ts';
+import { hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 import type { Memory } from './memory.ts';

@@ -20,7 +20,7 @@ import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { describeUnique } from './unique.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
-import { unloggedByTarget } from './same-server.ts';
+import { unloggedByTarget } from './hidden.ts';
 import { attachedItself, knownBefore } from './stray.ts';
 
 /**

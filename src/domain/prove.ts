@@ -3,7 +3,8 @@ import { binlogStateOf } from './memory.ts';
 import { proveContained } from './contained.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { lacking, proveContent, refused } from './proof.ts';
-import { hiddenWrites, proveSameServer } from './same-server.ts';
+import { hiddenWrites } from './hidden.ts';
+import { proveSameServer } from './same-server.ts';
 import { strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
 

@@ -7,7 +7,7 @@ import { planStopReceiving } from './plan.ts';
 import type { Refused } from './proof.ts';
 import { mustStopReceiving, WAITING } from './protect.ts';
 import { prove } from './prove.ts';
-import { hiddenWrites } from './same-server.ts';
+import { hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 

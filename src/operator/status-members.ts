@@ -84,6 +84,9 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
       ? {}
       : { broken: { reason: memory.broken.reason, message: bounded(memory.broken.message, MAX_MESSAGE) } }),
     ...(memory.restart === null ? {} : { restart: restartStatus(memory.restart) }),
+    ...(memory.unwatched === null
+      ? {}
+      : { unwatched: { gtids: formatState(memory.unwatched.own), at: iso(memory.unwatched.at) } }),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
     ...(newest === undefined ? {} : anchorStatus(newest)),

@@ -173,7 +173,9 @@ function newProcess(playing: Playing): void {
   playing.pair = NEW_PAIR;
   playing.evidence.clear();
   playing.memory = {
-    members: new Map([...members].map(([name, member]) => [name, { ...member, anchors: member.anchors.slice(-1) }])),
+    members: new Map(
+      [...members].map(([name, member]) => [name, { ...member, watched: false, anchors: member.anchors.slice(-1) }]),
+    ),
     replicas: new Map(
       [...replicas].map(([pod, replica]) => [pod, { ...replica, standing: null, link: null, fed: null }]),
     ),

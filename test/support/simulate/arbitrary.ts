@@ -51,6 +51,28 @@ const fullPass: fc.Arbitrary<Happening> = fc.record({
   rounds: fc.integer({ min: 1, max: 3 }),
 });
 
+/** mxr is away for a moment or for long; often the VIP goes and comes back meanwhile. */
+const away: fc.Arbitrary<Happening> = fc.record({
+  kind: fc.constant('Away'),
+  events: fc.oneof(
+    fc.array(anyEvent, { minLength: 1, maxLength: 5 }),
+    fc
+      .tuple(member, few, fc.boolean())
+      .map(([there, count, follows]): WorldEvent[] => [
+        { kind: 'Demote', member: 1 - there },
+        { kind: 'VipTo', members: [there] },
+        { kind: 'Promote', member: there, drain: true },
+        { kind: 'Write', count, size: 100 },
+        ...(follows ? [{ kind: 'Demote', member: 1 - there } as const] : []),
+        { kind: 'Demote', member: there },
+        { kind: 'VipTo', members: [1 - there] },
+        { kind: 'Promote', member: 1 - there, drain: true },
+        { kind: 'Write', count, size: 100 },
+      ]),
+  ),
+  ms: fc.constantFrom(1_000, 60_000),
+});
+
 export const anyHappening: fc.Arbitrary<Happening> = fc.oneof(
   {
     weight: 8,
@@ -59,6 +81,7 @@ export const anyHappening: fc.Arbitrary<Happening> = fc.oneof(
   { weight: 6, arbitrary: passing },
   { weight: 3, arbitrary: fullPass },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('NewProcess') }) },
+  { weight: 1, arbitrary: away },
 );
 
 /** A move as keepalived and its scripts do it, in steps between which mxr looks. */

@@ -12,7 +12,9 @@ export type Happening =
   /** Looks at some, in this order (numbers choose by remainder), passes, and time goes on. */
   | { readonly kind: 'Pass'; readonly order: readonly number[]; readonly ms: number }
   | { readonly kind: 'Calm'; readonly rounds: number }
-  | { readonly kind: 'NewProcess' };
+  | { readonly kind: 'NewProcess' }
+  /** mxr is down while this happens, and replication moves on after each of it. */
+  | { readonly kind: 'Away'; readonly events: readonly WorldEvent[]; readonly ms: number };
 
 export interface History {
   readonly options: PairOptions;
@@ -78,6 +80,15 @@ async function one(run: Run, happening: Happening): Promise<void> {
       return;
     case 'NewProcess':
       killOperator(run.operator);
+      run.operator = startOperator(run.cluster);
+      return;
+    case 'Away':
+      killOperator(run.operator);
+      for (const event of happening.events) {
+        happen(world, event);
+        flow(world, 1000);
+      }
+      await advance(world, happening.ms);
       run.operator = startOperator(run.cluster);
       return;
     default:

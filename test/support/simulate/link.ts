@@ -12,6 +12,9 @@ export interface DumpSession {
   readonly source: SimServer;
   readonly life: number;
   readonly cursor: Cursor;
+  /** As the source's process list shows it. */
+  readonly id: number;
+  readonly since: number;
 }
 
 export interface Received {
@@ -37,8 +40,11 @@ export interface SimLink {
   held: boolean;
 }
 
-/** Who answers at an address now; null: nobody. */
-export type Dial = (from: SimServer, host: string) => SimServer | null;
+/** Who answers at an address now (null: nobody), and what time it is. */
+export interface Network {
+  readonly dial: (from: SimServer, host: string) => SimServer | null;
+  readonly now: number;
+}
 
 const NOWHERE: Coordinates = { file: '', position: 4 };
 
@@ -97,19 +103,19 @@ export function startThreads(server: SimServer, link: SimLink, threads: 'Both' |
 }
 
 /** Connects where a connection is due, notices a dead one, receives up to `count` transactions. */
-export function receive(server: SimServer, link: SimLink, dial: Dial, count: number): void {
+export function receive(server: SimServer, link: SimLink, network: Network, count: number): void {
   if (link.io === 'No' || !server.up) return;
-  const there = dial(server, link.host);
+  const there = network.dial(server, link.host);
   const { session } = link;
   if (session !== null && (!session.source.up || session.source.life !== session.life || there !== session.source)) {
     link.session = null;
     link.io = 'Connecting';
   }
-  if (link.session === null) connect(server, link, there);
+  if (link.session === null) connect(server, link, there, network.now);
   for (let left = count; left > 0 && link.session !== null; left -= 1) if (!receiveOne(server, link)) return;
 }
 
-function connect(server: SimServer, link: SimLink, source: SimServer | null): void {
+function connect(server: SimServer, link: SimLink, source: SimServer | null, now: number): void {
   if (source === null) {
     link.ioErrno = 2003;
     link.ioError = "can't connect";
@@ -120,7 +126,8 @@ function connect(server: SimServer, link: SimLink, source: SimServer | null): vo
     refuse(link, answer);
     return;
   }
-  link.session = { source, life: source.life, cursor: answer };
+  source.connections += 1;
+  link.session = { source, life: source.life, cursor: answer, id: source.connections, since: now };
   link.io = 'Yes';
   link.ioErrno = 0;
   link.ioError = '';

@@ -1,12 +1,12 @@
-import type { Link, ServerLook } from '../../../src/domain/observation.ts';
+import type { DumpThread, Link, ServerLook } from '../../../src/domain/observation.ts';
 import { endOf, positionOfBinlog, stateOfBinlog } from './binlog.ts';
 import type { SimLink } from './link.ts';
 import type { SimServer } from './server.ts';
 
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
 
-/** What a look at this server answers. `dumps`: the addresses of those that dump from it. */
-export function lookOf(server: SimServer, dumps: readonly string[]): ServerLook {
+/** What a look at this server answers. */
+export function lookOf(server: SimServer, dumps: readonly DumpThread[]): ServerLook {
   const { binlog, slavePos } = server;
   return {
     identity: {
@@ -30,7 +30,7 @@ export function lookOf(server: SimServer, dumps: readonly string[]): ServerLook 
     end: endOf(binlog),
     files: binlog.files.map(({ name, size }) => ({ name, size })),
     links: server.link === null ? [] : [linkRow(server.link)],
-    dumps: dumps.map((address, index) => ({ connectionId: 1000 + index, address, user: 'repl', ageSeconds: 9 })),
+    dumps,
     settings: {
       syncBinlog: 1,
       slaveNetTimeout: 8,

@@ -1,3 +1,4 @@
+import type { DumpThread } from '../../../src/domain/observation.ts';
 import type { SimLink } from './link.ts';
 import { apply, newLink, receive, startThreads } from './link.ts';
 import type { SimServer } from './server.ts';
@@ -124,13 +125,16 @@ export function flowOne(
 ): void {
   const { link } = server;
   if (link === null || !server.up) return;
-  receive(server, link, (from, host) => dial(world, from, host), counts.receive);
+  receive(server, link, { dial: (from, host) => dial(world, from, host), now: world.now }, counts.receive);
   apply(server, link, counts.apply);
 }
 
-/** Addresses of everybody who dumps from a server. */
-export function dumpsOf(world: World, source: SimServer): string[] {
-  return serversOf(world)
-    .filter(({ link }) => link?.session?.source === source && link.session.life === source.life)
-    .map((server) => server.ip);
+/** Everybody who dumps from a server. */
+export function dumpsOf(world: World, source: SimServer): DumpThread[] {
+  return serversOf(world).flatMap(({ link, ip }) => {
+    const session = link?.session ?? null;
+    if (session?.source !== source || session.life !== source.life) return [];
+    const ageSeconds = Math.floor((world.now - session.since) / 1000);
+    return [{ connectionId: session.id, address: ip, user: 'repl', ageSeconds }];
+  });
 }

@@ -1,0 +1,50 @@
+import { beyond, formatGtid, mergeStates, stateOfPosition } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Memory } from './memory.ts';
+import type { ProofInput, Refused, Undecided } from './proof.ts';
+import { refused } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
+
+/** What a server that logs what it applies has applied and not logged: the end of its binlog was lost, its rows were not. */
+export function unloggedByTarget({ replica, holder, target }: ProofInput): Refused | Undecided | null {
+  const shown = mergeStates(replica.contains, binlogStateOf(target));
+  const unlogged = beyond(stateOfPosition(target.gtidSlavePos), shown);
+  if (unlogged.length === 0) return null;
+  const gtids = unlogged.map(formatGtid);
+  const what = `${holder.member.name} has applied ${gtids.join(', ')}, which its own binlog does not show`;
+  // While it applies, its position may be read a moment after its binlog.
+  if (target.links.some((link) => link.sql === 'Yes'))
+    return { kind: 'Undecided', reason: 'HandingOver', message: what };
+  const message = `${what}: it lost the end of its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return refused('Unproven', 'LostTail', message, { count: null, gtids });
+}
+
+/** An lsu=0 server that applies writes of its peer hides them from everybody who follows its binlog. */
+export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'target'>): Refused | null {
+  const { replica, holder, target } = input;
+  if (target.logSlaveUpdates) return null;
+  const hidden = beyond(stateOfPosition(target.gtidSlavePos), replica.contains);
+  if (hidden.length === 0) return null;
+  const gtids = hidden.map(formatGtid);
+  const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} can never get it from there. Set log_slave_updates=1 on the members, stop the writes on the other side, and reseed the replica`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+/**
+ * While nobody watched, another member wrote: it may have held the VIP. Its peer has that now, or not; without
+ * log_slave_updates nothing shows it for certain, and a replica that followed the peer never got it.
+ */
+export function hiddenUnwatched(replica: ReplicaFacts, { member, look }: Holder, memory: Memory): Refused | null {
+  const baseline = replica.memory.baseline;
+  if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
+  const wrote = [...memory.members.values()].flatMap(({ name, unwatched }) => {
+    if (name === member.name || unwatched === null || unwatched.at < baseline.at) return [];
+    const gtids = beyond(unwatched.own, replica.contains).map(formatGtid);
+    return gtids.length === 0 ? [] : [{ name, gtids }];
+  });
+  const [first] = wrote;
+  if (first === undefined) return null;
+  const message = `${first.name} wrote ${first.gtids.join(', ')} while nobody watched; ${member.name} does not log what it applies, so whether it took that in cannot be seen, and ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids: first.gtids });
+}
