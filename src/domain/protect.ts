@@ -1,5 +1,7 @@
 import type { Context } from './context.ts';
 import { baselineMember, dialsVip, memberOf } from './context.ts';
+import type { Holder } from './holder.ts';
+import type { ServerLook } from './observation.ts';
 import type { Plan } from './plan.ts';
 import { planStopReceiving } from './plan.ts';
 
@@ -22,8 +24,22 @@ export function mustStopReceiving(context: Context): boolean {
   if (dialsVip(replica, policy) || replica.link.io !== 'Yes') return true;
   const source = memberOf(context, baselineMember(replica));
   if (source === undefined || !source.look.known) return true;
+  if (givesWritesOf(source.look.value, source.name, diagnosis.holder)) return true;
   const restarted = diagnosis.situation === 'HolderRestarted' && diagnosis.holder?.member.name === source.name;
   return restarted || context.memory.members.get(source.name)?.inQuestion === true;
+}
+
+/**
+ * In a dual-primary pair the old holder hands on what the new one writes: there is no end at which its replicas would stand
+ * still to be proven. What they lack of it the new holder gives them itself, if it logs what it applied.
+ */
+function givesWritesOf(source: ServerLook, name: string, holder: Holder | null): boolean {
+  if (holder === null || holder.look === null || holder.member.name === name) return false;
+  const { identity, logSlaveUpdates } = holder.look;
+  const follows = source.links.some(
+    (link) => link.sql === 'Yes' && (link.host === holder.member.host || link.sourceServerId === identity.serverId),
+  );
+  return logSlaveUpdates && source.logSlaveUpdates && follows;
 }
 
 /** Its applier failed, and still it does not go on receiving from whoever answers next; once it applies, it is resumed. */
