@@ -1,8 +1,9 @@
+import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { formatGtid } from './gtid.ts';
+import { formatGtid, sameGtid } from './gtid.ts';
 import type { ProvenRestart } from './memory.ts';
 import type { Asking, ContentInput, Refused } from './proof.ts';
-import { proveContent } from './proof.ts';
+import { asking, incarnationKey, proveContent } from './proof.ts';
 
 /**
  * A replica that has more than what a server had when it started again may have it from before a lost tail: the first
@@ -11,8 +12,26 @@ import { proveContent } from './proof.ts';
  */
 export function restartDoubt(input: ContentInput, { survived, later }: ProvenRestart): Refused | Asking | null {
   const firsts = [survived, ...later].flatMap((state) => firstAfter(input, state));
-  const distinct = new Map(firsts.map((gtid) => [formatGtid(gtid), gtid]));
-  return proveContent(input, [...distinct.values()]);
+  const distinct = [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
+  const relayed = relayedFirst(input, distinct);
+  if (relayed === 'Same') return null;
+  return relayed ?? proveContent(input, distinct);
+}
+
+/**
+ * A replica without a log of what it applies shows with what its relay logs begin: the first transaction that it was sent
+ * each time it connected. By GTID a server sends what comes after the replica's position, so a replica that was sent the
+ * first one after a start had nothing beyond what survived. Null: its relay logs do not say so.
+ */
+function relayedFirst({ replica, evidence }: ContentInput, firsts: readonly Gtid[]): 'Same' | Asking | null {
+  const { look, link, pod } = replica;
+  if (firsts.length === 0 || look.logSlaveUpdates || link.usingGtid === 'No') return null;
+  if (!replica.drained) return asking(`${pod} applies what it received before its relay log is read`);
+  const because = firsts.map(formatGtid).join();
+  const question = { kind: 'Relayed', pod, incarnation: incarnationKey(replica.observed), because } as const;
+  const answer = answerTo(evidence, question);
+  if (!answer.known) return asking(`reading in the relay log of ${pod} what it was sent first`, question);
+  return firsts.every((first) => answer.value.some((one) => sameGtid(one, first))) ? 'Same' : null;
 }
 
 /** Per domain: the server's own first number after all that survived, whoever wrote that, where the replica has got so far. */

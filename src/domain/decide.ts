@@ -9,6 +9,7 @@ import { wasAsked } from './fact.ts';
 import { formatPosition } from './gtid.ts';
 import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
+import { localConflict } from './local-conflict.ts';
 import { toBeMoved } from './move.ts';
 import type { ReplicaObservation } from './observation.ts';
 import { compareCoordinates, linkOf } from './observation.ts';
@@ -101,6 +102,8 @@ function applierFailed(context: Context): Decision | null {
   const { link, pod } = context.replica;
   if (link.sql === 'Yes' || link.sqlErrno === 0) return null;
   const message = `the SQL thread stopped with ${link.sqlErrno}: ${link.sqlError}`;
+  const conflict = localConflict(context, message);
+  if (conflict !== null) return conflict;
   return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
 }
 

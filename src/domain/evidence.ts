@@ -8,7 +8,14 @@ import type { Coordinates } from './observation.ts';
  * the next pass decides with it. The incarnation is part of each question: an answer of another life never fits.
  */
 export type Question =
-  FileHeaderQuestion | GtidAtQuestion | RehearsalQuestion | WalkQuestion | TransactionQuestion | LiveLookQuestion;
+  | FileHeaderQuestion
+  | GtidAtQuestion
+  | RehearsalQuestion
+  | WalkQuestion
+  | TransactionQuestion
+  | RelayedQuestion
+  | OwnWritesQuestion
+  | LiveLookQuestion;
 
 /** The Format_description and Gtid_list with which one binlog file begins. */
 export interface FileHeaderQuestion {
@@ -47,6 +54,25 @@ export interface TransactionQuestion {
   readonly server: { readonly member: string } | { readonly pod: string };
   readonly incarnation: string;
   readonly gtid: string;
+}
+/** What a replica was sent first each time it connected, as far back as its relay logs still show it. */
+export interface RelayedQuestion {
+  readonly kind: 'Relayed';
+  readonly pod: string;
+  readonly incarnation: string;
+  /** The transaction that it is asked because of: an answer from before is not one. */
+  readonly because: string;
+}
+/** The last transaction that a replica wrote itself to one table, in its own binlog from one place on. */
+export interface OwnWritesQuestion {
+  readonly kind: 'OwnWrites';
+  readonly pod: string;
+  readonly incarnation: string;
+  readonly serverId: number;
+  /** `database.table` */
+  readonly table: string;
+  readonly from: Coordinates;
+  readonly failedAt: Coordinates;
 }
 /** A look at this target that began after `after` (monotonic ms): an accusation is asked again before it is made. */
 export interface LiveLookQuestion {
@@ -97,6 +123,14 @@ export interface TransactionContent {
   } | null;
 }
 
+export interface OwnWrite {
+  readonly gtid: Gtid;
+  /** Wall clock ms (whole seconds). */
+  readonly timestamp: number;
+  /** For people: what it did. */
+  readonly summary: string;
+}
+
 export interface Answers {
   FileHeader: FileHeader;
   /** Null: not a place in this server's binlog. */
@@ -104,6 +138,10 @@ export interface Answers {
   Rehearsal: Rehearsal;
   Walk: Walk;
   Transaction: TransactionContent;
+  /** The first of each relay log that was read. */
+  Relayed: readonly Gtid[];
+  /** Null: there is none. */
+  OwnWrites: OwnWrite | null;
   LiveLook: true;
 }
 

@@ -5,10 +5,12 @@ import type { Picture } from '../domain/judge.ts';
 import type { Coordinates } from '../domain/observation.ts';
 import { MxrError } from '../errors.ts';
 import { fileHeader } from '../sql/binlog/file-header.ts';
+import { lastOwnWrite } from '../sql/binlog/own-write.ts';
 import { rehearse } from '../sql/binlog/rehearse.ts';
 import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
 import type { SqlTarget } from '../sql/port.ts';
+import { relayedFirst } from '../observe/relayed.ts';
 import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
@@ -64,6 +66,10 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
           : podTarget(runtime, question.server.pod);
       return { found: await transactionAt(target, question.gtid, limits) };
     }
+    case 'Relayed':
+      return relayed(runtime, question.pod);
+    case 'OwnWrites':
+      return lastOwnWrite(podTarget(runtime, question.pod), question, limits);
     case 'LiveLook':
       await lookLive(runtime, question.target);
       return true;
@@ -82,7 +88,7 @@ async function rehearsal(runtime: Runtime, member: string, gtid: string): Promis
 async function lookLive(runtime: Runtime, target: { member: string } | { pod: string } | 'vip'): Promise<void> {
   const deadlineMs = runtime.resource.spec.detection.probeTimeoutMs;
   if (target === 'vip') await runtime.watcher?.lookNow({ vip: true }, deadlineMs);
-  else if ('member' in target) await runtime.watcher?.lookNow({ members: [target.member] }, deadlineMs);
+  else if ('member' in target) await runtime.watcher?.lookNow({ members: [target.member], files: true }, deadlineMs);
   else await runtime.watcher?.lookNow({ replicas: [target.pod] }, deadlineMs);
 }
 
@@ -97,6 +103,17 @@ export async function gtidAt(runtime: Runtime, member: string, at: Coordinates):
     const rows = await session.query('SELECT BINLOG_GTID_POS(?, ?) AS gtid', [at.file, at.position], options);
     const text = rows[0]?.['gtid'] ?? null;
     return text === null ? null : (parsePosition(text) ?? null);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** In the beginning of the relay log that is applied now, and of the oldest one that is still there: often the one before. */
+async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed']> {
+  const { connect, signal } = runtime.shared;
+  const session = await connect(podTarget(runtime, pod), { deadlineMs: ASK_DEADLINE_MS, signal });
+  try {
+    return await relayedFirst(session, runtime.resource.spec.link.channel, { deadlineMs: ASK_DEADLINE_MS, signal });
   } finally {
     session.destroy();
   }

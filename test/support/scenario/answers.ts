@@ -12,7 +12,7 @@ export function nameOf(question: Question): string {
 function subjectOf(question: Question): string {
   if (question.kind === 'Transaction') return named(question.server);
   if (question.kind === 'LiveLook') return question.target === 'vip' ? 'vip' : named(question.target);
-  return question.member;
+  return 'pod' in question ? question.pod : question.member;
 }
 
 function named(server: { readonly member: string } | { readonly pod: string }): string {
@@ -46,6 +46,10 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.ask === 'FileHeader' ? header(answer, question.file) : undefined;
     case 'Transaction':
       return answer.ask === 'Transaction' ? content(answer, question.gtid) : undefined;
+    case 'Relayed':
+      return answer.ask === 'Relayed' ? answer.firsts.map(gtid) : undefined;
+    case 'OwnWrites':
+      return answer.ask === 'OwnWrites' ? ownWrite(answer.wrote) : undefined;
     case 'LiveLook':
       return undefined;
     default:
@@ -57,6 +61,10 @@ function rehearsal(answer: Answer): Answers['Rehearsal'] | undefined {
   if (answer.ask === 'Refusal') return { accepted: false, errno: 1236, text: answer.refused };
   if (answer.ask !== 'Rehearsal') return undefined;
   return { accepted: true, at: placeOf(answer.accepted), next: answer.next === undefined ? null : gtid(answer.next) };
+}
+
+function ownWrite(wrote: string | null): Answers['OwnWrites'] {
+  return wrote === null ? null : { gtid: gtid(wrote), timestamp: START, summary: 'INSERT' };
 }
 
 function gtid(text: string): Gtid {

@@ -27,6 +27,10 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       const name = 'member' in question.server ? question.server.member : question.server.pod;
       return contentOf(reach(world, name), question.gtid);
     }
+    case 'Relayed':
+      return [];
+    case 'OwnWrites':
+      return null;
     default:
       return question satisfies never;
   }
