@@ -12,7 +12,8 @@ import { lookAtReplica } from '../observe/look.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
 import type { Now } from './handover.ts';
-import { enterRecord, offerStatus } from './report.ts';
+import { enterRecord } from './end-handover.ts';
+import { offerStatus } from './report.ts';
 import { supersededHandover } from './close-handover.ts';
 import type { Job, Runtime } from './runtime.ts';
 

@@ -4,6 +4,7 @@ import type { Picture } from '../domain/judge.ts';
 import { carryOut } from './carry-out.ts';
 import { approvalsOf } from './approvals.ts';
 import { askFor } from './ask.ts';
+import { isLeaving } from './end-handover.ts';
 import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
 import { report, reportRefusal } from './report.ts';
@@ -23,7 +24,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     return;
   }
   const observation = watch(runtime, acceptance);
-  const { spec, metadata } = runtime.resource;
+  const { spec } = runtime.resource;
   approvalsOf(runtime);
 
   const picture = judge({
@@ -42,8 +43,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   runtime.picture = picture;
 
   const gates = {
-    // A resource that is being deleted begins nothing new; what is under way is ended, for the finalizer waits for it.
-    suspend: spec.suspend || (metadata.deletionTimestamp !== undefined && runtime.open === null),
+    suspend: spec.suspend || beginsNothing(runtime),
     handover: spec.policy.handover,
     holdDownMs: spec.detection.holdDownSeconds * 1000,
     approved: runtime.approved,
@@ -55,6 +55,12 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
   runtime.watcher?.setPace(paceOf(runtime, picture));
   report(runtime, picture, gated);
+}
+
+/** A resource that is being deleted begins nothing new; what is under way is ended, and the finalizer waits a while for it. */
+function beginsNothing({ resource, open, shared }: Runtime): boolean {
+  const deleted = resource.metadata.deletionTimestamp !== undefined;
+  return deleted && (open === null || isLeaving(resource, shared.clock.wallMs()));
 }
 
 /** While something is under way every look counts; in calm the servers are left in peace. */

@@ -1,12 +1,11 @@
-import type { HandoverRecord, Status } from '../api/v1alpha1.ts';
+import type { Status } from '../api/v1alpha1.ts';
 import { audit } from '../domain/audit.ts';
 import type { Gated } from '../domain/gate.ts';
 import type { Picture } from '../domain/judge.ts';
 import { mayServe } from '../domain/serving.ts';
 import type { Decision } from '../domain/verdict.ts';
-import { isReady } from '../domain/verdict.ts';
 import type { Acceptance } from './accept/accept.ts';
-import { closeHandover } from './close-handover.ts';
+import { endHandover, leaveHandover } from './end-handover.ts';
 import { intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
 import { policyOf } from './policy.ts';
@@ -17,7 +16,6 @@ import { statusNotLooked, statusOf } from './status.ts';
 
 /** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
 const REFRESH_MS = 30_000;
-const MAX_HANDOVERS = 10;
 
 /** Tells what this pass concluded: status, events, metrics, the read Service's label. */
 export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
@@ -60,6 +58,7 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
 /** Nothing is looked at and nothing is done; the condition says what to mend. */
 export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { ok: false }>): void {
   const { resource, shared } = runtime;
+  if (refusal.reason !== 'NotLookedYet') leaveHandover(runtime);
   const status = statusNotLooked({
     resource,
     before: resource.status,
@@ -93,35 +92,6 @@ export function offerStatus(runtime: Runtime): void {
   const status: Status = runtime.open === null ? rest : { ...rest, intent: intentOf(runtime.open) };
   runtime.resource = { ...runtime.resource, status };
   runtime.writer.offer(status);
-}
-
-/** Replicas that were begun and have to go on, though the policy does not let them now: their intent must not be forgotten. */
-function halfWay({ open, picture }: Runtime): string[] {
-  const wanting = picture?.decisions.filter(({ pod, plan }) => plan !== null && open?.replicas.has(pod) === true) ?? [];
-  return wanting.map(({ pod }) => pod);
-}
-
-/** A handover ends when nobody is on the way any more. */
-function endHandover(runtime: Runtime, gated: Gated): void {
-  const { open, shared } = runtime;
-  if (open === null) return;
-  const { memory } = runtime;
-  const busy = new Set([...runtime.jobs.keys(), ...halfWay(runtime)]);
-  const closed = closeHandover(open, { decisions: gated.decisions, busy, memory, wallNow: shared.clock.wallMs() });
-  if (closed === null) return;
-  runtime.open = null;
-  const left = gated.decisions.filter((decision) => !isReady(decision.verdict));
-  const notReady = left.map(({ pod, verdict, reason, message }) => ({ pod, verdict, reason, message }));
-  if (closed.record !== null) enterRecord(runtime, closed.record, notReady);
-}
-
-/** The newest record goes to the top of the list. */
-export function enterRecord(runtime: Runtime, record: HandoverRecord, notReady: unknown): void {
-  const { shared, key } = runtime;
-  runtime.handovers = [record, ...runtime.handovers].slice(0, MAX_HANDOVERS);
-  shared.tell.handover(key, record.outcome, record.durationMs / 1000);
-  const { id, from, to, trigger, outcome, durationMs } = record;
-  shared.log.info('handover ended', { resource: key, id, from, to, trigger, outcome, durationMs, notReady });
 }
 
 /** How old the data may be: the lag while it is known, else the time since the replica was last seen attached and proven. */
