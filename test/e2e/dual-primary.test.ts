@@ -39,7 +39,10 @@ for (const mode of MODES) {
 
     test('a planned move while both write: each replica continues, nothing lost or doubled', async () => {
       const { a, b } = stage.bench;
-      await movesUnderWrites(stage, { from: a, to: b, fault: async () => a.planned() });
+      const fault = async () => {
+        await Promise.all([insertAt(b.db, 300), a.planned()]);
+      };
+      await movesUnderWrites(stage, { from: a, to: b, fault });
       await a.keepalived.start();
       await peerWrites(stage, b, a);
       await assertCalm(stage, b);
