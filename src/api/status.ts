@@ -111,6 +111,10 @@ export const MemberStatus = z.object({
     .object({ gtids: gtid, at: time })
     .optional()
     .describe('What it logged itself while no process of mxr looked.'),
+  tookIn: z
+    .object({ between: z.array(gtid).max(2), at: time })
+    .optional()
+    .describe('Its own transactions around numbers that its binlog lacks: it applied something and does not log that.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
   logBinBasename: z.string().optional(),
   binlogState: gtid.optional(),

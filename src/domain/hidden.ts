@@ -38,6 +38,12 @@ export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'tar
 export function hiddenUnwatched(replica: ReplicaFacts, { member, look }: Holder, memory: Memory): Refused | null {
   const baseline = replica.memory.baseline;
   if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
+  const { tookIn = null } = memory.members.get(member.name) ?? {};
+  if (tookIn !== null && tookIn.at >= baseline.at) {
+    const gtids = tookIn.between.map(formatGtid);
+    const message = `the binlog of ${member.name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${replica.pod} never got them. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
+    return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+  }
   const wrote = [...memory.members.values()].flatMap(({ name, unwatched }) => {
     if (name === member.name || unwatched === null || unwatched.at < baseline.at) return [];
     const gtids = beyond(unwatched.own, replica.contains).map(formatGtid);

@@ -17,6 +17,7 @@ import { judgeRestart } from './same-server.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
 import type { Decision } from './verdict.ts';
+import { readUnread } from './unread.ts';
 import { isReady } from './verdict.ts';
 
 export interface JudgeInput {
@@ -69,8 +70,9 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     const before = asStandby(input, members.get(observed.name), observed);
     const remembered = rememberMember(before, observed.name, look, input.observation.wallNow);
     const dated = dateFiles(input, remembered, observed);
-    members.set(observed.name, dated.memory);
-    questions.push(...dated.questions);
+    const read = readUnread(dated.memory, observed, { ...input, wallNow: input.observation.wallNow });
+    members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
+    questions.push(...dated.questions, ...('questions' in read ? read.questions : []));
     if (!remembered.inQuestion) continue;
     const settled = settleLineage(input, remembered, { observed, look });
     if ('questions' in settled) questions.push(...settled.questions);

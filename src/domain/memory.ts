@@ -1,7 +1,7 @@
-import type { GtidPosition, GtidState } from './gtid.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { gtidsOf, isWithin, mergeStates, stateOf, stateOfPosition } from './gtid.ts';
 import type { BinlogFile, Coordinates, Identity, Link, ServerLook } from './observation.ts';
-import { isDrained, linkOf } from './observation.ts';
+import { isDrained, linkOf, sameCoordinates } from './observation.ts';
 
 /** What mxr knows from before. It lives in the resource's status, so that any process can go on (handover.md). */
 export interface Memory {
@@ -30,6 +30,22 @@ export interface MemberMemory {
   readonly unwatched: Unwatched | null;
   /** Whether this process has looked at it already; in memory only. */
   readonly watched: boolean;
+  /** What it logged while nobody looked and nobody has read since; in memory only. */
+  readonly unread: Unread | null;
+  /** Without log_slave_updates: numbers that its binlog lacks, so it applied something meanwhile; null: none. */
+  readonly tookIn: TookIn | null;
+}
+
+export interface Unread {
+  readonly before: Anchor;
+  readonly through: Coordinates;
+}
+
+export interface TookIn {
+  /** The first and last of its own transactions around the missing numbers. */
+  readonly between: readonly Gtid[];
+  /** Wall clock ms when that was read. */
+  readonly at: number;
 }
 
 export interface Unwatched {
@@ -100,6 +116,8 @@ export interface ReplicaMemory {
   readonly unsafeSince: number | null;
   /** Wall ms since when a handover of ours left both threads stopped, whatever became of it; null: they run, or a person stopped them. */
   readonly haltedSince: number | null;
+  /** Why its adoption was refused at the last moment, and when (wall ms); in memory only. */
+  readonly adoptionRefused: { readonly message: string; readonly at: number } | null;
   /** What the link of this replica dials where `link.through` is Auto; null: not decided yet. */
   readonly through: 'Member' | 'VIP' | null;
   /** The position seen last and the monotonic ms at which it was seen first; in memory only. */
@@ -134,6 +152,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   captured: null,
   unsafeSince: null,
   haltedSince: null,
+  adoptionRefused: null,
   through: null,
   standing: null,
   clearedFor: null,
@@ -230,6 +249,8 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
     lastStandby: null,
     unwatched: null,
     watched: true,
+    unread: null,
+    tookIn: null,
   };
   return withLook(fresh, look, wallNow);
 }
@@ -253,8 +274,14 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
       ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
       : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
   const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
+  const unread = memory.watched ? memory.unread : unreadSince(last, look);
   const files = mergeFiles(memory.files, look);
-  return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, watched: true };
+  return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, unread, watched: true };
+}
+
+function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerLook): Unread | null {
+  if (last === undefined || end === null || logSlaveUpdates || sameCoordinates(last.end, end)) return null;
+  return { before: last, through: end };
 }
 
 function wroteSince(last: Anchor | undefined, look: ServerLook, wallNow: number): Unwatched | null {

@@ -7,6 +7,7 @@ import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
+import { writtenAsStandby } from './own-history.ts';
 
 export function prove(input: ProofInput): ProofResult {
   const lost = lostTail(input);
@@ -18,7 +19,8 @@ export function prove(input: ProofInput): ProofResult {
   const strayed = strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
-  return standsInItsBinlog(input) ? (hiddenWrites(input) ?? proveContained(input)) : proveTakeover(input);
+  if (!standsInItsBinlog(input)) return proveTakeover(input);
+  return hiddenWrites(input) ?? writtenAsStandby(input) ?? proveContained(input);
 }
 
 /** Without log_slave_updates there, what it took of others is hidden; the rest is this server's own, compared by content. */

@@ -1,5 +1,5 @@
 import type { Baseline, Captured, Identity, LastStandby, MemberStatus, ReplicaStatus, Status } from '../api/status.ts';
-import { parsePosition, parseState } from '../domain/gtid.ts';
+import { parseGtid, parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../domain/gtid.ts';
 import type * as domain from '../domain/memory.ts';
 import type * as look from '../domain/observation.ts';
@@ -62,6 +62,8 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     lastStandby: lastStandby ?? null,
     unwatched: unwatchedOf(status.unwatched) ?? null,
     watched: false,
+    unread: null,
+    tookIn: tookInOf(status.tookIn) ?? null,
   };
 }
 
@@ -76,6 +78,12 @@ function restartOf(status: MemberStatus['restart']): domain.ProvenRestart | unde
 function unwatchedOf(status: MemberStatus['unwatched']): domain.Unwatched | undefined {
   const [own, at] = [stateOf(status?.gtids), timeOf(status?.at)];
   return own === undefined || at === undefined ? undefined : { own, at };
+}
+
+function tookInOf(status: MemberStatus['tookIn']): domain.TookIn | undefined {
+  const at = timeOf(status?.at);
+  const between = (status?.between ?? []).flatMap((one) => parseGtid(one) ?? []);
+  return at === undefined ? undefined : { between, at };
 }
 
 function identityOf(status: Identity): look.Identity | undefined {
@@ -127,6 +135,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     captured: capturedOf(status.captured) ?? null,
     unsafeSince: timeOf(status.unsafeSince) ?? null,
     haltedSince: timeOf(status.haltedSince) ?? null,
+    adoptionRefused: null,
     through: status.through ?? null,
     standing: null,
     link: null,

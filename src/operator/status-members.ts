@@ -87,6 +87,9 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     ...(memory.unwatched === null
       ? {}
       : { unwatched: { gtids: formatState(memory.unwatched.own), at: iso(memory.unwatched.at) } }),
+    ...(memory.tookIn === null
+      ? {}
+      : { tookIn: { between: memory.tookIn.between.map(formatGtid), at: iso(memory.tookIn.at) } }),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
     ...(newest === undefined ? {} : anchorStatus(newest)),

@@ -84,6 +84,8 @@ async function one(run: Run, happening: Happening): Promise<void> {
       return;
     case 'Away':
       killOperator(run.operator);
+      // What it had seen and not stored yet died with it.
+      world.witnessed.clear();
       for (const event of happening.events) {
         happen(world, event);
         flow(world, 1000);

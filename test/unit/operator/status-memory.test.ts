@@ -58,6 +58,8 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     restart: fc.option(fc.record({ file, survived: state, later: fc.array(state, { maxLength: 2 }) })),
     unwatched: fc.option(fc.record({ own: state, at: wall })),
     watched: fc.constant(false),
+    unread: fc.constant(null),
+    tookIn: fc.option(fc.record({ between: fc.array(gtid, { maxLength: 2 }), at: wall })),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
       selector: ({ name: of }) => of,
@@ -90,6 +92,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   ),
   unsafeSince: fc.option(wall),
   haltedSince: fc.option(wall),
+  adoptionRefused: fc.constant(null),
   through: fc.option(fc.constantFrom('Member', 'VIP')),
   standing: fc.constant(null),
   link: fc.constant(null),
