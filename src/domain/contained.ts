@@ -21,7 +21,8 @@ import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proo
 import { describeUnique } from './unique.ts';
 import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { unloggedByTarget } from './hidden.ts';
-import { attachedItself, knownBefore } from './stray.ts';
+import { knownBefore, skippedMeanwhile } from './skipped.ts';
+import { attachedItself } from './stray.ts';
 
 /**
  * Proof `Contained`: the target logs what it applies (lsu=1), has everything that the replica has, and the replica is a
@@ -44,6 +45,8 @@ export function proveContained(input: ProofInput): ProofResult {
   const doubt =
     proveRehearsal(input, gtidText, resume.next) ?? (mustCompareContent(input) ? proveContent(input) : null);
   if (doubt !== null) return doubt;
+  const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : null;
+  if (skipped !== null) return skipped;
   const offset = input.positioning === 'FilePosition' ? proveOffset(input, resume.at) : null;
   if (offset !== null) return offset;
   return {
@@ -136,6 +139,11 @@ function skippedByItself(input: ProofInput, state: GtidState): Refused | Asking 
   const replica = { ...input.replica, contains: knownBefore(input) };
   const resume = findResume({ ...input, replica }, state);
   return resume.kind === 'Resume' ? null : resume;
+}
+
+/** It was led by another server for a while. Without a binlog of what it applies only its numbers tell what it skipped there. */
+function wasElsewhere(input: ProofInput): boolean {
+  return input.replica.look.logSlaveUpdates && (input.strayed || attachedItself(input));
 }
 
 type Resume = { kind: 'Resume'; at: Coordinates; next: Gtid | null; how: string };

@@ -13,6 +13,7 @@ export type Question =
   | RehearsalQuestion
   | WalkQuestion
   | TransactionQuestion
+  | LoggedQuestion
   | RelayedQuestion
   | OwnWritesQuestion
   | LiveLookQuestion;
@@ -54,6 +55,15 @@ export interface TransactionQuestion {
   readonly server: { readonly member: string } | { readonly pod: string };
   readonly incarnation: string;
   readonly gtid: string;
+}
+/** What a replica's own binlog has in one domain after one transaction. */
+export interface LoggedQuestion {
+  readonly kind: 'Logged';
+  readonly pod: string;
+  readonly incarnation: string;
+  readonly after: string;
+  /** Its position when it was asked: it logs more as it goes on. */
+  readonly upTo: string;
 }
 /** What a replica was sent first each time it connected, as far back as its relay logs still show it. */
 export interface RelayedQuestion {
@@ -138,6 +148,8 @@ export interface Answers {
   Rehearsal: Rehearsal;
   Walk: Walk;
   Transaction: TransactionContent;
+  /** Null: its binlog does not have the one, or too much after it. */
+  Logged: readonly Gtid[] | null;
   /** The first of each relay log that was read. */
   Relayed: readonly Gtid[];
   /** Null: there is none. */

@@ -1,5 +1,4 @@
-import { formatPosition, mergeStates, samePosition, stateOf, stateOfPosition } from './gtid.ts';
-import type { GtidState } from './gtid.ts';
+import { formatPosition, samePosition } from './gtid.ts';
 import type { ProofInput, Refused } from './proof.ts';
 import { refused } from './proof.ts';
 
@@ -21,10 +20,4 @@ export function strayedByFile(input: ProofInput): Refused | null {
   if (samePosition(replica.position, baseline.gtid)) return null;
   const message = `${replica.pod} connected to ${holder.member.name} by itself, with coordinates of ${baseline.member}: its position ${formatPosition(replica.position)} is what ${holder.member.name} made of them, it was proven at ${formatPosition(baseline.gtid)}. Reseed it, and let its link dial the member or go by GTID`;
   return refused('Unproven', 'WitnessesDisagree', message);
-}
-
-/** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
-export function knownBefore({ baseline, source }: ProofInput): GtidState {
-  const last = source?.lineage === baseline.lineage ? source.anchors.at(-1)?.binlogState : undefined;
-  return mergeStates(baseline.contains, stateOfPosition(baseline.gtid), last ?? stateOf([]));
 }

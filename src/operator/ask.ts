@@ -5,6 +5,7 @@ import type { Picture } from '../domain/judge.ts';
 import type { Coordinates } from '../domain/observation.ts';
 import { MxrError } from '../errors.ts';
 import { fileHeader } from '../sql/binlog/file-header.ts';
+import { loggedAfter } from '../sql/binlog/logged.ts';
 import { lastOwnWrite } from '../sql/binlog/own-write.ts';
 import { rehearse } from '../sql/binlog/rehearse.ts';
 import { transactionAt } from '../sql/binlog/transaction.ts';
@@ -66,6 +67,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
           : podTarget(runtime, question.server.pod);
       return { found: await transactionAt(target, question.gtid, limits) };
     }
+    case 'Logged':
+      return loggedAfter(podTarget(runtime, question.pod), question.after, limits);
     case 'Relayed':
       return relayed(runtime, question.pod);
     case 'OwnWrites':

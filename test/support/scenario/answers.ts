@@ -46,6 +46,8 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.ask === 'FileHeader' ? header(answer, question.file) : undefined;
     case 'Transaction':
       return answer.ask === 'Transaction' ? content(answer, question.gtid) : undefined;
+    case 'Logged':
+      return answer.ask === 'Logged' ? answer.transactions.map(gtid) : undefined;
     case 'Relayed':
       return answer.ask === 'Relayed' ? answer.firsts.map(gtid) : undefined;
     case 'OwnWrites':

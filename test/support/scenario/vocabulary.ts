@@ -111,6 +111,7 @@ export const Answer = z.discriminatedUnion('ask', [
     content: z.string().nullable(),
     kind: z.string().default('row'),
   }),
+  z.strictObject({ ask: z.literal('Logged'), of: z.string(), transactions: z.array(gtid) }),
   z.strictObject({ ask: z.literal('Relayed'), of: z.string(), firsts: z.array(gtid) }),
   z.strictObject({ ask: z.literal('OwnWrites'), of: z.string(), wrote: gtid.nullable() }),
   z.strictObject({ ask: z.literal('LiveLook') }),

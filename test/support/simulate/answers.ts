@@ -27,6 +27,8 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       const name = 'member' in question.server ? question.server.member : question.server.pod;
       return contentOf(reach(world, name), question.gtid);
     }
+    case 'Logged':
+      return loggedAfter(reach(world, question.pod), question.after);
     case 'Relayed':
       return [];
     case 'OwnWrites':
@@ -74,6 +76,14 @@ function walk(server: SimServer, question: Extract<Question, { kind: 'Walk' }>):
     bytes: entry.trx.size,
   }));
   return { transactions: firstOnly ? transactions.slice(0, 1) : transactions, truncated: null };
+}
+
+/** As the real reader: a dump of one domain, which begins behind the transaction. */
+function loggedAfter(server: SimServer, text: string): Answers['Logged'] {
+  const logged = entriesOf(server.binlog).map(({ entry }) => entry.trx.gtid);
+  const at = logged.findIndex((gtid) => formatGtid(gtid) === text);
+  const domain = logged[at]?.domain;
+  return domain === undefined ? null : logged.slice(at + 1).filter((gtid) => gtid.domain === domain);
 }
 
 /** As the real reader: a dump that begins one number before, until exactly this GTID comes. */

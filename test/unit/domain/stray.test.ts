@@ -46,6 +46,10 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
       { transactions: walked.map(walkedOf), truncated: null },
     ),
     answered(
+      { kind: 'Logged', pod: 'orders-0', incarnation: '1', after: '0-1-100', upTo: '0-2-130' },
+      ['0-1-101', '0-2-102', '0-2-130'].map((gtid) => walkedOf(gtid).gtid),
+    ),
+    answered(
       { kind: 'Rehearsal', member: 'b', incarnation: '1', gtid: '0-2-130' },
       { accepted: true, at: END, next: null },
     ),

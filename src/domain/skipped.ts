@@ -1,0 +1,101 @@
+import type { FileHeaderQuestion, LoggedQuestion, WalkQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, isWithin, mergeStates, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { hasFile } from './observation.ts';
+import type { Coordinates } from './observation.ts';
+import type { Asking, ProofInput, Refused } from './proof.ts';
+import { asking, incarnationKey, refused } from './proof.ts';
+
+/** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
+export function knownBefore({ baseline, source }: ProofInput): GtidState {
+  const last = source?.lineage === baseline.lineage ? source.anchors.at(-1)?.binlogState : undefined;
+  return mergeStates(baseline.contains, stateOfPosition(baseline.gtid), last ?? stateOf([]));
+}
+
+/**
+ * Numbers hide what was skipped: a replica that went by itself to a server which had logged its own writes before the last
+ * transaction that the replica has, goes on behind both. So everything that the target logged since the replica was proven,
+ * and that the replica has by its numbers, must be in the replica's own binlog. Null: it is.
+ */
+export function skippedMeanwhile(input: ProofInput): Refused | Asking | null {
+  const { replica, holder } = input;
+  const from = placeBefore(input);
+  if (from === null || 'kind' in from)
+    return from ?? notComparable(input, 'the place is purged where it was proven last');
+  const logged = loggedSince(input);
+  const walk = transactionsFrom(input, from);
+  if ('kind' in walk) return walk;
+  if ('kind' in logged) return logged;
+  const skipped = walk.filter(
+    (gtid) =>
+      !stateHas(input.baseline.contains, gtid) && stateHas(replica.contains, gtid) && !logged.has(formatGtid(gtid)),
+  );
+  if (skipped.length === 0) return null;
+  // A filter leaves the whole transaction out of the replica's binlog.
+  if (hasFilters(input)) return notComparable(input, 'its replication is filtered');
+  const gtids = skipped.map(formatGtid);
+  const message = `${replica.pod} never applied ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} logged since it was proven last, although it has later ones: its link was on another server meanwhile and skipped them there. Reseed ${replica.pod}, and let its link dial the members`;
+  return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
+}
+
+function notComparable({ replica, holder }: ProofInput, why: string): Refused {
+  const message = `what ${replica.pod} got while nobody watched its link cannot be compared with ${holder.member.name}: ${why}. Reseed it, or compare its data and configure its link again`;
+  return refused('Unproven', 'NotComparable', message);
+}
+
+function hasFilters({ replica }: ProofInput): boolean {
+  const { binlogDoDb, binlogIgnoreDb } = replica.look.settings;
+  return Object.keys(replica.link.filters).length > 0 || binlogDoDb !== '' || binlogIgnoreDb !== '';
+}
+
+/** A place in the target's binlog before which the replica had everything when it was proven last. */
+function placeBefore(input: ProofInput): Coordinates | Asking | null {
+  const { baseline, holder, target, targetMemory } = input;
+  const sameServer = baseline.member === holder.member.name && baseline.lineage === targetMemory.lineage;
+  if (sameServer && baseline.coordinates !== null && hasFile(target, baseline.coordinates.file)) {
+    return baseline.coordinates;
+  }
+  const known = knownBefore(input);
+  const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, known));
+  if (common !== undefined && hasFile(target, common.end.file)) return common.end;
+  const asked = { kind: 'FileHeader', member: holder.member.name, incarnation: incarnationKey(holder.member) } as const;
+  for (const { name } of target.files.toReversed()) {
+    const question: FileHeaderQuestion = { ...asked, file: name };
+    const header = answerTo(input.evidence, question);
+    if (!header.known) return asking(`reading the head of ${name} on ${holder.member.name}`, question);
+    if (isWithin(header.value.gtidList, known)) return { file: name, position: 4 };
+  }
+  return null;
+}
+
+function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[] | Refused | Asking {
+  const { holder, target, evidence } = input;
+  if (target.end === null) return notComparable(input, `${holder.member.name} has no binlog`);
+  const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
+  const question: WalkQuestion = { kind: 'Walk', ...asked, from, through: target.end, firstOnly: false };
+  const walk = answerTo(evidence, question);
+  if (!walk.known) {
+    return asking(`reading the binlog of ${holder.member.name} from ${from.file}:${from.position}`, question);
+  }
+  if (walk.value.truncated !== null) return notComparable(input, 'it is too long');
+  return walk.value.transactions.map(({ gtid }) => gtid);
+}
+
+/** Everything that its own binlog has since it was proven. */
+function loggedSince(input: ProofInput): ReadonlySet<string> | Refused | Asking {
+  const { replica, baseline, evidence } = input;
+  const logged = new Set<string>();
+  for (const gtid of replica.position.values()) {
+    const after = baseline.gtid.get(gtid.domain);
+    if (after === undefined) return notComparable(input, `it had nothing of the domain ${gtid.domain} then`);
+    const asked = { pod: replica.pod, incarnation: incarnationKey(replica.observed) };
+    const upTo = formatPosition(replica.position);
+    const question: LoggedQuestion = { kind: 'Logged', ...asked, after: formatGtid(after), upTo };
+    const answer = answerTo(evidence, question);
+    if (!answer.known) return asking(`reading what ${replica.pod} logged after ${question.after}`, question);
+    if (answer.value === null) return notComparable(input, `its own binlog does not have ${question.after}`);
+    for (const one of answer.value) logged.add(formatGtid(one));
+  }
+  return logged;
+}
