@@ -6,8 +6,9 @@ import type { SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
 import { asUnknown } from './failure.ts';
 import type { Incarnation } from './incarnation.ts';
 import { nextIncarnation } from './incarnation.ts';
-import type { SessionFacts } from './look.ts';
-import { lookAtServer, newSessionFacts } from './look.ts';
+import type { SessionFacts } from './asker.ts';
+import { newSessionFacts } from './asker.ts';
+import { lookAtServer } from './look.ts';
 
 export interface ServerProbeOptions {
   /** Read at each connect, so that new credentials need no new probe. */
@@ -16,7 +17,10 @@ export interface ServerProbeOptions {
   readonly clock: Clock;
   /** A number for each incarnation that is seen. */
   readonly newNumber: () => number;
-  /** Held by the kept session while it lives: the VIP session can then name this very server (facts/mariadb.md §11). */
+  /**
+   * Members only, held by the kept session while it lives: the VIP session can then name this very server
+   * (facts/mariadb.md §11).
+   */
   readonly lockName?: () => string;
   /** The kept session was lost without our doing: the first sign of a server that died or restarted. */
   readonly onLost?: () => void;
@@ -80,7 +84,8 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
       // Not before: "a look that began before the VIP was asked" must mean that the lock was held then.
       const at = clock.monotonicMs();
       const previousFiles = own.look?.files ?? [];
-      const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles };
+      const of = lockName === undefined ? 'Replica' : 'Member';
+      const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles, of } as const;
       own.look = await lookAtServer(own.session, ask, own.facts);
       incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
       return known(own.look, at);

@@ -165,9 +165,9 @@ export function parseRows<T>(schema: z.ZodType<T>, rows: readonly Row[], operati
   });
 }
 
-export function parseOneRow<T>(schema: z.ZodType<T>, rows: readonly Row[], operation: string, target: string): T {
-  const [row, another] = parseRows(schema, rows, operation, target);
-  if (row !== undefined && another === undefined) return row;
-  const detail = `the server answered ${rows.length} rows instead of one`;
+export function onlyOne<T>(values: readonly T[], operation: string, target: string): T {
+  const [value, another] = values;
+  if (value !== undefined && another === undefined) return value;
+  const detail = `the server answered ${values.length} rows instead of one`;
   throw new MxrError({ operation, target, code: 'InputInvalid', detail, retryable: true });
 }

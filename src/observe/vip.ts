@@ -7,9 +7,10 @@ import type { ServerLook, VipLook, VipObservation } from '../domain/observation.
 import type { ConnectOptions, SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
 import { asUnknown } from './failure.ts';
 import { sameIdentity } from './incarnation.ts';
-import type { SessionFacts } from './look.ts';
+import type { SessionFacts } from './asker.ts';
+import { newSessionFacts } from './asker.ts';
 import type { Timing } from './watched.ts';
-import { FILES_EVERY_MS, lookAtVip, newSessionFacts } from './look.ts';
+import { FILES_EVERY_MS, lookAtVip } from './look.ts';
 
 export interface VipProbeOptions {
   readonly target: () => SqlTarget;

@@ -4,8 +4,10 @@ import { systemClock } from '../../../src/clock.ts';
 import { formatPosition, formatState } from '../../../src/domain/gtid.ts';
 import type { BinlogFile, ServerLook, VipLook } from '../../../src/domain/observation.ts';
 import { isMxrError } from '../../../src/errors.ts';
-import { lookAtServer, lookAtVip, newSessionFacts } from '../../../src/observe/look.ts';
+import { newSessionFacts } from '../../../src/observe/asker.ts';
+import { lookAtServer, lookAtVip } from '../../../src/observe/look.ts';
 import type { Row } from '../../../src/sql/port.ts';
+import { until } from '../../support/wait.ts';
 import { type FakeServer, fakeServer, LINK_ROW, sqlError, TARGET } from './fake-server.ts';
 
 const LIMITS = { clock: systemClock, deadlineMs: 1_000 };
@@ -40,6 +42,36 @@ describe('one look', () => {
       places,
       [...places].sort((a, b) => a - b),
     );
+  });
+
+  test('asks for all in one go once it knows what it may ask for', async () => {
+    const server = fakeServer();
+    const facts = newSessionFacts();
+    await look(server, FILES, facts);
+    server.statements.length = 0;
+    const held = Promise.withResolvers<never[]>();
+    server.answer = (sql) => (sql === 'SHOW MASTER STATUS' ? held.promise : undefined);
+    const looking = look(server, { files: false, previousFiles: [] }, facts);
+    await until('the process list is asked for', () => server.statements.includes('SHOW PROCESSLIST'));
+    held.resolve([]);
+    assert.equal((await looking).end, null);
+  });
+
+  test('asks a replica for nothing that says nothing about where it stands', async () => {
+    const server = links(LINK_ROW);
+    const session = await server.connect(TARGET, { deadlineMs: 1_000 });
+    const seen = await lookAtServer(session, { ...LIMITS, ...FILES, of: 'Replica' });
+    assert.equal(server.statements.length, 2);
+    assert.equal(seen.links.length, 1);
+    assert.deepEqual([seen.end, seen.dumps, seen.files], [null, null, []]);
+  });
+
+  test('a changed answer is read anew', async () => {
+    const facts = newSessionFacts();
+    const server = links(LINK_ROW);
+    await look(server, FILES, facts);
+    server.answer = (sql) => (sql === 'SHOW ALL SLAVES STATUS' ? [{ ...LINK_ROW, Slave_IO_Running: 'No' }] : undefined);
+    assert.equal((await look(server, FILES, facts)).links[0]?.io, 'No');
   });
 
   test('reads exact numbers and leaves empty filters out', async () => {

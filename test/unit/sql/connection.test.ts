@@ -7,7 +7,16 @@ import { connectSql } from '../../../src/sql/connection.ts';
 import type { SqlSession, StatementOptions } from '../../../src/sql/port.ts';
 import { freePort } from '../../support/mariadb.ts';
 import { until } from '../../support/wait.ts';
-import { PASSWORD, errorPacket, greeting, ok, packet, scriptedServer, speaksMariaDb } from './scripted-server.ts';
+import {
+  PASSWORD,
+  errorPacket,
+  greeting,
+  ok,
+  packet,
+  scriptedServer,
+  speaksMariaDb,
+  textResult,
+} from './scripted-server.ts';
 
 const CONNECT = { deadlineMs: 5_000 };
 const ASK: StatementOptions = { deadlineMs: 5_000, operation: 'look' };
@@ -236,6 +245,42 @@ describe('a session', HANGS, () => {
       async (session) => {
         const error = await failure(session.query('SELECT 1', [], { ...ASK, deadlineMs: 500 }));
         assert.ok(['ProtocolError', 'Deadline'].includes(error.code), error.message);
+        assert.equal(session.alive, false);
+      },
+    ));
+
+  test('statements leave together and are answered in order; one that fails fails alone', () => {
+    const chunks: string[] = [];
+    const [one, two] = [textResult('a', ['1', null]), textResult('b', ['ß'.repeat(200)])];
+    const answers = Buffer.concat([one, errorPacket(1, 1142, 'not for you'), two]);
+    return connected(
+      (text, socket) => {
+        chunks.push(text);
+        // In pieces that are no packets.
+        for (let at = 0; at < answers.length; at += 7) socket.write(answers.subarray(at, at + 7));
+      },
+      async (session) => {
+        const asked = ['SELECT 1', 'SELECT 2', 'SELECT 3'].map((sql) => session.query(sql, [], ASK));
+        const [first, refused, last] = await Promise.allSettled(asked);
+        assert.equal(chunks.length, 1);
+        assert.match(chunks.join(''), /SELECT 1.*SELECT 2.*SELECT 3/s);
+        assert.deepEqual(first, { status: 'fulfilled', value: [{ a: '1' }, { a: null }] });
+        assert.ok(refused?.status === 'rejected' && (refused.reason as MxrError).code === 'GrantMissing');
+        assert.deepEqual(last, { status: 'fulfilled', value: [{ b: 'ß'.repeat(200) }] });
+        assert.equal(session.alive, true);
+      },
+    );
+  });
+
+  test('a row of another length than its columns ends the session', () =>
+    connected(
+      (_, socket) => {
+        const result = textResult('a', ['1']);
+        result[result.length - 11] = 2;
+        socket.write(result);
+      },
+      async (session) => {
+        await failsWith('ProtocolError', session.query('SELECT 1', [], ASK));
         assert.equal(session.alive, false);
       },
     ));

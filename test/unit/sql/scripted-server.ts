@@ -70,6 +70,26 @@ export function ok(sequence: number): Buffer {
   return packet(sequence, Buffer.from([0, 0, 0, 2, 0, 0, 0]));
 }
 
+/** A result with one column, from its first packet to its last. */
+export function textResult(column: string, cells: readonly (string | null)[]): Buffer {
+  const end = Buffer.from([0xfe, 0, 0, 2, 0]);
+  const definition = ['def', '', '', '', column, column].map((text) => lengthEncoded(text));
+  const payloads = [
+    Buffer.from([1]),
+    Buffer.concat([...definition, Buffer.alloc(13)]),
+    end,
+    ...cells.map((cell) => (cell === null ? Buffer.from([0xfb]) : lengthEncoded(cell))),
+    end,
+  ];
+  return Buffer.concat(payloads.map((payload, index) => packet(index + 1, payload)));
+}
+
+function lengthEncoded(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const short = bytes.length < 0xfb;
+  return Buffer.concat([Buffer.from(short ? [bytes.length] : [0xfc, bytes.length & 0xff, bytes.length >>> 8]), bytes]);
+}
+
 export function errorPacket(sequence: number, errno: number, text: string): Buffer {
   const head = Buffer.from([0xff, errno & 0xff, errno >>> 8]);
   return packet(sequence, Buffer.concat([head, Buffer.from(`#HY000${text}`)]));
