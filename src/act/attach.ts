@@ -1,6 +1,6 @@
 import { formatPosition, samePosition } from '../domain/gtid.ts';
 import type { Attach, StepValue } from '../domain/plan.ts';
-import { checkTarget } from './check.ts';
+import { checkDials, checkTarget } from './check.ts';
 import type { Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
 import { changeSql, startSql } from './replication.ts';
@@ -42,16 +42,17 @@ export async function change(running: Running, step: Extract<StepValue, { step: 
   return `CHANGE MASTER TO ${target.host}:${target.port} ${place}`;
 }
 
-export async function start(running: Running, threads: 'Both' | 'Sql'): Promise<string> {
-  const { context, acting } = running;
+export async function start(running: Running, threads: 'Both' | 'Sql' | 'Again'): Promise<string> {
+  const { context, acting, plan } = running;
   const sql = startSql(context.link.channel, threads);
+  if (threads !== 'Sql') checkTarget(running);
   if (threads === 'Both') {
-    checkTarget(running);
     // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.
     await acting.run('bound the link', `SET GLOBAL slave_net_timeout = ${context.link.netTimeoutSeconds}`);
     const { look: seen } = await look(running);
     if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
   }
+  if (threads === 'Again' && plan.target !== null) await checkDials(running, plan.target, 'start replication again');
   await acting.run('start replication', sql);
   return sql;
 }

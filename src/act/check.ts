@@ -1,9 +1,12 @@
 import type { GtidPosition } from '../domain/gtid.ts';
 import { formatPosition, isWithin, sameGtid, samePosition, stateOfPosition } from '../domain/gtid.ts';
 import type { Link, ServerLook } from '../domain/observation.ts';
-import type { Expectation } from '../domain/plan.ts';
+import type { Dial, Expectation } from '../domain/plan.ts';
 import type { LinkLook, Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
+
+/** The operation of an error that says: the replica does not stand where it was proven to. */
+export const PROVE = 'prove the position';
 
 export async function prove(running: Running, expect: Expectation): Promise<string> {
   const { look: seen, link } = await look(running);
@@ -15,8 +18,16 @@ export async function prove(running: Running, expect: Expectation): Promise<stri
 
 export function checkTarget(running: Running): void {
   const target = running.context.targetLook();
-  if (target === null) throw surprise(running, 'prove the position', 'the target does not answer');
-  if (target.look.readOnly) throw surprise(running, 'prove the position', 'the target became read-only');
+  if (target === null) throw surprise(running, 'look at the target', 'it does not answer');
+  if (target.look.readOnly) throw surprise(running, 'look at the target', 'it became read-only');
+}
+
+/** What was proven of a link says nothing of the one that somebody has made of it since: it is left as it is. */
+export async function checkDials(running: Running, { host, port }: Dial, operation: string): Promise<void> {
+  const { link } = await look(running);
+  if (link.host === host && link.port === port) return;
+  const detail = `its link points at ${link.host}:${link.port}, not at ${host}:${port} any more`;
+  throw surprise(running, operation, detail);
 }
 
 export async function checkPosition(running: Running, expect: Expectation, seen: LinkLook, link: Link): Promise<void> {
@@ -25,7 +36,7 @@ export async function checkPosition(running: Running, expect: Expectation, seen:
     const notLess = isWithin(stateOfPosition(expect.from), stateOfPosition(now)) || samePosition(expect.from, now);
     if (notLess && isWithin(stateOfPosition(now), expect.upTo)) return;
     const detail = `it stands at ${formatPosition(now)}, the proof was made for ${formatPosition(expect.from)}`;
-    throw surprise(running, 'prove the position', detail);
+    throw surprise(running, PROVE, detail);
   }
   const there = await running.context.gtidOnTarget(link.exec);
   const target = running.context.targetLook()?.look;
@@ -34,7 +45,7 @@ export async function checkPosition(running: Running, expect: Expectation, seen:
   if (there !== null && target !== undefined && isPlaceOf(there, now, target)) return;
   const said = there === null ? 'no place in its binlog' : formatPosition(there) || 'before its first transaction';
   const detail = `the holder says that ${link.exec.file}:${link.exec.position} is ${said}, the replica is at ${formatPosition(now)}`;
-  throw surprise(running, 'prove the position', detail);
+  throw surprise(running, PROVE, detail);
 }
 
 /**

@@ -2,7 +2,7 @@ import { sleep } from '../clock.ts';
 import { formatPosition } from '../domain/gtid.ts';
 import { isDrained } from '../domain/observation.ts';
 import type { Dial } from '../domain/plan.ts';
-import { checkPosition } from './check.ts';
+import { checkDials, checkPosition } from './check.ts';
 import type { ExecuteContext, Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
 import { stopReceivingSql, stopSql } from './replication.ts';
@@ -11,23 +11,12 @@ const DRAIN_POLL_MS = 20;
 
 export async function stopReceiving(running: Running, dials: Dial | undefined): Promise<string> {
   const { context, acting } = running;
-  if (dials !== undefined) await checkDials(running, dials);
+  if (dials !== undefined) await checkDials(running, dials, 'stop receiving');
   const sql = stopReceivingSql(context.link.channel);
   await acting.run('stop receiving', sql, [], stopDeadlineMs(context));
   const { link } = await look(running);
   if (link.io !== 'No') throw surprise(running, 'stop receiving', `its IO thread is ${link.io} after ${sql}`);
   return `${sql}; received up to ${link.read.file}:${link.read.position}`;
-}
-
-/** What was proven of a link says nothing of the one that somebody has made of it since: it is left as it is. */
-async function checkDials(running: Running, { host, port }: Dial): Promise<void> {
-  const { link } = await look(running);
-  if (link.host === host && link.port === port) return;
-  throw surprise(
-    running,
-    'stop receiving',
-    `its link points at ${link.host}:${link.port}, not at ${host}:${port} any more`,
-  );
 }
 
 /** STOP can wait for the IO thread's own connect to time out (11.4+): its deadline is above that. */

@@ -2,7 +2,7 @@ import type { StepOutcome } from '../api/reasons.ts';
 import type { Plan, StepValue } from '../domain/plan.ts';
 import { errorText, isMxrError } from '../errors.ts';
 import { change, start } from './attach.ts';
-import { prove } from './check.ts';
+import { PROVE, prove } from './check.ts';
 import { capture, drain, stop, stopReceiving } from './detach.ts';
 import type { ExecuteContext, Execution, Running, StepReport } from './execution.ts';
 import { openActing } from './replication.ts';
@@ -12,7 +12,7 @@ import { verifyAttached } from './verify.ts';
 export async function execute(plan: Plan, context: ExecuteContext): Promise<Execution> {
   const steps: StepReport[] = [];
   let running: Running | null = null;
-  let failure: { code: string; message: string } | null = null;
+  let failure: { code: string; refused: boolean; message: string } | null = null;
   try {
     context.fence();
     const { connect, replica: target, link, leaseDurationMs, signal, fence } = context;
@@ -30,7 +30,8 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
     running = { context, plan, acting, captured: null, expected, stoppedAt: null, place: null };
     for (const step of plan.steps) await runStep(running, step, steps);
   } catch (error) {
-    failure = { code: isMxrError(error) ? error.code : 'Bug', message: errorText(error) };
+    const refused = isMxrError(error) && error.operation === PROVE;
+    failure = { code: isMxrError(error) ? error.code : 'Bug', refused, message: errorText(error) };
   } finally {
     running?.acting.close();
   }
@@ -40,6 +41,7 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
     plan,
     outcome: failure === null ? 'Done' : 'Stopped',
     code: failure?.code ?? null,
+    refused: failure?.refused ?? false,
     message: failure?.message ?? '',
     steps,
     captured: running?.captured ?? null,

@@ -24,6 +24,8 @@ export interface Execution {
   /** `Done`: every step verified. `Stopped`: at the first surprise; the next pass looks again and decides anew. */
   readonly outcome: 'Done' | 'Stopped';
   readonly code: string | null;
+  /** It stopped because the replica does not stand where it was proven to. */
+  readonly refused: boolean;
   readonly message: string;
   readonly steps: readonly StepReport[];
   readonly captured: Captured | null;

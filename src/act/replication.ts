@@ -90,7 +90,7 @@ export function stopSql(channel: string): string {
   return `STOP SLAVE ${channelPart(channel)}`.trimEnd();
 }
 
-export function startSql(channel: string, threads: 'Both' | 'Sql'): string {
+export function startSql(channel: string, threads: 'Both' | 'Sql' | 'Again'): string {
   return `START SLAVE ${channelPart(channel)}${threads === 'Sql' ? 'SQL_THREAD' : ''}`.trimEnd();
 }
 

@@ -11,6 +11,7 @@ import { planAdopt } from './plan.ts';
 import type { Proven, Refused } from './proof.ts';
 import { lacking, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { refusedBefore, restore } from './restore.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
@@ -26,12 +27,14 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   }
   const target = holder?.look ?? null;
   if (holder === null || target === null) return notYet(pod, 'the holder was not looked at yet');
+  const undone = restore(context, replica, holder);
+  if (undone !== null) return undone;
   const attachment = attachmentOf(context, replica, holder);
   if (attachment === 'No') return notYet(pod, whyNotAttached(replica, holder));
   const doubt = doubtOf(replica, holder, target);
   if (doubt !== null)
     return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
-  const reused = reusedNumbers(context, replica, holder);
+  const reused = reusedNumbers(context, replica, holder) ?? refusedBefore(context, replica);
   if (reused !== null) return reused;
   return adopt(context, replica, holder, target);
 }

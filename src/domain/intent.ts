@@ -1,5 +1,6 @@
 import type { GtidPosition } from './gtid.ts';
 import { mergeStates, samePosition, stateOfPosition } from './gtid.ts';
+import { findHolder } from './holder.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
@@ -75,19 +76,40 @@ function isNotStarted({ usingGtid, io, sql, exec }: Link): boolean {
   return usingGtid !== 'No' && io === 'No' && sql === 'No' && exec.file === '';
 }
 
-function wasCarriedOut({ observation }: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
+function wasCarriedOut(input: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
+  const { observation } = input;
   if (baseline?.member === intent.member && baseline.lineage === intent.lineage) return false;
+  if (baseline === null) return wasAdopting(input, intent, link);
   const target = observation.members.find((member) => member.name === intent.member);
-  // An adoption that died after it stopped receiving: what it had proven of the place still holds.
-  if (baseline === null && link.io === 'No' && link.ioErrno === 0 && !dialsAnother(observation, intent, link))
-    return true;
-  if (target === undefined || baseline?.member === intent.member) return false;
+  if (target === undefined || baseline.member === intent.member) return false;
   if (link.host === target.host && link.port === target.port) return true;
-  if (baseline === null) return false;
   // Through the VIP a link that runs may have reconnected by itself, before or beyond the intended place: that is proven
   // anew like any other. Only what no reconnect can make is taken for ours.
   const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
   return !dialsMember && isNotStarted(link);
+}
+
+/**
+ * An adoption that began: after CHANGE, or where its server does not hold the VIP any more, what it had proven of the
+ * place still holds, and an ordinary handover follows. Else the link goes on as it was (`restore`) and is looked at anew.
+ */
+function wasAdopting(input: Input, intent: Intended, link: Link): boolean {
+  const { observation, memory } = input;
+  if (dialsAnother(observation, intent, link) || link.ioErrno !== 0) return false;
+  if (isNotStarted(link)) return true;
+  const found = findHolder(observation, memory);
+  const isThere = found.kind === 'Found' && found.holder.member.name === intent.member && isLifeOf(memory, intent);
+  const isUnsure = found.kind === 'Silent' && observation.vip.failures < 2;
+  if (isThere || isUnsure) return false;
+  const target = observation.members.find((member) => member.name === intent.member);
+  return link.io === 'No' || (link.host === target?.host && link.port === target.port);
+}
+
+/** Whether the intent's member still is the server, in the very life, that it was proven on. */
+export function isLifeOf({ members }: Memory, { member, lineage, startedAt }: Intended): boolean {
+  const target = members.get(member);
+  if (target?.lineage !== lineage || target.inQuestion) return false;
+  return Math.abs(target.identity.startedAt - startedAt) <= START_TIME_TOLERANCE_MS;
 }
 
 function dialsAnother({ members }: Observation, { member }: Intended, { host, port }: Link): boolean {

@@ -49,7 +49,8 @@ function has(plan: Plan, step: string): boolean {
 /** 1. No CHANGE MASTER while a replica has unapplied relay log that the target is not proven to have. */
 function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violation | null {
   // By GTID also START deletes the relay log where both threads stand.
-  const drops = has(plan, 'Change') || (plan.kind === 'Resume' && startsAnew(replica));
+  const resumes = plan.kind === 'Resume' || plan.kind === 'Restore';
+  const drops = has(plan, 'Change') || (resumes && startsAnew(replica));
   if (!drops || replica.drained || has(plan, 'Drain')) return null;
   const target = diagnosis.holder?.look;
   if (target != null && replica.link.usingGtid !== 'No' && isWithin(replica.received, binlogStateOf(target)))
@@ -78,7 +79,7 @@ function keepsCoordinatesOnTheirLineage(plan: Plan, { memory, replica }: PlanCon
   const target = plan.target === null ? undefined : memory.members.get(plan.target.member);
   if (plan.proven === null || target === undefined) return null;
   if (target.inQuestion) return broken(3, `the lineage of ${target.name} is in question`);
-  if (plan.kind === 'Adopt' || plan.proven.proof !== 'SameServer') return null;
+  if (isOfAdoption(plan) || plan.proven.proof !== 'SameServer') return null;
   if (baseline?.member === target.name && baseline.lineage === target.lineage) return null;
   return broken(3, `${plan.pod} would resume coordinates of ${baseline?.lineage ?? 'nowhere'} on ${target.lineage}`);
 }
@@ -97,8 +98,12 @@ function restsOnAnswers(plan: Plan, { diagnosis }: PlanContext): Violation | nul
   return broken(5, 'the holder did not answer');
 }
 
-/** 13. A replica without a baseline is not touched, but by its adoption. */
+/** 13. A replica without a baseline is not touched, but by its adoption, or to undo that. */
 function leavesStrangersAlone(plan: Plan, { replica }: PlanContext): Violation | null {
-  if (replica.memory.baseline !== null || plan.kind === 'Adopt') return null;
+  if (replica.memory.baseline !== null || isOfAdoption(plan)) return null;
   return broken(13, `${plan.pod} has no baseline`);
+}
+
+function isOfAdoption({ kind }: Plan): boolean {
+  return kind === 'Adopt' || kind === 'Restore';
 }

@@ -41,13 +41,14 @@ export type StepValue =
   | { readonly step: 'Prove'; readonly expect: Expectation }
   | { readonly step: 'Stop' }
   | { readonly step: 'Change'; readonly target: LinkTarget; readonly attach: Attach }
-  | { readonly step: 'Start'; readonly threads: 'Both' | 'Sql' }
+  /** `Again`: both, as they were before; nothing else of the replica is set. */
+  | { readonly step: 'Start'; readonly threads: 'Both' | 'Sql' | 'Again' }
   | { readonly step: 'VerifyAttached'; readonly target: LinkTarget };
 
 /** One replica's plan: a list of steps as values. The executor runs one, re-checks the fence, verifies, goes on or stops. */
 export interface Plan {
   readonly pod: string;
-  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Move' | 'Resume';
+  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Restore' | 'Move' | 'Resume';
   readonly trigger: Trigger | null;
   readonly steps: readonly StepValue[];
   /** Null for StopReceiving and Apply: nothing new arrives by them. */
@@ -108,6 +109,17 @@ export function planAdopt(parts: MoveParts, { host, port }: Dial): Plan {
     kind: 'Adopt',
     steps: [{ step: 'StopReceiving', dials: { host, port } }, { step: 'Drain' }, ...steps],
   };
+}
+
+/** Undoes what an adoption stopped: the link that it found goes on, and nothing is proven of it. */
+export function planRestore(parts: Pick<MoveParts, 'pod' | 'proven' | 'target' | 'received'>): Plan {
+  const { pod, proven, target, received } = parts;
+  const steps: StepValue[] = [
+    { step: 'Prove', expect: { kind: 'Between', from: proven.gtid, upTo: received } },
+    { step: 'Start', threads: 'Again' },
+    { step: 'VerifyAttached', target },
+  ];
+  return { pod, kind: 'Restore', trigger: 'Adoption', steps, proven, target, from: target.member };
 }
 
 /** `START SLAVE` starts what stands and leaves what runs: it cannot be overtaken by a restart that stopped the other thread. */

@@ -187,15 +187,18 @@ function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof 
 function learn(runtime: Runtime, execution: Execution): void {
   const { pod, plan } = execution;
   const before = runtime.memory.replicas.get(pod) ?? { ...NEW_REPLICA, pod };
+  const isNews = execution.attachedAt !== null && plan.kind !== 'Restore';
+  const refusal = { message: execution.message, at: runtime.shared.clock.wallMs() };
   const replica: ReplicaMemory = {
     ...before,
+    adoptionRefused: plan.kind === 'Adopt' && execution.refused ? refusal : before.adoptionRefused,
     captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
     through: throughAfter(runtime, before, execution),
     baseline: baselineAfter(runtime, execution) ?? before.baseline,
     startedAt: startedAtAfter(runtime, execution) ?? before.startedAt,
     link: null,
     fed: execution.attachedAt === null ? before.fed : 'Ours',
-    clearedFor: execution.attachedAt === null ? before.clearedFor : restartOf(runtime, plan),
+    clearedFor: isNews ? restartOf(runtime, plan) : before.clearedFor,
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
   if (isAttaching(plan) && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
@@ -214,7 +217,7 @@ function restartOf(runtime: Runtime, plan: Plan): string | null {
 
 function baselineAfter(runtime: Runtime, { plan, attachedAt }: Execution): Baseline | null {
   const member = plan.target === null ? undefined : runtime.memory.members.get(plan.target.member);
-  if (attachedAt === null || plan.proven === null || member === undefined) return null;
+  if (attachedAt === null || plan.proven === null || member === undefined || plan.kind === 'Restore') return null;
   return {
     by: plan.kind === 'Adopt' ? 'Adopted' : 'Handover',
     member: member.name,
@@ -233,6 +236,7 @@ function throughAfter(
   { plan, steps, outcome }: Execution,
 ): ReplicaMemory['through'] {
   const { link } = runtime.resource.spec;
+  if (plan.kind === 'Restore') return before.through;
   // Coordinates through the VIP could be asked of another server than they were proven on: no such fallback by file.
   if (link.through !== 'Auto' || link.positioning === 'FilePosition' || plan.target === null) return before.through;
   if (outcome === 'Done') return plan.target.through;

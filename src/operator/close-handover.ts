@@ -16,6 +16,8 @@ export interface Closing {
   readonly wallNow: number;
   /** The resource goes away: nobody waits for the source, or for a replica, any more. */
   readonly leaving: boolean;
+  /** Pods whose link stands without an error. */
+  readonly standing: ReadonlySet<string>;
 }
 
 /**
@@ -115,7 +117,8 @@ function isUnderWay(open: OpenHandover, closing: Closing, { pod, verdict, reason
   if (plan !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
   const entry = open.replicas.get(pod);
   if (isReady(verdict) || (entry !== undefined && hasArrived(entry))) return false;
-  return NOT_OVER.includes(verdict);
+  // What an adoption stopped goes on by its intent only, once the source is there.
+  return NOT_OVER.includes(verdict) || (reason === 'NotAdopted' && closing.standing.has(pod));
 }
 
 /** The source is to blame, or nobody could look: what was begun goes on afterwards. */

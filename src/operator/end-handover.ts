@@ -1,6 +1,7 @@
 import type { ExternalReplica, HandoverRecord } from '../api/v1alpha1.ts';
 import { valueOf } from '../domain/fact.ts';
 import type { Gated } from '../domain/gate.ts';
+import { linkOf } from '../domain/observation.ts';
 import type { Decision } from '../domain/verdict.ts';
 import { isReady } from '../domain/verdict.ts';
 import { closeHandover, refusedHandover } from './close-handover.ts';
@@ -23,7 +24,9 @@ export function endHandover(runtime: Runtime, gated: Gated): void {
   const leaving = isLeaving(resource, wallNow);
   if (leaving) abortJobs(runtime);
   const busy = new Set([...runtime.jobs.keys(), ...(leaving ? [] : halfWay(runtime))]);
-  end(runtime, gated.decisions, closeHandover(open, { decisions: gated.decisions, busy, memory, wallNow, leaving }));
+  const { decisions } = gated;
+  const standing = standingLinks(runtime);
+  end(runtime, decisions, closeHandover(open, { decisions, busy, memory, wallNow, leaving, standing }));
 }
 
 /** A resource that cannot be acted upon any more and is being deleted: nobody is held up by what was begun. */
@@ -32,12 +35,18 @@ export function leaveHandover(runtime: Runtime): void {
   if (open === null || resource.metadata.deletionTimestamp === undefined) return;
   abortJobs(runtime);
   const decisions = runtime.picture?.decisions ?? [];
-  const busy = new Set(runtime.jobs.keys());
-  end(
-    runtime,
-    decisions,
-    closeHandover(open, { decisions, busy, memory, wallNow: shared.clock.wallMs(), leaving: true }),
-  );
+  const [busy, wallNow] = [new Set(runtime.jobs.keys()), shared.clock.wallMs()];
+  const closing = { decisions, busy, memory, wallNow, leaving: true, standing: new Set<string>() };
+  end(runtime, decisions, closeHandover(open, closing));
+}
+
+function standingLinks({ watcher, resource }: Runtime): ReadonlySet<string> {
+  const replicas = watcher?.observation().replicas ?? [];
+  const standing = replicas.filter(({ look }) => {
+    const link = look.known ? linkOf(look.value, resource.spec.link.channel) : undefined;
+    return link?.io === 'No' && link.ioErrno === 0;
+  });
+  return new Set(standing.map(({ pod }) => pod));
 }
 
 /** Whether the finalizer has held a deletion up for long enough: then nothing more is begun, and what is open is closed. */

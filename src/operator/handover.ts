@@ -1,6 +1,6 @@
 import type { Proof, Trigger } from '../api/reasons.ts';
 import type { HandoverReplica, Intent, IntentReplica } from '../api/v1alpha1.ts';
-import type { Execution } from '../act/execution.ts';
+import type { Execution, StepReport } from '../act/execution.ts';
 import { formatPosition, parsePosition } from '../domain/gtid.ts';
 import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
@@ -129,10 +129,11 @@ function incarnationOf(picture: Picture, member: string): { member: string; star
 
 /** Enters how one replica's plan went. */
 export function enterExecution(open: OpenHandover, execution: Execution): OpenHandover {
-  const { plan, pod } = execution;
-  const proven = plan.proven;
+  const { plan, pod, captured } = execution;
+  const { proven } = plan;
+  const steps = execution.steps.map(stepRecord);
+  if (plan.kind === 'Restore') return { ...open, replicas: withSteps(open.replicas, pod, steps) };
   const durationMs = Math.round(execution.steps.reduce((sum, step) => sum + step.durationMs, 0));
-  const captured = execution.captured;
   const entry: HandoverReplica = {
     pod,
     ...(proven === null ? {} : { proof: open.intents.get(pod)?.proof ?? proven.proof }),
@@ -146,15 +147,31 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
         : { ...(proven?.at ?? execution.attachedAt.place), gtid: formatPosition(execution.attachedAt.gtid) },
     durationMs,
     message: execution.message,
-    steps: execution.steps.map((step) => ({
-      step: step.step,
-      outcome: step.outcome,
-      startedAt: new Date(step.startedAt).toISOString(),
-      durationMs: Math.round(step.durationMs),
-      detail: step.detail.slice(0, 300),
-    })),
+    steps,
   };
   return { ...open, replicas: new Map([...open.replicas, [pod, entry]]) };
+}
+
+function stepRecord({ step, outcome, startedAt, durationMs, detail }: StepReport): HandoverReplica['steps'][number] {
+  return {
+    step,
+    outcome,
+    startedAt: new Date(startedAt).toISOString(),
+    durationMs: Math.round(durationMs),
+    detail: detail.slice(0, 300),
+  };
+}
+
+/** What was undone belongs to what was begun. */
+function withSteps(
+  replicas: OpenHandover['replicas'],
+  pod: string,
+  steps: HandoverReplica['steps'],
+): OpenHandover['replicas'] {
+  const begun = replicas.get(pod);
+  return begun === undefined
+    ? replicas
+    : new Map([...replicas, [pod, { ...begun, steps: [...begun.steps, ...steps] }]]);
 }
 
 export function intentOf(open: OpenHandover): Intent {

@@ -3,7 +3,7 @@ import { execute } from '../../../src/act/execute.ts';
 import type { GtidPosition } from '../../../src/domain/gtid.ts';
 import type { Coordinates, Link, ServerLook } from '../../../src/domain/observation.ts';
 import type { LinkTarget, Plan } from '../../../src/domain/plan.ts';
-import { planAdopt, planMove } from '../../../src/domain/plan.ts';
+import { planAdopt, planMove, planRestore } from '../../../src/domain/plan.ts';
 import type { Proven } from '../../../src/domain/proof.ts';
 import type { SqlSession } from '../../../src/sql/port.ts';
 import { holderLook, link, position, state } from '../domain/pair-fixture.ts';
@@ -45,6 +45,10 @@ export function adoption(gtid: string, positioning: 'GTID' | 'FilePosition' = 'G
 
 export function move(gtid: string, positioning: 'GTID' | 'FilePosition' = 'GTID'): Plan {
   return planMove(parts(gtid, positioning));
+}
+
+export function undoing(gtid: string): Plan {
+  return planRestore({ ...parts(gtid, 'GTID'), target: { ...TARGET, host: '10.0.0.100', through: 'VIP' } });
 }
 
 interface Surroundings {

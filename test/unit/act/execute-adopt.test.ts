@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Link, ServerLook } from '../../../src/domain/observation.ts';
 import { position } from '../domain/pair-fixture.ts';
-import { adoption, carriedOut, replicaAt } from './acted-on.ts';
+import { adoption, carriedOut, replicaAt, undoing } from './acted-on.ts';
 
 interface Around {
   readonly holder?: Partial<ServerLook>;
@@ -49,4 +49,23 @@ test('a holder without log_slave_updates that took over and has written nothing 
   assert.equal(await adopts('0-3-100', '', { holder: { ...holder, logSlaveUpdates: true } }), false);
   const wrote = { ...holder, gtidBinlogPos: position('0-1-101') };
   assert.equal(await adopts('0-3-100', '', { holder: wrote }), false, 'what it wrote before or after cannot be told');
+});
+
+test('an adoption that is refused at the last moment says so, and stops nothing but receiving', async () => {
+  const replica = replicaAt('0-1-100');
+  const execution = await carriedOut(adoption('0-1-100'), replica, { holderSays: position('0-1-99') });
+  assert.equal(execution.refused, true);
+  assert.deepEqual(replica.statements, ['STOP SLAVE IO_THREAD']);
+  const away = await carriedOut(adoption('0-1-100'), replicaAt('0-1-100'), { holder: { readOnly: true } });
+  assert.deepEqual([away.outcome, away.refused], ['Stopped', false], 'the holder is to blame, not the position');
+});
+
+test('what an adoption stopped is started as it was: nothing else is set, and no link that somebody has changed', async () => {
+  const stopped = { io: 'No' } as const;
+  const replica = replicaAt('0-1-100', stopped);
+  const { message } = await carriedOut(undoing('0-1-100'), replica);
+  assert.deepEqual([message, replica.statements], ['', ['START SLAVE']]);
+  const changed = replicaAt('0-1-100', { ...stopped, host: '10.0.0.12' });
+  await carriedOut(undoing('0-1-100'), changed);
+  assert.deepEqual(changed.statements, []);
 });

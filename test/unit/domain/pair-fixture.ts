@@ -218,6 +218,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     captured: null,
     unsafeSince: null,
     haltedSince: null,
+    adoptionRefused: null,
     through: 'Member',
     standing: null,
     link: null,

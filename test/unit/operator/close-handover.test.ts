@@ -43,7 +43,14 @@ function decisionsOf(verdicts: Readonly<Record<string, Verdict>>) {
 function close(replicas: Readonly<Record<string, Went>>, verdicts: Readonly<Record<string, Verdict>>, leaving = false) {
   const memory = { members: new Map(), replicas: new Map() };
   const decisions = decisionsOf(verdicts);
-  return closeHandover(open(replicas), { decisions, busy: new Set(), memory, wallNow: 1000, leaving });
+  return closeHandover(open(replicas), {
+    decisions,
+    busy: new Set(),
+    memory,
+    wallNow: 1000,
+    leaving,
+    standing: new Set(),
+  });
 }
 
 function told(record: HandoverRecord | null | undefined): unknown {
