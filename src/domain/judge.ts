@@ -11,6 +11,8 @@ import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
 import type { Link, MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
+import type { Failures } from './pause.ts';
+import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
 import { judgeRestart } from './same-server.ts';
@@ -31,6 +33,8 @@ export interface JudgeInput {
   readonly intended: Context['intended'];
   /** Ids that a person has approved. */
   readonly approved: ReadonlySet<string>;
+  /** Plans that stopped at a surprise lately, by pod. */
+  readonly failures: ReadonlyMap<string, Failures>;
 }
 
 /** Everything that one pass concludes. A value: nothing has been done yet. */
@@ -50,9 +54,10 @@ export function judge(input: JudgeInput): Picture {
   const memory = settleIntents({ ...input, memory: seen });
   const diagnosis = diagnosePair({ ...input, memory });
   const pair = rememberPair(input.pair, diagnosis, input.observation);
-  const decisions = input.observation.replicas.map((replica) =>
-    decideReplica({ ...input, memory, diagnosis }, replica),
-  );
+  const decisions = input.observation.replicas.map((replica) => {
+    const decision = decideReplica({ ...input, memory, diagnosis }, replica);
+    return paused(decision, input.failures.get(replica.pod), input.observation.now);
+  });
   return {
     diagnosis,
     decisions,

@@ -4,6 +4,7 @@ import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
 import { NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
 import type { Picture } from '../domain/judge.ts';
+import { failedAgain } from '../domain/pause.ts';
 import type { Plan } from '../domain/plan.ts';
 import { isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
@@ -70,6 +71,7 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
     if (isAttaching(plan)) await storeIntent(runtime, plan);
     const execution = await execute(plan, contextOf(runtime, job, picture));
     learn(runtime, execution);
+    countFailures(runtime, execution);
     const fields = {
       resource: runtime.key,
       pod: plan.pod,
@@ -181,6 +183,14 @@ function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof 
   const vip = observation?.vip.look;
   if (vip?.known === true && vip.value.look !== null) return { look: vip.value.look, at: vip.at };
   return null;
+}
+
+/** A link that goes on as it was says nothing of the adoption that it belongs to. */
+function countFailures({ failures, shared }: Runtime, { plan, outcome, message }: Execution): void {
+  if (plan.target === null || plan.kind === 'Restore') return;
+  const failed = { member: plan.target.member, at: shared.clock.monotonicMs(), why: message };
+  if (outcome === 'Done') failures.delete(plan.pod);
+  else failures.set(plan.pod, failedAgain(failures.get(plan.pod), failed));
 }
 
 /** What an execution has shown is remembered at once; the next pass decides with it. */

@@ -37,6 +37,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     actedAt: runtime.actedAt,
     intended: intendedOf(runtime.open),
     approved: runtime.approved,
+    failures: runtime.failures,
   });
   runtime.memory = picture.memory;
   runtime.pair = picture.pair;

@@ -1,6 +1,7 @@
 import type { ExternalReplica, HandoverRecord } from '../api/v1alpha1.ts';
 import type { Clock } from '../clock.ts';
 import type { Memory } from '../domain/memory.ts';
+import type { Failures } from '../domain/pause.ts';
 import type { Plan } from '../domain/plan.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { PairMemory } from '../domain/situation.ts';
@@ -58,6 +59,8 @@ export interface Runtime {
   readonly jobs: Map<string, Job>;
   /** Monotonic ms at which the last plan on a pod ended. */
   readonly actedAt: Map<string, number>;
+  /** Plans that stopped at a surprise lately, by pod. */
+  readonly failures: Map<string, Failures>;
   /** Pods whose label is being written. */
   readonly labelling: Set<string>;
   open: OpenHandover | null;
@@ -83,6 +86,7 @@ export function createRuntime(
     picture: null,
     jobs: new Map(),
     actedAt: new Map(),
+    failures: new Map(),
     labelling: new Set(),
     handovers: status.handovers,
     approved: new Set(status.approvals.map((approval) => approval.id)),

@@ -118,6 +118,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     actedAt: new Map(),
     intended: intendedOf(playing),
     approved: playing.approved,
+    failures: new Map(),
   });
   playing.memory = picture.memory;
   playing.pair = picture.pair;
