@@ -1,8 +1,9 @@
 import type { Context } from './context.ts';
-import { baselineMember, dialsVip } from './context.ts';
+import { baselineMember, dialsVip, memberOf } from './context.ts';
 import type { Holder } from './holder.ts';
 import { isAttachedTo } from './attached.ts';
 import { planFor, proofInput } from './move.ts';
+import type { Plan } from './plan.ts';
 import { planStopReceiving } from './plan.ts';
 import type { Refused } from './proof.ts';
 import { mustStopReceiving, WAITING } from './protect.ts';
@@ -58,9 +59,24 @@ function prepare(context: Context): Pick<Decision, 'questions' | 'prepared'> {
   const moves = results.flatMap(({ holder, input, result }) =>
     result.kind === 'Proven' ? [planFor(context, holder, result, input)] : [],
   );
-  const [only] = moves.filter((plan) => plan.kind === 'Move');
   const asked = questions.filter((question) => question.kind !== 'LiveLook');
-  return { questions: asked, prepared: moves.length === 1 && only !== undefined ? only : null };
+  return { questions: asked, prepared: moveToPrepare(context, moves) };
+}
+
+const AT_REST_MS = 100;
+
+/**
+ * The one move that may come: where the member that it follows still lives, it may also stay. Not while positions move on
+ * there, for each would be another intent to store.
+ */
+function moveToPrepare(context: Context, plans: readonly Plan[]): Plan | null {
+  const { replica, observation } = context;
+  const source = memberOf(context, baselineMember(replica));
+  const elsewhere = plans.filter(({ target }) => target?.member !== source?.name);
+  const [only, another] = elsewhere.length > 0 ? elsewhere : plans;
+  if (only === undefined || another !== undefined || only.kind !== 'Move') return null;
+  const atRest = source?.look.known !== true || source.look.value.readOnly;
+  return atRest || observation.now - replica.standing.since >= AT_REST_MS ? only : null;
 }
 
 /** The holder where it is known, else every member that answers. */

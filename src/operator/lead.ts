@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION, KIND } from '../api/names.ts';
 import { parseResource } from '../api/v1alpha1.ts';
 import { sleep, systemClock } from '../clock.ts';
@@ -52,6 +53,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   const { config, leadership, log } = options;
   const signal = AbortSignal.any([options.signal, leadership.signal]);
   const runtimes = new Map<string, Runtime>();
+  const read = new Map<string, Resource>();
   const shared = sharedOf(options, signal);
   const queue = createQueue({
     process: async (key) => pass(key),
@@ -66,7 +68,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     random: Math.random,
   });
   const sources = config.namespaces === '*' ? [undefined] : config.namespaces;
-  const informing = { ...informerDefaults(config, log), onChange: (key: string) => queue.add(key) };
+  const informing = { ...informerDefaults(config, log), onChange: wakeIfNew };
   const resources = sources.map((namespace) =>
     startInformer({ ...informing, source: options.kube.resources(namespace) }),
   );
@@ -99,6 +101,13 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     return [...resources, ...pods].every((informer) => informer.synced);
   }
 
+  /** Our own writes of the status come back as changes, which say nothing. */
+  function wakeIfNew(key: string): void {
+    const object = resources.map((informer) => informer.get(key)).find((one) => one !== undefined);
+    const before = read.get(key);
+    if (object === undefined || before === undefined || !isSameButStatus(object, before)) queue.add(key);
+  }
+
   function wakeAll(): void {
     for (const key of runtimes.keys()) queue.add(key);
   }
@@ -110,7 +119,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     }
     const began = systemClock.monotonicMs();
     const object = resources.map((informer) => informer.get(key)).find((one) => one !== undefined);
-    passOver(key, object, { runtimes, shared, acceptor, resources, pods, wake: () => queue.add(key) });
+    passOver(key, object, { runtimes, read, shared, acceptor, resources, pods, wake: () => queue.add(key) });
     options.metrics.observePass((systemClock.monotonicMs() - began) / 1000);
   }
 }
@@ -125,6 +134,8 @@ async function allJobsEnd(runtimes: ReadonlyMap<string, Runtime>, deadlineMs: nu
 
 interface PassParts {
   readonly runtimes: Map<string, Runtime>;
+  /** What each resource was read from, as the informer has it. */
+  readonly read: Map<string, Resource>;
   readonly shared: Shared;
   readonly acceptor: Acceptor;
   readonly resources: readonly Informer<Resource>[];
@@ -139,18 +150,14 @@ function passOver(key: string, object: Resource | undefined, parts: PassParts): 
   if (before !== undefined && gone) {
     stopRuntime(before);
     runtimes.delete(key);
+    parts.read.delete(key);
     acceptor.forget(key);
     shared.tell.gone(key);
   }
   if (object === undefined) return;
-  const parsed = parseResource({ apiVersion: API_VERSION, kind: KIND, ...object });
-  if (!parsed.ok) {
-    shared.log.error('a resource could not be read', { resource: key, field: parsed.field, detail: parsed.message });
-    return;
-  }
-  const runtime = runtimes.get(key) ?? beginRuntime(key, parsed.resource, shared, parts.wake);
-  runtimes.set(key, runtime);
-  runtime.resource = { ...parsed.resource, status: runtime.resource.status };
+  const known = runtimes.get(key);
+  const runtime = parts.read.get(key) === object ? known : readAnew(key, object, parts);
+  if (runtime === undefined) return;
   const acceptance = acceptor.check({
     key,
     resource: runtime.resource,
@@ -159,6 +166,26 @@ function passOver(key: string, object: Resource | undefined, parts: PassParts): 
     observation: runtime.watcher?.observation() ?? null,
   });
   reconcile(runtime, acceptance);
+}
+
+/** The resource as the API server has it now; undefined: it cannot be read. */
+function readAnew(key: string, object: Resource, parts: PassParts): Runtime | undefined {
+  const { runtimes, read, shared } = parts;
+  const parsed = parseResource({ apiVersion: API_VERSION, kind: KIND, ...object });
+  if (!parsed.ok) {
+    shared.log.error('a resource could not be read', { resource: key, field: parsed.field, detail: parsed.message });
+    return undefined;
+  }
+  const runtime = runtimes.get(key) ?? beginRuntime(key, parsed.resource, shared, parts.wake);
+  runtimes.set(key, runtime);
+  runtime.resource = { ...parsed.resource, status: runtime.resource.status };
+  read.set(key, object);
+  return runtime;
+}
+
+function isSameButStatus({ metadata: a }: Resource, { metadata: b }: Resource): boolean {
+  const same = a.uid === b.uid && a.generation === b.generation && a.deletionTimestamp === b.deletionTimestamp;
+  return same && isDeepStrictEqual([a.annotations, a.labels], [b.annotations, b.labels]);
 }
 
 function sharedOf({ kube, connect, log, metrics, leadership, config }: LeadOptions, signal: AbortSignal): Shared {

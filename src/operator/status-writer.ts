@@ -21,10 +21,18 @@ export interface StatusWriterOptions {
 export interface StatusWriter {
   /** The status that is to be stored; replaces one that still waits. */
   offer(status: Status): void;
-  /** Resolves once everything offered so far is stored; rejects when it cannot be stored within the deadline. */
+  /**
+   * Resolves once the intent that was offered last is stored, be it by a write that was under way already; rejects when
+   * it cannot be stored within the deadline.
+   */
   flush(deadlineMs: number): Promise<void>;
   /** The status that was stored last; null before the first. */
   stored(): Status | null;
+}
+
+interface Offered {
+  readonly status: Status;
+  readonly turn: number;
 }
 
 const RETRY_MS = 250;
@@ -32,9 +40,10 @@ const POLL_MS = 5;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   const { kube, ref, clock, signal, onError } = options;
-  let wanted: { readonly status: Status; readonly turn: number } | null = null;
-  let stored: { readonly status: Status; readonly turn: number } | null = null;
   let turns = 0;
+  let wanted: Offered | null = null;
+  let storing: Offered | null = null;
+  let stored: Offered | null = null;
   let version: { resourceVersion: string; finalizers: readonly string[] } | null = null;
   let writing: Promise<void> | null = null;
 
@@ -51,6 +60,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   async function write(): Promise<void> {
     while (wanted !== null && !signal.aborted) {
       const mine = wanted;
+      storing = mine;
       try {
         await store(mine.status);
         stored = mine;
@@ -92,8 +102,11 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   async function flush(deadlineMs: number): Promise<void> {
     const mine = turns;
+    const intent = intentText(wanted ?? stored);
     const end = clock.monotonicMs() + deadlineMs;
-    while ((stored?.turn ?? 0) < mine) {
+    // An older status that is still on its way may not take it back.
+    const isThere = (): boolean => stored !== null && intentText(stored) === intent && intentText(storing) === intent;
+    while ((stored?.turn ?? 0) < mine && !isThere()) {
       const left = end - clock.monotonicMs();
       if (left <= 0 || signal.aborted || writing === null) throw notStored(deadlineMs);
       await Promise.race([writing, sleep(Math.min(left, POLL_MS), signal)]);
@@ -105,6 +118,12 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
     const detail = `not stored within ${deadlineMs} ms`;
     return new MxrError({ code: 'KubeUnavailable', operation: 'store the intent', target, detail, retryable: true });
   }
+}
+
+/** What of an intent a statement rests on. */
+function intentText(offered: Offered | null): string {
+  const intent = offered?.status.intent;
+  return JSON.stringify([intent?.id, intent?.replicas]);
 }
 
 function versionOf(resource: { metadata: { resourceVersion: string; finalizers: readonly string[] } }) {
