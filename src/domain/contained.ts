@@ -19,7 +19,7 @@ import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { describeUnique } from './unique.ts';
-import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+import { asking, haveEqualIds, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { unloggedByTarget } from './hidden.ts';
 import { knownBefore, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
@@ -89,14 +89,16 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
 /**
  * The last GTID of each domain must be in the target's binlog. What else the replica contains may be older than the time
  * since when the target logs what it applies (a member that was built anew from a copy): then the target's own position
- * has it, or a later transaction of that domain which both have. A smaller number of the same server is a hole.
+ * has it, or a later transaction of that domain which both have. A smaller number of the same server is a hole, and so is
+ * one from after the target was seen to log.
  */
 function aheadOf(input: ProofInput, state: GtidState): Gtid[] {
   const { replica, target } = input;
   const last = beyond(stateOfPosition(replica.position), state).filter((gtid) => !isCopied(input, gtid));
   const known = mergeStates(state, stateOfPosition(target.gtidSlavePos));
   const earlier = beyond(replica.contains, known).filter(
-    (gtid) => seqIn(known, gtid) !== undefined || !isBeforeCommon(gtid, known, replica.contains),
+    (gtid) =>
+      seqIn(known, gtid) !== undefined || loggedBefore(input, gtid) || !isBeforeCommon(gtid, known, replica.contains),
   );
   const all = new Map([...last, ...earlier].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
   return [...all.values()];
@@ -111,11 +113,15 @@ function isCopied({ target, targetMemory }: ProofInput, gtid: Gtid): boolean {
   return byGtid && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }
 
+function loggedBefore({ targetMemory }: ProofInput, { domain, seq }: Gtid): boolean {
+  return targetMemory.anchors.some(({ binlogPos }) => (binlogPos.get(domain)?.seq ?? seq) < seq);
+}
+
 /** Numbers of a domain only grow: what both sides have of another server from later on was logged after it. */
 function isBeforeCommon(gtid: Gtid, a: GtidState, b: GtidState): boolean {
   return [...(a.get(gtid.domain) ?? [])].some(([serverId, seq]) => {
     const there = seqIn(b, { domain: gtid.domain, serverId });
-    return there !== undefined && seq >= gtid.seq && there >= gtid.seq;
+    return there !== undefined && seq > gtid.seq && there > gtid.seq;
   });
 }
 
@@ -243,11 +249,9 @@ function prefixOf(input: ProofInput, walked: readonly WalkedTransaction[], end: 
 
 /** Where ids repeat or nobody watched, equal numbers prove nothing: the content is compared. */
 function mustCompareContent(input: ProofInput): boolean {
-  const { baseline, source, target, targetMemory, replica, strayed } = input;
-  const sameIds =
-    source !== undefined && source.name !== targetMemory.name && source.identity.serverId === target.identity.serverId;
+  const { baseline, source, replica, strayed } = input;
   const unwatched = source === undefined || source.lineage !== baseline.lineage || source.inQuestion;
-  return replica.position.size > 0 && (sameIds || unwatched || strayed || isNewToUs(input));
+  return replica.position.size > 0 && (haveEqualIds(input) || unwatched || strayed || isNewToUs(input));
 }
 
 /** Nobody saw the target before the replica was proven last: what it is, is what it says of itself. */

@@ -1,6 +1,6 @@
 import type { Trigger } from '../api/reasons.ts';
 import type { Context, Policy } from './context.ts';
-import { baselineMember, dialsVip, linkTarget } from './context.ts';
+import { baselineMember, dialsVip, linkTarget, memberOf } from './context.ts';
 import { hasRestarted } from './crash.ts';
 import type { Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
@@ -28,7 +28,8 @@ export function toBeMoved(context: Context): Decision {
   }
   const broken = linkBroken(context, holder);
   if (broken !== null) return broken;
-  return fromProof(context, holder, lookedBefore(context, holder) ?? prove(input), input);
+  const looked = lookedBefore(context, holder) ?? sourceLookedBefore(context, holder);
+  return fromProof(context, holder, looked ?? prove(input), input);
 }
 
 /** What was seen of the holder before the VIP answered there is of another time: it may have applied more since. */
@@ -40,6 +41,19 @@ function lookedBefore({ observation, replica }: Context, holder: Holder): Asking
     kind: 'LiveLook',
     target: { member: name },
     after,
+  });
+}
+
+/** What a replica without a binlog got from its source is known by what the source had: it is looked at once more. */
+function sourceLookedBefore(context: Context, holder: Holder): Asking | null {
+  const { replica } = context;
+  const source = memberOf(context, baselineMember(replica));
+  if (replica.look.logSlaveUpdates || source === undefined || source.name === holder.member.name) return null;
+  if (!source.look.known || source.look.at >= replica.standing.since) return null;
+  return asking(`looking at ${source.name} again for what ${replica.pod} got from it`, {
+    kind: 'LiveLook',
+    target: { member: source.name },
+    after: replica.standing.since,
   });
 }
 

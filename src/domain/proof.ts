@@ -78,6 +78,13 @@ export interface ProofInput {
   readonly evidence: Evidence;
 }
 
+/** Whether the target and the member that the replica followed last number their transactions under one server id. */
+export function haveEqualIds({ source, target, targetMemory }: ProofInput): boolean {
+  return (
+    source !== undefined && source.name !== targetMemory.name && source.identity.serverId === target.identity.serverId
+  );
+}
+
 /** What comparing the content of both sides needs. */
 export type ContentInput = Pick<ProofInput, 'replica' | 'holder' | 'evidence'>;
 

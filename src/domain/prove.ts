@@ -2,7 +2,7 @@ import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import { proveContained } from './contained.ts';
 import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { lacking, proveContent, refused } from './proof.ts';
+import { haveEqualIds, lacking, proveContent, refused } from './proof.ts';
 import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { strayedByFile } from './stray.ts';
@@ -20,7 +20,20 @@ export function prove(input: ProofInput): ProofResult {
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
   if (!standsInItsBinlog(input)) return proveTakeover(input);
+  return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
+}
+
+function proveOwnHistory(input: ProofInput): ProofResult {
   return hiddenWrites(input) ?? writtenAsStandby(input) ?? proveContained(input);
+}
+
+/** Under one server id a number in the target's binlog does not say who wrote it: only the content tells. */
+function proveUnderOneId(input: ProofInput): ProofResult {
+  const takeover = proveTakeover(input);
+  if (takeover.kind !== 'Refused') return takeover;
+  const content = proveContent(input);
+  if (content === null) return proveOwnHistory(input);
+  return content.kind === 'Asking' || content.verdict === 'Diverged' ? content : takeover;
 }
 
 /** Without log_slave_updates there, what it took of others is hidden; the rest is this server's own, compared by content. */

@@ -39,7 +39,9 @@ export function proveTakeover(input: ProofInput): ProofResult {
   if (!replica.drained) return notDrained(input);
   const errant = beyond(standby.binlogState, replica.contains);
   if (errant.length > 0) return errantOnStandby(input, errant);
-  const follow = ownHistoryFollows(input, standby);
+  const at = continuation(input, standby);
+  if ('kind' in at) return at;
+  const follow = ownHistoryFollows(input, standby, at);
   if (follow !== null) return follow;
   const gtidText = formatPosition(replica.position);
   const doubt = input.positioning === 'GTID' ? proveRehearsal(input, gtidText, null) : null;
@@ -48,9 +50,9 @@ export function proveTakeover(input: ProofInput): ProofResult {
     kind: 'Proven',
     proof: 'TakeoverPoint',
     gtid: replica.position,
-    at: standby.end,
+    at,
     contains: replica.contains,
-    because: `${holder.member.name} had applied exactly ${gtidText} when its own history went on at ${standby.end.file}:${standby.end.position}`,
+    because: `${holder.member.name} had applied exactly ${gtidText} when its own history went on at ${at.file}:${at.position}`,
   };
 }
 
@@ -259,16 +261,15 @@ function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
  * The mandatory cross-check: applying D-S-N makes the server's next own transaction in that domain N+1. A smaller number
  * is an errant write that the last look missed. Nothing written yet: the first transaction is watched after attaching.
  */
-function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking | null {
+function ownHistoryFollows(input: ProofInput, standby: Anchor, from: Coordinates): Refused | Asking | null {
   const { target, holder } = input;
   if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
-  if (!hasFile(target, standby.end.file)) return purgedSince(input, standby);
   const question: WalkQuestion = {
     kind: 'Walk',
     member: holder.member.name,
     incarnation: incarnationKey(holder.member),
-    from: standby.end,
-    through: standby.end,
+    from,
+    through: from,
     firstOnly: true,
   };
   const walk = answerTo(input.evidence, question);
@@ -278,7 +279,7 @@ function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking
     return refused(
       'Unproven',
       'TakeoverUnknown',
-      `no transaction was found at ${standby.end.file}:${standby.end.position} on ${holder.member.name}`,
+      `no transaction was found at ${from.file}:${from.position} on ${holder.member.name}`,
     );
   }
   const last = input.replica.position.get(first.domain);
@@ -288,6 +289,23 @@ function ownHistoryFollows(input: ProofInput, standby: Anchor): Refused | Asking
   return first.seq < expected
     ? refused('Unproven', 'NotPrefix', message, { count: null, gtids: [formatGtid(first)] })
     : refused('Unproven', 'TakeoverUnknown', message);
+}
+
+/** Where its own history goes on; the file may be purged by now without anything that a replica needs. */
+function continuation(input: ProofInput, standby: Anchor): Coordinates | Refused | Asking {
+  const { target, holder, evidence } = input;
+  const [oldest] = target.files;
+  if (hasFile(target, standby.end.file) || oldest === undefined) return standby.end;
+  const question = {
+    kind: 'FileHeader',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    file: oldest.name,
+  } as const;
+  const header = answerTo(evidence, question);
+  if (!header.known) return asking(`reading the head of ${oldest.name} on ${holder.member.name}`, question);
+  const isWhole = isWithin(header.value.gtidList, standby.binlogState);
+  return isWhole ? { file: oldest.name, position: 4 } : purgedSince(input, standby);
 }
 
 function purgedSince({ replica, holder }: ProofInput, { end }: Anchor): Refused {

@@ -1,4 +1,5 @@
 import type { Transactions as TransactionsStatus } from '../api/status.ts';
+import { START_TIME_TOLERANCE_MS } from '../domain/memory.ts';
 import type { Transactions } from '../domain/proof.ts';
 
 /** Longest message of a member, a replica or a finding: one sentence with a handful of GTIDs and file names. */
@@ -25,10 +26,8 @@ export function transactionsOf({ count, gtids, firstAt, lastAt }: Transactions):
   };
 }
 
-const START_JITTER_MS = 2_500;
-
 /** Start times are computed from whole seconds of uptime: one incarnation keeps the text that was written first. */
 export function steady(startedAt: number, before: string | undefined): string {
   const old = before === undefined ? Number.NaN : Date.parse(before);
-  return before !== undefined && Math.abs(old - startedAt) <= START_JITTER_MS ? before : iso(startedAt);
+  return before !== undefined && Math.abs(old - startedAt) <= START_TIME_TOLERANCE_MS ? before : iso(startedAt);
 }

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mock, test } from 'node:test';
+import type { History } from '../../support/simulate/history.ts';
+import { live, verdicts } from '../../support/simulate/history.ts';
+
+/** Histories in which the model once found a lie, shrunk: what was found stays found. */
+mock.timers.enable({ apis: ['setTimeout'] });
+
+interface Found {
+  readonly why: string;
+  /** Nothing was lost and nobody made a mistake. */
+  readonly follows?: boolean;
+  readonly history: History;
+}
+
+const text = readFileSync(join(import.meta.dirname, 'found.json'), 'utf8');
+const found = JSON.parse(text) as readonly Found[];
+
+for (const { why, follows, history } of found) {
+  test(why, async () => {
+    const run = await live(history);
+    assert.deepEqual(await verdicts(run), [], `\n${run.cluster.trace.slice(-80).join('\n')}`);
+    const decisions = run.operator.runtime.picture?.decisions ?? [];
+    if (follows === true) assert.ok(decisions.every(({ verdict }) => verdict === 'Following'));
+  });
+}

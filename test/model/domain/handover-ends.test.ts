@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { mock, test } from 'node:test';
+import type { Cluster, Operator } from '../../support/simulate/operator.ts';
+import { advance, newCluster, round, startOperator } from '../../support/simulate/operator.ts';
+import { flow, newWorld, VIP, wallOf } from '../../support/simulate/world.ts';
+
+/** How handovers end that do not go through: the whole operator over simulated servers. */
+mock.timers.enable({ apis: ['setTimeout'] });
+
+function cluster(link: Record<string, unknown> = {}): Cluster {
+  const lsu = { logSlaveUpdates: [true, true], replicaLogSlaveUpdates: true } as const;
+  const modes = { memberMode: 'Slave_Pos', replicaMode: 'No', dial: 'vip', equalServerIds: false } as const;
+  return newCluster(newWorld({ ...lsu, ...modes, replicas: 1 }), { link });
+}
+
+async function rounds(operator: Operator, count: number): Promise<void> {
+  const { world } = operator.cluster;
+  for (let left = count; left > 0; left -= 1) {
+    await round(operator);
+    flow(world, 10);
+    await advance(world, 100);
+  }
+}
+
+function statements({ trace }: Cluster): string[] {
+  return trace.flatMap((line) => /^\d+ r0: ((?:STOP|CHANGE|START).*?)(?: TO .*)?$/.exec(line)?.[1] ?? []);
+}
+
+function told({ runtime }: Operator): string {
+  const [decision] = runtime.picture?.decisions ?? [];
+  return `${decision?.verdict}/${decision?.reason}`;
+}
+
+test('an adoption is refused at the last moment: receiving goes on, it is told and recorded, and not tried again at once', async () => {
+  const there = cluster();
+  const [replica] = there.world.replicas;
+  assert.ok(replica?.link);
+  const { link } = replica;
+  // Once it stands still, its coordinates are not those of its GTID position.
+  there.onStatement = (_, sql) => {
+    if (sql === 'STOP SLAVE IO_THREAD') link.exec = { ...link.exec, position: link.exec.position - 100 };
+  };
+  const operator = startOperator(there);
+
+  await rounds(operator, 60);
+
+  assert.deepEqual(statements(there), ['STOP SLAVE IO_THREAD', 'START SLAVE']);
+  assert.deepEqual([link.host, link.mode, link.io, link.sql], [VIP, 'No', 'Yes', 'Yes']);
+  assert.equal(told(operator), 'Unproven/WitnessesDisagree');
+  assert.equal(operator.runtime.open, null, 'no finalizer stays');
+  const [record] = operator.runtime.handovers;
+  assert.deepEqual([record?.trigger, record?.outcome], ['Adoption', 'Refused']);
+  assert.match(record?.replicas[0]?.message ?? '', /^Unproven\/WitnessesDisagree: its adoption was refused/);
+  assert.deepEqual(there.broken, []);
+});
+
+/** The primary dies; the VIP stays silent with everything proven ahead, and the resource is deleted. */
+async function deletedInSilence(): Promise<{ operator: Operator; there: Cluster }> {
+  const there = cluster();
+  const operator = startOperator(there);
+  await rounds(operator, 60);
+  assert.equal(told(operator), 'Following/Following');
+  const { world } = there;
+  world.members[0].up = false;
+  world.vip = [];
+  await rounds(operator, 20);
+  assert.notEqual(operator.runtime.open, null, 'the intent is stored ahead');
+  operator.runtime.resource.metadata.deletionTimestamp = new Date(wallOf(world)).toISOString();
+  await rounds(operator, 20);
+  assert.notEqual(operator.runtime.open, null, 'it may still be ended');
+  return { operator, there };
+}
+
+test('a deleted resource whose source stays away is let go after a minute', async () => {
+  const { operator, there } = await deletedInSilence();
+  await advance(there.world, 60_000);
+  await rounds(operator, 2);
+  assert.equal(operator.runtime.open, null);
+});
+
+test('a deleted resource whose source is there again in time ends its handover', async () => {
+  const { operator, there } = await deletedInSilence();
+  const [, b] = there.world.members;
+  b.link = null;
+  b.readOnly = false;
+  there.world.vip = [b];
+  await rounds(operator, 60);
+  assert.deepEqual(
+    operator.runtime.handovers.map(({ to, outcome }) => `${to} ${outcome}`).slice(0, 1),
+    ['b Completed'],
+    there.trace.slice(-40).join('\n'),
+  );
+  assert.equal(operator.runtime.open, null);
+});
