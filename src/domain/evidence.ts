@@ -73,7 +73,7 @@ export interface RelayedQuestion {
   /** The transaction that it is asked because of: an answer from before is not one. */
   readonly because: string;
 }
-/** The last transaction that a replica wrote itself to one table, in its own binlog from one place on. */
+/** The last transaction that a replica wrote itself to one table, as far back as its own binlog is read. */
 export interface OwnWritesQuestion {
   readonly kind: 'OwnWrites';
   readonly pod: string;
@@ -81,7 +81,6 @@ export interface OwnWritesQuestion {
   readonly serverId: number;
   /** `database.table` */
   readonly table: string;
-  readonly from: Coordinates;
   readonly failedAt: Coordinates;
 }
 /** A look at this target that began after `after` (monotonic ms): an accusation is asked again before it is made. */

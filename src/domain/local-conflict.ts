@@ -2,7 +2,6 @@ import type { Context } from './context.ts';
 import { answerTo } from './evidence.ts';
 import type { OwnWritesQuestion } from './evidence.ts';
 import { formatGtid } from './gtid.ts';
-import type { Coordinates, ServerLook } from './observation.ts';
 import { incarnationKey } from './proof.ts';
 import { protect } from './protect.ts';
 import type { Decision } from './verdict.ts';
@@ -10,8 +9,6 @@ import { decide } from './verdict.ts';
 
 /** Errors of an applier that meets something which is there already, or is not there any more: duplicate key or object, no row. */
 const COLLISIONS: readonly number[] = [1007, 1008, 1032, 1050, 1051, 1062];
-/** How far back the replica's own writes are looked for. */
-const MAX_BYTES = 64 * 1024 * 1024;
 
 /**
  * The applier stopped over something that the replica itself has written: its own binlog has a transaction under its own
@@ -21,15 +18,13 @@ export function localConflict(context: Context, message: string): Decision | nul
   const { replica, evidence } = context;
   const { link, look, pod } = replica;
   const table = COLLISIONS.includes(link.sqlErrno) ? tableOf(link.sqlError) : null;
-  const from = table === null ? null : newestWithin(look);
-  if (table === null || from === null) return null;
+  if (table === null || !look.logBin) return null;
   const question: OwnWritesQuestion = {
     kind: 'OwnWrites',
     pod,
     incarnation: incarnationKey(replica.observed),
     serverId: look.identity.serverId,
     table,
-    from,
     // Asked again for another failure: by then it may have written more.
     failedAt: link.exec,
   };
@@ -54,16 +49,4 @@ function tableOf(error: string): string | null {
     /Query: '.*?\b(?:INTO|UPDATE|FROM|TABLE(?: IF (?:NOT )?EXISTS)?)\s+`?([\w$]+)`?(?:\.`?([\w$]+)`?)?/is.exec(error);
   if (named?.[1] === undefined) return null;
   return named[2] === undefined ? `${database}.${named[1]}` : `${named[1]}.${named[2]}`;
-}
-
-/** The beginning of the oldest binlog file from which on not too much has to be read. */
-function newestWithin({ logBin, files }: ServerLook): Coordinates | null {
-  let bytes = 0;
-  let oldest: string | null = null;
-  for (const file of files.toReversed()) {
-    bytes += file.size;
-    if (bytes > MAX_BYTES && oldest !== null) break;
-    oldest = file.name;
-  }
-  return !logBin || oldest === null ? null : { file: oldest, position: 4 };
 }

@@ -45,8 +45,7 @@ function notComparable({ replica, holder }: ProofInput, why: string): Refused {
 }
 
 function hasFilters({ replica }: ProofInput): boolean {
-  const { binlogDoDb, binlogIgnoreDb } = replica.look.settings;
-  return Object.keys(replica.link.filters).length > 0 || binlogDoDb !== '' || binlogIgnoreDb !== '';
+  return Object.keys(replica.link.filters).length > 0;
 }
 
 /** A place in the target's binlog before which the replica had everything when it was proven last. */

@@ -1,4 +1,4 @@
-import type { Answers, Question } from '../domain/evidence.ts';
+import type { Answers, OwnWritesQuestion, Question } from '../domain/evidence.ts';
 import { parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
 import type { Picture } from '../domain/judge.ts';
@@ -10,7 +10,8 @@ import { lastOwnWrite } from '../sql/binlog/own-write.ts';
 import { rehearse } from '../sql/binlog/rehearse.ts';
 import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
-import type { SqlTarget } from '../sql/port.ts';
+import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
+import { newestFiles } from '../observe/binlog-files.ts';
 import { relayedFirst } from '../observe/relayed.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -72,7 +73,7 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
     case 'Relayed':
       return relayed(runtime, question.pod);
     case 'OwnWrites':
-      return lastOwnWrite(podTarget(runtime, question.pod), question, limits);
+      return ownWrite(runtime, question);
     case 'LiveLook':
       await lookLive(runtime, question.target);
       return true;
@@ -113,10 +114,28 @@ export async function gtidAt(runtime: Runtime, member: string, at: Coordinates):
 
 /** In the beginning of the relay log that is applied now, and of the oldest one that is still there: often the one before. */
 async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed']> {
+  const { channel } = runtime.resource.spec.link;
+  return onPod(runtime, pod, (session, limits) => relayedFirst(session, channel, limits));
+}
+
+async function ownWrite(runtime: Runtime, question: OwnWritesQuestion): Promise<Answers['OwnWrites']> {
+  const limits = { deadlineMs: ASK_DEADLINE_MS, maxBytes: WALK_BYTES, signal: runtime.shared.signal };
+  const from = await onPod(runtime, question.pod, (session) => newestFiles(session, WALK_BYTES, limits));
+  return from === null ? null : lastOwnWrite(podTarget(runtime, question.pod), { ...question, from }, limits);
+}
+
+type Limits = Pick<StatementOptions, 'deadlineMs' | 'signal'>;
+
+async function onPod<T>(
+  runtime: Runtime,
+  pod: string,
+  ask: (session: SqlSession, limits: Limits) => Promise<T>,
+): Promise<T> {
   const { connect, signal } = runtime.shared;
-  const session = await connect(podTarget(runtime, pod), { deadlineMs: ASK_DEADLINE_MS, signal });
+  const limits = { deadlineMs: ASK_DEADLINE_MS, signal };
+  const session = await connect(podTarget(runtime, pod), limits);
   try {
-    return await relayedFirst(session, runtime.resource.spec.link.channel, { deadlineMs: ASK_DEADLINE_MS, signal });
+    return await ask(session, limits);
   } finally {
     session.destroy();
   }

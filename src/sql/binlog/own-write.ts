@@ -1,4 +1,5 @@
 import type { OwnWrite, OwnWritesQuestion } from '../../domain/evidence.ts';
+import type { Coordinates } from '../../domain/observation.ts';
 import type { SqlTarget } from '../port.ts';
 import { type DumpLimits, readDump } from './dump.ts';
 import { refusedError } from './refused.ts';
@@ -8,7 +9,7 @@ import { TransactionReader } from './transactions.ts';
 /** The last transaction of one server id that wrote to one table; null: none from that place on, as far as could be read. */
 export async function lastOwnWrite(
   target: SqlTarget,
-  { serverId, table, from }: Pick<OwnWritesQuestion, 'serverId' | 'table' | 'from'>,
+  { serverId, table, from }: Pick<OwnWritesQuestion, 'serverId' | 'table'> & { readonly from: Coordinates },
   limits: DumpLimits,
 ): Promise<OwnWrite | null> {
   const reader = new TransactionReader();

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Replica } from '../support/bench.ts';
+import { assertRight } from '../support/judge.ts';
+import { until } from '../support/wait.ts';
+import { slaveStatus } from '../support/link.ts';
+import { Stage } from './support/stage.ts';
+
+// Services may write to databases of their own; here one writes to the source's. The applier stops over it, and what is
+// told must be the cause, not only the error.
+const ROW = "INSERT INTO app.auto VALUES (?, 'token', 'x')";
+let stage: Stage;
+
+before(async () => {
+  stage = await Stage.open({
+    bench: { replicas: { server: { 'read-only': 0 } } },
+    spec: { replicas: { localWrites: 'Allowed' } },
+  });
+  await stage.startOperator();
+  await stage.createResource();
+  await stage.following('hci-a');
+});
+after(async () => stage.close());
+
+test('a key that a service took first: LocalConflict names its transaction', async () => {
+  const { a } = stage.bench;
+  const r1 = replica(0);
+  await r1.db.sql(ROW, [100_001]);
+  const own = await lastOwn(r1);
+  await a.db.sql(ROW, [100_001]);
+
+  await isTold(r1, 'LocalConflict', 1062, own);
+
+  await r1.db.sql('SET sql_log_bin=0; DELETE FROM app.auto WHERE id=100001; START SLAVE SQL_THREAD');
+  await stage.following('hci-a');
+  await assertRight(stage.bench, a);
+});
+
+test('a row that a service deleted: LocalConflict, also where the source logs rows', async () => {
+  const { a } = stage.bench;
+  const r2 = replica(1);
+  await r2.db.sql('DELETE FROM app.auto WHERE id=100001');
+  const own = await lastOwn(r2);
+  await a.db.sql("SET binlog_format=ROW; UPDATE app.auto SET filler='y' WHERE id=100001");
+
+  await isTold(r2, 'LocalConflict', 1032, own);
+
+  await r2.db.sql("SET sql_log_bin=0; INSERT INTO app.auto VALUES (100001, 'token', 'x'); START SLAVE SQL_THREAD");
+  await stage.following('hci-a');
+  await assertRight(stage.bench, a);
+});
+
+test('an applier that fails without a write of its own is no LocalConflict', async () => {
+  const { a } = stage.bench;
+  const r3 = replica(2);
+  await r3.db.sql(`SET sql_log_bin=0; ${ROW}`, [100_003]);
+  await r3.db.sql(
+    'CREATE DATABASE service; CREATE TABLE service.auto (id INT); INSERT INTO service.auto VALUES (100003)',
+  );
+  await a.db.sql(ROW, [100_003]);
+
+  await isTold(r3, 'ApplierFailed', 1062, null);
+
+  await r3.db.sql('SET sql_log_bin=0; DELETE FROM app.auto WHERE id=100003; START SLAVE SQL_THREAD');
+  await stage.following('hci-a');
+  await assertRight(stage.bench, a);
+});
+
+/** The applier has failed with this error; the verdict is this one, and stays it; the others follow. */
+async function isTold({ name, db }: Replica, verdict: string, errno: number, own: string | null): Promise<void> {
+  await until(`the applier of ${name} fails`, async () => {
+    return Number((await slaveStatus(db))?.['Last_SQL_Errno']) === errno;
+  });
+  const status = await stage.statusIs(`${name} is ${verdict}, the others follow`, ({ replicas }) =>
+    replicas.every((one) => (one.pod === name ? one.verdict === verdict : one.verdict === 'Following')),
+  );
+  const told = status.replicas.find(({ pod }) => pod === name);
+  assert.match(told?.message ?? '', new RegExp(`stopped with ${errno}: `));
+  assert.equal(told?.ready, false);
+  assert.deepEqual(told?.transactions?.gtids ?? [], own === null ? [] : [own]);
+  if (own === null) return;
+  assert.match(
+    told?.message ?? '',
+    new RegExp(`${name} itself wrote to app.auto, last in ${own} .*START SLAVE SQL_THREAD`),
+  );
+  await stage.statusIs(`${name} has left the read Service`, ({ replicas }) =>
+    replicas.every(({ pod, serving }) => serving === (pod !== name)),
+  );
+}
+
+/** The last transaction that this server wrote itself. */
+async function lastOwn({ db }: Replica): Promise<string> {
+  const state = (await db.row('SELECT @@gtid_binlog_state AS state'))['state'] ?? '';
+  return state.split(',').find((gtid) => gtid.split('-')[1] === String(db.serverId)) ?? 'none';
+}
+
+function replica(index: number): Replica {
+  const found = stage.bench.replicas[index];
+  assert.ok(found);
+  return found;
+}
