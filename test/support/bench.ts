@@ -24,6 +24,8 @@ export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
   readonly server?: ServerOptions;
   readonly a?: MemberSettings;
   readonly b?: MemberSettings;
+  /** What both members call themselves; by default each has a name of its own. */
+  readonly hostname?: string;
   /** How the pair replicates inside itself. */
   readonly standbyLink?: LinkMode;
   readonly replicas?: {
@@ -50,8 +52,8 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
   const network = await Network.create(tools);
   try {
     const bench = new Bench(options, tools, network, {
-      a: await network.addHost('hci-a', ADDRESSES.a),
-      b: await network.addHost('hci-b', ADDRESSES.b),
+      a: await network.addHost('hci-a', ADDRESSES.a, options.hostname),
+      b: await network.addHost('hci-b', ADDRESSES.b, options.hostname),
       op: await network.addHost('op', ADDRESSES.op),
       app: await network.addHost('app', ADDRESSES.app),
       replicas: await replicaHosts(network, options.replicas?.count ?? 3),

@@ -42,9 +42,10 @@ export class Network {
     return new Network(tools);
   }
 
-  async addHost(name: string, address: string): Promise<Host> {
+  async addHost(name: string, address: string, hostname = name): Promise<Host> {
     const host = new Host(name, address, this.#tools);
     await host.plugIn();
+    if (hostname !== name) await host.exec(['hostname', hostname]);
     this.hosts.set(name, host);
     return host;
   }

@@ -18,7 +18,7 @@ export interface Acknowledged {
   readonly type: 'ack';
   readonly table: TableName;
   readonly token: string;
-  /** Host name of the server that answered. */
+  /** Name of the server that answered. */
   readonly server: string;
   readonly startedAt: number;
   readonly at: number;
