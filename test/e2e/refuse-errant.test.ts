@@ -52,6 +52,10 @@ test('NotPrefix: an errant write on the standby, which no replica would ever get
   assert.equal(status.following, '0/3');
   await insertAt(bench.b.db, 3);
   await untouched();
+  const { handovers } = await stage.statusIs('it is recorded', (one) => one.handovers[0]?.to === 'hci-b');
+  assert.deepEqual([handovers[0]?.from, handovers[0]?.trigger, handovers[0]?.outcome], ['hci-a', 'VipMoved', 'Refused']);
+  const told = handovers[0]?.replicas.map(({ pod, message }) => `${pod} ${message.split(':')[0]}`);
+  assert.deepEqual(told?.toSorted(), ['r1 Unproven/NotPrefix', 'r2 Unproven/NotPrefix', 'r3 Unproven/NotPrefix']);
 
   await bench.a.keepalived.start();
   await bench.b.planned();
