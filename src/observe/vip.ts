@@ -21,6 +21,8 @@ export interface VipProbeOptions {
   readonly locks: () => Readonly<Record<string, string>>;
   /** Whether some member cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
   readonly full: () => boolean;
+  /** A handover is under way. */
+  readonly hurry: () => boolean;
   /** Asked before each hedge (src/observe/hedges.ts). */
   readonly mayHedge: () => boolean;
   /** After each counted answer or failure. */
@@ -57,6 +59,9 @@ const HEDGE_LIFE_MS = 100;
 /** Half handshakes become aborted connections of a hung server when it wakes: never more than this many at a time. */
 const MAX_PROBES = 4;
 const MAX_HEDGES = 4;
+/** How long a promotion may take, and how often it is asked for meanwhile. */
+const PROMOTION_MS = 10_000;
+const PROMOTING_EVERY_MS = 25;
 /** Probes drift apart, so that a thousand resources do not ask at the same moment. */
 const JITTER = 0.1;
 /** Nobody reads it; without a reason each abort makes an error with a stack. */
@@ -86,13 +91,22 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
     while (!stopping.signal.aborted) {
       const now = clock.monotonicMs();
       if (now >= dueAt) {
-        dueAt = now + options.timing().probeIntervalMs * (1 - JITTER * Math.random());
+        dueAt = now + intervalMs(now) * (1 - JITTER * Math.random());
         if (count(false) < MAX_PROBES) begin(false);
       } else if (now >= hedgeAt()) await hedge();
       wake = new AbortController();
       await sleep(Math.max(0, Math.min(dueAt, hedgeAt()) - clock.monotonicMs()), wake.signal);
     }
     for (const { resolve } of waiters) resolve();
+  }
+
+  /** The VIP answers before its new holder is writable: where only it is asked, that moment is not to be missed. */
+  function intervalMs(now: number): number {
+    const { probeIntervalMs } = options.timing();
+    const { look, answersSince } = state;
+    const promoting = look.known && look.value.look !== null && look.value.readOnly && answersSince !== null;
+    const soon = promoting && options.hurry() && now - answersSince < PROMOTION_MS;
+    return soon ? Math.min(PROMOTING_EVERY_MS, probeIntervalMs) : probeIntervalMs;
   }
 
   async function hedge(): Promise<void> {
@@ -190,6 +204,8 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
 
   function settle(look: Fact<VipLook>): void {
     state = nextState(state, look);
+    const now = clock.monotonicMs();
+    dueAt = Math.min(dueAt, now + intervalMs(now));
     release(look.at);
     options.onLook();
   }

@@ -25,6 +25,8 @@ export interface WatchedOptions {
   readonly newNumber: () => number;
   readonly timing: () => Timing;
   readonly pace: () => Pace;
+  /** Nobody answers at the VIP: what is to be known by then settles long before. */
+  readonly silent: () => boolean;
   readonly onChange: () => void;
   /** Members only: the name of their nonce lock. */
   readonly lock?: () => string;
@@ -41,7 +43,11 @@ export interface Watched {
   stop(): void;
 }
 
-const FAST_PAUSE_MS = 15;
+/** In a handover each look may be the one that lets it go on: the new holder is writable, the position has arrived. */
+const FAST_PAUSE_MS = 10;
+const SILENT_PAUSE_MS = 40;
+/** Dialling one that is dead costs as much as a look, and says nothing new. */
+const DEAD_PAUSE_MS = 100;
 /** Looks drift apart, so that a thousand resources do not ask at the same moment. */
 const JITTER = 0.1;
 
@@ -77,8 +83,10 @@ export function startWatched(options: WatchedOptions): Watched {
   }
 
   function pauseMs(): number {
-    if (options.pace() === 'fast') return FAST_PAUSE_MS;
-    return options.timing().probeIntervalMs * (1 - JITTER * Math.random());
+    const intervalMs = options.timing().probeIntervalMs * (1 - JITTER * Math.random());
+    if (options.pace() === 'calm') return intervalMs;
+    const fastMs = !probe.fact().known ? DEAD_PAUSE_MS : options.silent() ? SILENT_PAUSE_MS : FAST_PAUSE_MS;
+    return Math.min(intervalMs, fastMs);
   }
 
   /** Looks at once, but not again and again at a server that hangs up after each look. */

@@ -82,6 +82,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     locks: () => Object.fromEntries(targets.members.map(({ name }) => [name, lockOf(name)])),
     full: () => [...members.values()].some(({ probe }) => !probe.fact().known),
     mayHedge: options.mayHedge ?? createHedgeBudget(clock),
+    hurry: () => pace === 'fast',
     onLook: tellVip,
   });
   setTargets(targets);
@@ -99,7 +100,8 @@ export function createWatcher(options: WatcherOptions): Watcher {
 
   function watch(target: SqlTarget, lock?: () => string): Watched {
     const { onChange } = options;
-    const shared = { connect, clock, onChange, newNumber, timing: () => timing, pace: () => pace };
+    const silent = (): boolean => !vip.observation().look.known;
+    const shared = { connect, clock, onChange, newNumber, timing: () => timing, pace: () => pace, silent };
     if (lock === undefined) return startWatched({ ...shared, target });
     // A lost session to a member may be a move: the VIP is asked at once.
     return startWatched({ ...shared, target, lock, onLost: () => void vip.lookNow(0) });
@@ -168,6 +170,8 @@ export function createWatcher(options: WatcherOptions): Watcher {
     if (mark === vipMark || stopped) return;
     vipMark = mark;
     options.onChange();
+    // Looks that began since the VIP answers are waited for.
+    if (pace === 'fast') wakeAll();
   }
 
   function stop(): void {

@@ -47,6 +47,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
       timing: () => ({ probeIntervalMs: INTERVAL_MS, probeTimeoutMs: TIMEOUT_MS }),
       locks: () => locks,
       full: () => full,
+      hurry: () => false,
       mayHedge: () => true,
       onLook: () => undefined,
     });

@@ -18,16 +18,17 @@ interface Watching {
   readonly hedges: { allowed: boolean; asked: number };
 }
 
-function watch(context: TestContext, server: FakeServer, probeTimeoutMs = TIMEOUT_MS): Watching {
+function watch(context: TestContext, server: FakeServer, probeTimeoutMs = TIMEOUT_MS, alone = false): Watching {
   const hedges = { allowed: true, asked: 0 };
   const watching = { looks: 0, answers: new Array<string>(), hedges };
   const probe = startVipProbe({
     target: () => TARGET,
     connect: server.connect,
     clock: systemClock,
-    timing: () => ({ probeIntervalMs: INTERVAL_MS, probeTimeoutMs }),
+    timing: () => ({ probeIntervalMs: alone ? 60_000 : INTERVAL_MS, probeTimeoutMs }),
     locks: () => ({ a: 'lock' }),
-    full: () => false,
+    full: () => alone,
+    hurry: () => alone,
     mayHedge: () => {
       hedges.asked += 1;
       return hedges.allowed;
@@ -109,6 +110,15 @@ describe('the VIP probe', () => {
     assert.equal(hedges.asked, 0);
     slow.resolve();
     await failures(probe, 1);
+  });
+
+  test('a holder that only the VIP shows is asked often until it is writable', async (context) => {
+    const server = fakeServer();
+    server.variables = { ...server.variables, read_only: '1' };
+    const { probe } = watch(context, server, TIMEOUT_MS, true);
+    await until('it answers', () => probe.observation().look.known, SOON);
+    const { attempts } = server;
+    await until('eight more', () => server.attempts >= attempts + 8, SOON);
   });
 
   test('a refused login is no silence: it is asked again by the interval only', async (context) => {
