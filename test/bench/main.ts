@@ -16,6 +16,7 @@ const USAGE =
 /** A move that takes longer is counted as failed. */
 const MOVE_DEADLINE_MS = 150_000;
 const MAX_FAILURES_IN_A_ROW = 3;
+const MAX_MESSAGE = 500;
 
 const { values: flags } = parseArgs({
   options: {
@@ -94,7 +95,7 @@ async function measure(series: Series, endsAt: number): Promise<void> {
     } catch (error) {
       series.failed.push(kind);
       failures += 1;
-      tell(`${title} FAILED: ${error instanceof Error ? error.message : String(error)}`);
+      tell(`${title} FAILED: ${String(error).slice(0, MAX_MESSAGE)}`);
       await world?.close().catch(() => undefined);
       world = null;
     }
