@@ -174,6 +174,11 @@ export const ReplicaStatus = z.object({
   through: z.enum(['Member', 'VIP']).optional(),
   positioning: z.enum(['GTID', 'FilePosition']).optional(),
   baseline: Baseline.optional(),
+  lacks: z
+    .array(gtid)
+    .max(16)
+    .default([])
+    .describe('Transactions that a holder without log_slave_updates had applied before the replica got there.'),
   clearedFor: file.optional().describe("File of the holder's restart after which it was proven or compared."),
   retentionHeadroomSeconds: count.optional(),
   foreignChanges: z.array(time).max(8).default([]).describe('When somebody else changed the link.'),

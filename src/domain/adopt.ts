@@ -2,7 +2,16 @@ import type { Context } from './context.ts';
 import { restartDoubt } from './after-restart.ts';
 import { linkTarget } from './context.ts';
 import { attachmentOf } from './attached.ts';
-import { beyond, formatGtid, formatPosition, gtidsOf, mergeStates, stateOfPosition, unknownDomains } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  gtidsOf,
+  mergeStates,
+  stateOf,
+  stateOfPosition,
+  unknownDomains,
+} from './gtid.ts';
 import type { GtidState } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
@@ -99,13 +108,14 @@ function hiddenState(target: ServerLook): GtidState {
 
 /**
  * What an lsu=0 holder applied in an earlier life as a standby is older than its own history and came before the replica
- * was seeded or moved; what it applied later is hidden from the replica for ever.
+ * was seeded or moved; what it applied later is hidden from the replica for ever, also when the position has passed it.
  */
 function hiddenAtFirstSight(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
-  const hidden = beyond(hiddenState(target), replica.contains).filter((gtid) => {
+  const now = beyond(hiddenState(target), replica.contains).filter((gtid) => {
     const here = replica.position.get(gtid.domain);
     return here === undefined || here.seq < gtid.seq;
   });
+  const hidden = now.length > 0 ? now : beyond(stateOf(replica.memory.lacks), replica.contains);
   if (hidden.length === 0) return null;
   const gtids = hidden.map(formatGtid);
   const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} cannot have it. Set log_slave_updates=1 on the members`;

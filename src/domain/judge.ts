@@ -7,6 +7,8 @@ import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
 import { fedNow } from './fed.ts';
 import { findHolder } from './holder.ts';
+import type { Gtid } from './gtid.ts';
+import { parseGtid, sameGtid } from './gtid.ts';
 import { settleIntents } from './intent.ts';
 import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
@@ -220,6 +222,16 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
   return { ...input.memory, replicas };
 }
 
+const MAX_LACKING = 16;
+
+/** Once its position has passed them nothing shows any more what a replica never got. */
+function lackingNow({ lacks }: ReplicaMemory, { reason, transactions }: Decision): readonly Gtid[] {
+  if (reason !== 'HolderHidesPeerWrites') return lacks;
+  const now = (transactions?.gtids ?? []).flatMap((gtid) => parseGtid(gtid) ?? []);
+  const news = now.filter((gtid) => !lacks.some((one) => sameGtid(one, gtid)));
+  return news.length === 0 ? lacks : [...lacks, ...news].slice(0, MAX_LACKING);
+}
+
 /** A replica without a link was emptied, reseeded or taken out by a person: what was proven of it says nothing any more. */
 function rememberReplica(
   input: JudgeInput,
@@ -240,7 +252,8 @@ function rememberReplica(
   const unsafeSince = before.unsafeSince ?? unsafe;
   const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
   const haltedSince = running ? null : before.haltedSince;
-  const seen = { ...before, ...noticed, startedAt, unsafeSince, haltedSince, standing: facts.standing, fed };
+  const lacks = before.baseline === null ? lackingNow(before, decision) : before.lacks;
+  const seen = { ...before, ...noticed, startedAt, unsafeSince, haltedSince, standing: facts.standing, fed, lacks };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

@@ -128,6 +128,8 @@ export interface ReplicaMemory {
   readonly link: string | null;
   /** Wall clock ms of changes of the link that mxr did not make. */
   readonly foreignChanges: readonly number[];
+  /** What a holder had applied and hides when this replica stood before it: it never gets that. */
+  readonly lacks: readonly Gtid[];
   /** The session of its source that fed it when it was seen last; in memory only. Null: not seen by this process. */
   readonly fed: Fed | 'Ours' | null;
 }
@@ -158,6 +160,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   clearedFor: null,
   link: null,
   foreignChanges: [],
+  lacks: [],
   fed: null,
 };
 

@@ -56,10 +56,10 @@ function ownHistoryOf({ lastStandby }: MemberStatus): unknown {
 
 function replicaOf(replica: ReplicaStatus): unknown {
   const { pod, podUid, verdict, reason, attachedTo, ready, serving, through, positioning, startedAt } = replica;
-  const { captured, baseline, foreignChanges } = replica;
+  const { captured, baseline, foreignChanges, lacks } = replica;
   const proven = baseline === undefined ? null : [baseline.by, baseline.member, baseline.lineage];
   const facts = [pod, podUid, verdict, reason, attachedTo, ready, serving, through, positioning, startedAt];
-  return [...facts, captured, proven, foreignChanges, printsAnId(replica) ? replica.message : null];
+  return [...facts, captured, proven, foreignChanges, lacks, printsAnId(replica) ? replica.message : null];
 }
 
 /** A person copies the id out of these messages: an old one would approve nothing. */

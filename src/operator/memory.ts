@@ -141,6 +141,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     link: null,
     foreignChanges: status.foreignChanges.flatMap((at) => timeOf(at) ?? []),
     clearedFor: status.clearedFor ?? null,
+    lacks: status.lacks.flatMap((one) => parseGtid(one) ?? []),
     fed: null,
   };
 }

@@ -3,7 +3,7 @@ import { attachmentOf } from '../domain/attached.ts';
 import type { Policy } from '../domain/context.ts';
 import { factsOf } from '../domain/context.ts';
 import { valueOf } from '../domain/fact.ts';
-import { formatPosition, formatState } from '../domain/gtid.ts';
+import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Picture } from '../domain/judge.ts';
 import type * as domain from '../domain/memory.ts';
 import type { Observation, ReplicaObservation } from '../domain/observation.ts';
@@ -38,6 +38,7 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
     serving: input.serving.has(pod),
     ...remembered(input.picture.memory.replicas.get(pod), input.before),
     foreignChanges: (input.picture.memory.replicas.get(pod)?.foreignChanges ?? []).map(iso),
+    lacks: (input.picture.memory.replicas.get(pod)?.lacks ?? []).map(formatGtid),
     since: since(input, decision),
   };
 }

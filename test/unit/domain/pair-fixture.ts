@@ -223,6 +223,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     standing: null,
     link: null,
     foreignChanges: [],
+    lacks: [],
     clearedFor: null,
     fed: null,
     ...change,

@@ -97,6 +97,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   standing: fc.constant(null),
   link: fc.constant(null),
   foreignChanges: fc.array(wall, { maxLength: 4 }),
+  lacks: fc.array(gtid, { maxLength: 3 }),
   clearedFor: fc.option(file),
   fed: fc.constant(null),
 });
