@@ -17,7 +17,7 @@ import { planStopReceiving } from './plan.ts';
 import { protect } from './protect.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenUnwatched } from './hidden.ts';
-import { reconnected } from './same-server.ts';
+import { reconnected } from './restart.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 import { candidates, frozen, waiting } from './wait.ts';

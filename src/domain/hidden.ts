@@ -1,7 +1,9 @@
-import { beyond, formatGtid, mergeStates, stateOfPosition } from './gtid.ts';
+import type { Gtid } from './gtid.ts';
+import { beyond, formatGtid, mergeStates, sameGtid, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
+import type { ServerLook } from './observation.ts';
 import type { ProofInput, Refused, Undecided } from './proof.ts';
 import { refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -53,4 +55,9 @@ export function hiddenUnwatched(replica: ReplicaFacts, { member, look }: Holder,
   if (first === undefined) return null;
   const message = `${first.name} wrote ${first.gtids.join(', ')} while nobody watched; ${member.name} does not log what it applies, so whether it took that in cannot be seen, and ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids: first.gtids });
+}
+
+/** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */
+export function appliedThere(target: ServerLook, gtid: Gtid): boolean {
+  return !target.logSlaveUpdates && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }

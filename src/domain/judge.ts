@@ -17,7 +17,7 @@ import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
-import { judgeRestart } from './same-server.ts';
+import { judgeRestart } from './restart.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
 import type { Decision } from './verdict.ts';

@@ -7,8 +7,8 @@ import type { Captured, MemberMemory } from '../../../src/domain/memory.ts';
 import { newLineage } from '../../../src/domain/memory.ts';
 import type { Link } from '../../../src/domain/observation.ts';
 import { factsOf } from '../../../src/domain/context.ts';
-import type { RestartJudgement } from '../../../src/domain/same-server.ts';
-import { judgeRestart } from '../../../src/domain/same-server.ts';
+import type { RestartJudgement } from '../../../src/domain/restart.ts';
+import { judgeRestart } from '../../../src/domain/restart.ts';
 import { holderLook, link, look, memberAt, NOW, POLICY, position, replicaAt, replicaMemory } from './pair-fixture.ts';
 import { state, WALL } from './pair-fixture.ts';
 
