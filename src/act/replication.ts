@@ -48,12 +48,11 @@ export async function openActing(options: ActingOptions): Promise<ActingSession>
   const statement = (operation: string, ms = deadlineMs) => ({ operation, deadlineMs: ms, signal });
   try {
     const seconds = Math.max(1, Math.floor(options.leaseDurationMs / 2000));
-    await session.query(`SET SESSION wait_timeout = ${seconds}`, [], statement('bound the acting session'));
-    const rows = await session.query(
-      'SELECT GET_LOCK(?, 0) AS taken',
-      [replicaLockName(channel)],
-      statement('take the mxr lock'),
-    );
+    // Sent together; the server bounds the session before it gives it the lock.
+    const [, rows] = await Promise.all([
+      session.query(`SET SESSION wait_timeout = ${seconds}`, [], statement('bound the acting session')),
+      session.query('SELECT GET_LOCK(?, 0) AS taken', [replicaLockName(channel)], statement('take the mxr lock')),
+    ]);
     if (rows[0]?.['taken'] !== '1') {
       throw new MxrError({
         code: 'FenceLost',
