@@ -31,7 +31,7 @@ for (const [mode, options] of MODES) {
 
     before(async () => {
       stage = await Stage.open(options);
-      await withoutBinlog(stage);
+      if (mode === 'by GTID') await withoutBinlog(stage);
       await stage.startOperator();
       await stage.createResource();
     });
@@ -50,7 +50,7 @@ for (const [mode, options] of MODES) {
   });
 }
 
-/** One of the replicas keeps no log of what it applies: its content cannot be compared. */
+/** One of the replicas keeps no log of what it applies: its relay log has to tell. By file and position it cannot. */
 async function withoutBinlog({ bench }: Stage): Promise<void> {
   const last = bench.replicas.at(-1);
   assert.ok(last);
