@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { formatGtid } from '../../../src/domain/gtid.ts';
+import { newestFiles } from '../../../src/observe/binlog-files.ts';
+import { relayedFirst } from '../../../src/observe/relayed.ts';
+import type { DumpLimits } from '../../../src/sql/binlog/dump.ts';
+import { loggedAfter } from '../../../src/sql/binlog/logged.ts';
+import { lastOwnWrite } from '../../../src/sql/binlog/own-write.ts';
+import { transactionAt } from '../../../src/sql/binlog/transaction.ts';
+import { openSession } from '../../../src/sql/connection.ts';
+import type { SqlSession, SqlTarget } from '../../../src/sql/port.ts';
+import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
+import { enterSandbox } from '../../support/sandbox.ts';
+import { until } from '../../support/wait.ts';
+
+// A replica that services write to, in the source's own domain: its binlog has both, and numbers of both.
+await enterSandbox();
+const LIMITS: DumpLimits = { deadlineMs: 10_000, maxBytes: 64 * 1024 * 1024 };
+const GRANTS = 'REPLICATION SLAVE, SLAVE MONITOR, BINLOG MONITOR';
+let source: MariaDbServer;
+let replica: MariaDbServer;
+
+before(async () => {
+  source = await startMariaDb({ name: 'source', serverId: 1 });
+  replica = await startMariaDb({ name: 'replica', serverId: 101, server: { 'log-slave-updates': true } });
+  for (const server of [source, replica]) {
+    await server.sql(`SET sql_log_bin=0; CREATE USER repl IDENTIFIED BY 'p'; GRANT ${GRANTS} ON *.* TO repl`);
+  }
+  await source.sql('CREATE DATABASE app; CREATE TABLE app.t (a INT)');
+  await replica.sql(
+    `CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=?, MASTER_USER='repl', MASTER_PASSWORD='p',
+       MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos; START SLAVE`,
+    [source.port],
+  );
+  await writes(source, 1);
+  // 0-101-4 and 0-101-5, before 0-1-4 arrives.
+  await replica.sql('CREATE DATABASE service; INSERT INTO app.t VALUES (1001)');
+  await writes(source, 2);
+  await writes(source, 3);
+});
+after(async () => {
+  await replica.stop();
+  await source.stop();
+});
+
+test('a transaction is found behind own writes that took its number before it arrived', async () => {
+  const there = await transactionAt(targetOf(source), '0-1-4', LIMITS);
+  const here = await transactionAt(targetOf(replica), '0-1-4', LIMITS);
+  assert.equal(here?.summary, 'INSERT INTO app.t VALUES (2)');
+  assert.equal(here.digest, there?.digest);
+});
+
+test('what it logged after a transaction, its own writes too', async () => {
+  const logged = await loggedAfter(targetOf(replica), '0-1-3', LIMITS);
+  assert.deepEqual(logged?.map(formatGtid), ['0-101-4', '0-101-5', '0-1-4', '0-1-5']);
+  assert.equal(await loggedAfter(targetOf(replica), '0-1-500', LIMITS), null);
+  assert.equal(await loggedAfter(targetOf(replica), '0-1-3', { ...LIMITS, maxBytes: 100 }), null);
+});
+
+test('its last own write to a table, whoever else wrote to it later', async () => {
+  const from = await onReplica((session) => newestFiles(session, LIMITS.maxBytes, LIMITS));
+  assert.deepEqual(from, { file: 'replica-bin.000001', position: 4 });
+  const ask = { serverId: 101, from } as const;
+  const found = await lastOwnWrite(targetOf(replica), { ...ask, table: 'app.t' }, LIMITS);
+  assert.equal(found === null ? null : formatGtid(found.gtid), '0-101-5');
+  assert.equal(found?.summary, 'INSERT INTO app.t VALUES (1001)');
+  assert.equal(await lastOwnWrite(targetOf(replica), { ...ask, table: 'app.other' }, LIMITS), null);
+  assert.equal(await lastOwnWrite(targetOf(replica), { ...ask, serverId: 7, table: 'app.t' }, LIMITS), null);
+});
+
+test('its relay log begins with what it was sent first since its source started again', async () => {
+  await source.kill9();
+  await source.start();
+  await writes(source, 4);
+  await writes(source, 5);
+  assert.ok((await firsts()).includes('0-1-6'));
+  await source.restart();
+  await writes(source, 6);
+  const both = await firsts();
+  assert.ok(both.includes('0-1-8') && both.includes('0-1-6'), both.join());
+});
+
+async function firsts(): Promise<string[]> {
+  return (await onReplica((session) => relayedFirst(session, '', LIMITS))).map(formatGtid);
+}
+
+async function onReplica<T>(ask: (session: SqlSession) => Promise<T>): Promise<T> {
+  const session = await openSession(targetOf(replica), { deadlineMs: 10_000 });
+  try {
+    return await ask(session);
+  } finally {
+    session.destroy();
+  }
+}
+
+/** One transaction on the source, which the replica has applied when it resolves. */
+async function writes(server: MariaDbServer, value: number): Promise<void> {
+  await server.sql('INSERT INTO app.t VALUES (?)', [value]);
+  const { gtid } = await server.row('SELECT @@gtid_binlog_pos AS gtid');
+  await until(`the replica has applied ${gtid}`, async () => {
+    return (await replica.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'] === gtid;
+  });
+}
+
+function targetOf(server: MariaDbServer): SqlTarget {
+  const tls = { mode: 'Disabled' } as const;
+  return { name: server.name, host: '127.0.0.1', port: server.port, user: 'repl', password: 'p', tls };
+}
