@@ -1,17 +1,18 @@
+import { noticeLink } from './contested.ts';
 import type { Context, Policy } from './context.ts';
 import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
-import { noticeLink } from './contested.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
 import { fedNow } from './fed.ts';
-import { findHolder } from './holder.ts';
 import type { Gtid } from './gtid.ts';
 import { parseGtid, sameGtid } from './gtid.ts';
+import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
-import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
-import { NEW_REPLICA, newLineage, rememberMember, sameLineage, seenAsStandby } from './memory.ts';
+import { newLineage, rememberMember, sameLineage, seenAsStandby } from './lineage.ts';
+import type { Baseline, MemberMemory, Memory, ReplicaMemory } from './memory.ts';
+import { NEW_REPLICA } from './memory.ts';
 import type { Link, MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
 import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
@@ -20,8 +21,8 @@ import { incarnationKey } from './proof.ts';
 import { judgeRestart } from './restart.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
-import type { Decision } from './verdict.ts';
 import { readUnread } from './unread.ts';
+import type { Decision } from './verdict.ts';
 import { isReady } from './verdict.ts';
 
 export interface JudgeInput {

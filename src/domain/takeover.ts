@@ -12,13 +12,13 @@ import {
   stateHas,
   stateOfPosition,
 } from './gtid.ts';
-import type { Anchor, MemberMemory } from './memory.ts';
-import { binlogStateOf, standbyLinkOf } from './memory.ts';
+import type { Anchor } from './memory.ts';
+import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { compareCoordinates, hasFile, isDrained, sameCoordinates } from './observation.ts';
+import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
-import type { ReplicaFacts } from './replica.ts';
+import { compareByCoordinates } from './takeover-file.ts';
 import { describeUnique } from './unique.ts';
 
 /**
@@ -141,113 +141,6 @@ function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly Gt
   const list = ahead.map(formatGtid).join(', ');
   const message = `${replica.pod} has ${list}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;
   return describeUnique(input, refused('Ahead', 'Ahead', message, { count, gtids }));
-}
-
-/** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */
-function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
-  const { replica, holder, source, baseline } = input;
-  const applied = appliedBy(input, standby);
-  if (applied === null) {
-    const message = `${holder.member.name} was last seen while it had not applied all that it had received from the old holder, and its link is gone now`;
-    return refused('Unproven', 'TakeoverUnknown', message);
-  }
-  if (source === undefined || source.lineage !== baseline.lineage || appliedFromAnother(input, standby, source)) {
-    const message = `${replica.pod} stands on another binlog history than the one ${holder.member.name} applied`;
-    return refused('Unproven', 'LineageChanged', message);
-  }
-  if (readsAnother(replica, source)) {
-    const message = `the link of ${replica.pod} went to another server through the VIP: its coordinates are not those of ${source.name} any more, so they cannot be compared with what ${holder.member.name} applied; reseed ${replica.pod}`;
-    return refused('Unproven', 'LineageChanged', message);
-  }
-  const own = replica.link.exec.file === '' ? (replica.memory.captured?.exec ?? replica.link.exec) : replica.link.exec;
-  if (sameCoordinates(own, applied)) return confirmedByGtid(input);
-  const order = compareCoordinates(own, applied);
-  if (Number.isNaN(order)) {
-    const message = `${own.file}:${own.position} and ${applied.file}:${applied.position} are not of one binlog`;
-    return refused('Unproven', 'NotComparable', message);
-  }
-  if (order < 0 && (input.stillReceiving || !replica.drained)) {
-    return {
-      kind: 'Undecided',
-      reason: 'HandingOver',
-      message: `${replica.pod} still gets what it lacks from the old holder`,
-    };
-  }
-  return orderOfGtids(input, own, applied, order);
-}
-
-/** A link through the VIP reconnects by itself; its coordinates are then those of the server that it reads now. */
-function readsAnother({ link }: ReplicaFacts, source: MemberMemory): boolean {
-  return link.exec.file !== '' && link.sourceServerId !== 0 && link.sourceServerId !== source.identity.serverId;
-}
-
-/** The GTID of a file/position standby proves nothing by itself, but another one says that its data is not what was seen. */
-function confirmedByGtid({ replica, holder, target }: ProofInput): Refused | null {
-  const more = [...target.gtidSlavePos.values()].some((gtid) => !stateHas(replica.contains, gtid));
-  const less = [...replica.position.values()].some((gtid) => {
-    const there = target.gtidSlavePos.get(gtid.domain);
-    return there !== undefined && there.serverId === gtid.serverId && there.seq < gtid.seq;
-  });
-  if (!more && !less) return null;
-  const message = `${holder.member.name} was seen to have applied as much as ${replica.pod} (${formatPosition(replica.position)}), and says now that it has applied ${formatPosition(target.gtidSlavePos)}`;
-  return refused('Unproven', 'WitnessesDisagree', message);
-}
-
-/**
- * Different coordinates can still be the same place (a clean restart lies between them): the GTIDs decide, asked of the
- * old server while it lives. When it is dead: the same GTID on both, with the target drained.
- */
-function orderOfGtids(
-  input: ProofInput,
-  own: Coordinates,
-  applied: Coordinates,
-  order: number,
-): Refused | Asking | null {
-  const { replica, holder, target } = input;
-  const asked = askSource(input, own, applied);
-  if (asked.kind === 'Same') return confirmedByGtid(input);
-  if (asked.kind === 'Asking') return asked;
-  const sameGtids = [...replica.position].every(([domain, gtid]) => sameGtid(target.gtidSlavePos.get(domain), gtid));
-  if (asked.kind === 'Unknown' && sameGtids) return null;
-  const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
-  const behind = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
-  const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
-  return order < 0 ? refused('Behind', 'Behind', behind) : refused('Ahead', 'Ahead', ahead);
-}
-
-type AskedSource = Asking | { readonly kind: 'Same' | 'Different' | 'Unknown' };
-
-function askSource(
-  { source, sourceObserved, evidence }: ProofInput,
-  own: Coordinates,
-  applied: Coordinates,
-): AskedSource {
-  if (source === undefined || source.inQuestion || sourceObserved?.look.known !== true) return { kind: 'Unknown' };
-  const ask = { kind: 'GtidAt', member: source.name, incarnation: incarnationKey(sourceObserved) } as const;
-  const questions = [
-    { ...ask, at: own },
-    { ...ask, at: applied },
-  ];
-  const [here, there] = questions.map((question) => answerTo(evidence, question));
-  if (here?.known !== true || there?.known !== true) {
-    return asking(`asking ${source.name} whether both places are the same`, ...questions);
-  }
-  if (here.value === null || there.value === null) return { kind: 'Unknown' };
-  return { kind: samePosition(here.value, there.value) ? 'Same' : 'Different' };
-}
-
-/** Coordinates of a third server, which may have the same file names. 0: not connected since the target started. */
-function appliedFromAnother({ target }: ProofInput, standby: Anchor, source: MemberMemory): boolean {
-  const ids = [standbyLinkOf(target)?.sourceServerId, standby.standby?.sourceServerId];
-  return ids.some((id) => id !== undefined && id !== 0 && id !== source.identity.serverId);
-}
-
-/** Live while its link still shows them and it has drained; else as it was last seen, drained. */
-function appliedBy({ target }: ProofInput, standby: Anchor): Coordinates | null {
-  const link = standbyLinkOf(target);
-  if (link !== undefined && link.exec.file !== '' && (isDrained(target, link) || sameCoordinates(link.read, link.exec)))
-    return link.exec;
-  return standby.standby?.drained === true ? standby.standby.applied : null;
 }
 
 function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {

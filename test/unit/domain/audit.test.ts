@@ -4,7 +4,7 @@ import { audit } from '../../../src/domain/audit.ts';
 import type { AuditFinding, AuditInput } from '../../../src/domain/audit.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
 import type { MemberObservation } from '../../../src/domain/observation.ts';
-import { newLineage, rememberMember } from '../../../src/domain/memory.ts';
+import { newLineage, rememberMember } from '../../../src/domain/lineage.ts';
 import type { PairChange } from './pair-fixture.ts';
 import {
   calmPair,

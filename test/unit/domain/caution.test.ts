@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Decision } from '../../../src/domain/verdict.ts';
 import { decideReplica } from '../../../src/domain/decide.ts';
-import { anchorOf, newLineage, rememberMember } from '../../../src/domain/memory.ts';
+import { anchorOf, newLineage, rememberMember } from '../../../src/domain/lineage.ts';
 import type { MemberMemory } from '../../../src/domain/memory.ts';
 import type { Link, Observation, ServerLook } from '../../../src/domain/observation.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';

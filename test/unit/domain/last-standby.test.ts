@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newLineage, rememberMember, seenAsStandby } from '../../../src/domain/memory.ts';
+import { newLineage, rememberMember, seenAsStandby } from '../../../src/domain/lineage.ts';
 import type { MemberMemory } from '../../../src/domain/memory.ts';
 import { look, state, WALL } from './pair-fixture.ts';
 

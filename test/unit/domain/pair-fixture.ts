@@ -3,7 +3,7 @@ import { parsePosition, parseState } from '../../../src/domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
 import type { Holder } from '../../../src/domain/holder.ts';
 import type { Policy } from '../../../src/domain/context.ts';
-import { newLineage, seenAsStandby } from '../../../src/domain/memory.ts';
+import { newLineage, seenAsStandby } from '../../../src/domain/lineage.ts';
 import type { MemberMemory, Memory, ReplicaMemory } from '../../../src/domain/memory.ts';
 import type {
   Link,

@@ -4,7 +4,7 @@ import type { Answers, Evidence, Question } from '../../../src/domain/evidence.t
 import { questionKey } from '../../../src/domain/evidence.ts';
 import { known } from '../../../src/domain/fact.ts';
 import type { Captured, MemberMemory } from '../../../src/domain/memory.ts';
-import { newLineage } from '../../../src/domain/memory.ts';
+import { newLineage } from '../../../src/domain/lineage.ts';
 import type { Link } from '../../../src/domain/observation.ts';
 import { factsOf } from '../../../src/domain/context.ts';
 import type { RestartJudgement } from '../../../src/domain/restart.ts';

@@ -6,7 +6,7 @@ import { materialChange } from '../../../src/operator/material.ts';
 import { statusOf } from '../../../src/operator/status.ts';
 import type { StatusInput } from '../../../src/operator/status.ts';
 import { holderLook, link, NOW, position, replicaMemory, state, WALL } from '../domain/pair-fixture.ts';
-import { newLineage } from '../../../src/domain/memory.ts';
+import { newLineage } from '../../../src/domain/lineage.ts';
 import { calmInput, calmStatus, handover, stored } from './status-fixture.ts';
 
 const BEFORE = calmStatus({ replicas: 2 });

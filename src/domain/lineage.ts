@@ -1,0 +1,139 @@
+import { gtidsOf, isWithin, stateOf, stateOfPosition } from './gtid.ts';
+import type { Anchor, MemberMemory, ProvenRestart, RememberedFile, StandbyFacts, Unread, Unwatched } from './memory.ts';
+import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
+import type { Link, ServerLook } from './observation.ts';
+import { isDrained, sameCoordinates } from './observation.ts';
+
+const MAX_ANCHORS = 64;
+
+export function anchorOf(look: ServerLook, wallNow: number): Anchor | null {
+  if (look.end === null) return null;
+  const link = standbyLinkOf(look);
+  return {
+    at: wallNow,
+    since: wallNow,
+    end: look.end,
+    binlogState: binlogStateOf(look),
+    binlogPos: look.gtidBinlogPos,
+    slavePos: look.gtidSlavePos,
+    standby: link === undefined ? null : standbyFacts(look, link),
+  };
+}
+
+function standbyFacts(look: ServerLook, link: Link): StandbyFacts {
+  return {
+    sourceHost: link.host,
+    sourceServerId: link.sourceServerId,
+    applied: link.exec,
+    usingGtid: link.usingGtid !== 'No',
+    drained: isDrained(look, link),
+  };
+}
+
+/** Adds one look to what is remembered of a member. Pure; the lineage of a restarted server stays in question. */
+export function rememberMember(
+  before: MemberMemory | undefined,
+  name: string,
+  look: ServerLook,
+  wallNow: number,
+): MemberMemory {
+  if (before === undefined) return newLineage(name, look, wallNow);
+  if (before.inQuestion || !sameIncarnation(before.identity, look.identity)) return { ...before, inQuestion: true };
+  return withLook({ ...before, identity: { ...look.identity, startedAt: before.identity.startedAt } }, look, wallNow);
+}
+
+/** A history that mxr has not seen before: everything about it starts here. */
+export function newLineage(name: string, look: ServerLook, wallNow: number): MemberMemory {
+  const fresh: MemberMemory = {
+    name,
+    lineage: `${name}@${new Date(wallNow).toISOString()}`,
+    identity: look.identity,
+    inQuestion: false,
+    broken: null,
+    restart: null,
+    logBinBasename: look.logBinBasename,
+    files: [],
+    anchors: [],
+    lastStandby: null,
+    unwatched: null,
+    watched: true,
+    unread: null,
+    tookIn: null,
+  };
+  return withLook(fresh, look, wallNow);
+}
+
+/** After SameServer was proven for a restarted member: the same history goes on under the new incarnation. */
+export function sameLineage(
+  before: MemberMemory,
+  look: ServerLook,
+  wallNow: number,
+  restart: ProvenRestart,
+): MemberMemory {
+  return withLook({ ...before, identity: look.identity, inQuestion: false, restart }, look, wallNow);
+}
+
+function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
+  const anchor = anchorOf(look, wallNow);
+  if (anchor === null) return memory;
+  const last = memory.anchors.at(-1);
+  const anchors =
+    last !== undefined && sameAnchor(last, anchor)
+      ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
+      : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
+  const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
+  const unread = memory.watched ? memory.unread : unreadSince(last, look);
+  const files = mergeFiles(memory.files, look);
+  return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, unread, watched: true };
+}
+
+function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerLook): Unread | null {
+  if (last === undefined || end === null || logSlaveUpdates || sameCoordinates(last.end, end)) return null;
+  return { before: last, through: end };
+}
+
+function wroteSince(last: Anchor | undefined, look: ServerLook, wallNow: number): Unwatched | null {
+  const own = stateOf(gtidsOf(binlogStateOf(look)).filter((gtid) => gtid.serverId === look.identity.serverId));
+  return last === undefined || isWithin(own, last.binlogState) ? null : { own, at: wallNow };
+}
+
+/**
+ * What a server logged by itself may be the beginning of its own history, so a look with more in its binlog than the
+ * remembered one is no look as a standby until another member is known to have held the VIP after it.
+ */
+function laterStandby(memory: MemberMemory, anchor: Anchor): Anchor | null {
+  const before = memory.lastStandby;
+  if (before === null || anchor.standby === null) return before;
+  return isWithin(anchor.binlogState, before.binlogState) ? anchor : before;
+}
+
+/** Another member was seen to hold the VIP at `heldElsewhereAt` (wall clock ms): looks before that were at a standby. */
+export function seenAsStandby(memory: MemberMemory, heldElsewhereAt: number): MemberMemory {
+  if (memory.inQuestion) return memory;
+  const last = memory.anchors.findLast((anchor) => anchor.standby !== null && anchor.at < heldElsewhereAt);
+  const isNewer = last !== undefined && last.at > (memory.lastStandby?.at ?? Number.NEGATIVE_INFINITY);
+  return isNewer ? { ...memory, lastStandby: last } : memory;
+}
+
+function sameAnchor(a: Anchor, b: Anchor): boolean {
+  return (
+    a.end.file === b.end.file &&
+    a.end.position === b.end.position &&
+    isWithin(stateOfPosition(b.slavePos), stateOfPosition(a.slavePos)) &&
+    isWithin(stateOfPosition(a.slavePos), stateOfPosition(b.slavePos)) &&
+    a.standby?.drained === b.standby?.drained &&
+    a.standby?.applied.position === b.standby?.applied.position &&
+    a.standby?.applied.file === b.standby?.applied.file
+  );
+}
+
+/** Sizes only grow: the largest ever seen is what a lost tail is measured against. */
+function mergeFiles(before: readonly RememberedFile[], look: ServerLook): readonly RememberedFile[] {
+  const old = new Map(before.map((file) => [file.name, file]));
+  const end = look.end;
+  return look.files.slice(-8).map((file) => {
+    const size = end !== null && end.file === file.name ? Math.max(file.size, end.position) : file.size;
+    const seen = old.get(file.name);
+    return { name: file.name, size: Math.max(size, seen?.size ?? 0), createdAt: seen?.createdAt ?? null };
+  });
+}
