@@ -2,7 +2,7 @@ import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
-import type { Observation } from './observation.ts';
+import type { Observation, ServerLook } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
@@ -27,17 +27,25 @@ export function attachmentOf(input: Input, replica: ReplicaFacts, holder: Holder
   const { link, observed } = replica;
   if (link.io !== 'Yes' || link.sql !== 'Yes' || !pointsAt(input.policy, replica, holder)) return 'No';
   const others = input.observation.members.filter((member) => member.name !== holder.member.name);
-  const elsewhere = others.some(
-    (member) => member.look.known && (member.look.value.dumps ?? []).some((dump) => dump.address === observed.ip),
-  );
   const dialsMember = link.host === holder.member.host;
-  // A dump outlives its replica for a while: seen on two members, it says nothing of a link that dials the VIP.
-  const dumped = (holder.look?.dumps ?? []).some((dump) => dump.address === observed.ip);
-  if (dumped && (dialsMember || !elsewhere)) return 'Dump';
+  const age = newestDump(holder.look, observed.ip, Number.POSITIVE_INFINITY);
+  const elsewhere = others.flatMap(({ look }) => newestDump(look.known ? look.value : null, observed.ip, 0) ?? []);
+  // A dump outlives its replica for a while: of a link that dials the VIP and is seen on two members, the later one lives.
+  const isLast = elsewhere.every((other) => age !== null && other - age >= AGE_TOLERANCE_SECONDS);
+  if (age !== null && (dialsMember || isLast)) return 'Dump';
   const holderId = holder.look?.identity.serverId;
   const ambiguous = others.some((member) => !member.look.known || member.look.value.identity.serverId === holderId);
   if (link.sourceServerId !== holderId) return 'No';
   return dialsMember || !ambiguous ? 'ServerId' : 'No';
+}
+
+/** Ages are in whole seconds, and the two were not read at the same moment. */
+const AGE_TOLERANCE_SECONDS = 2;
+
+/** Seconds since the last dump connection from this address began; null: there is none. */
+function newestDump(look: ServerLook | null, address: string | null, whereUnknown: number): number | null {
+  const dumps = (look?.dumps ?? []).filter((dump) => dump.address === address);
+  return dumps.length === 0 ? null : Math.min(...dumps.map(({ ageSeconds }) => ageSeconds ?? whereUnknown));
 }
 
 function pointsAt(policy: Policy, replica: ReplicaFacts, holder: Holder): boolean {

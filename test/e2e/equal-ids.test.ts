@@ -25,7 +25,7 @@ for (const { through, standbyLink } of MODES) {
         bench: {
           hostname: 'db',
           standbyLink,
-          server: { 'log-slave-updates': 0, 'replicate-same-server-id': 1 },
+          server: { 'log-slave-updates': 0, 'replicate-same-server-id': 1, 'skip-slave-start': 1 },
           b: { serverId: 1 },
         },
         spec: { link: { through } },
