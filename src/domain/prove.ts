@@ -5,7 +5,7 @@ import type { ProofInput, ProofResult, Refused } from './proof.ts';
 import { haveEqualIds, lacking, proveContent, refused } from './proof.ts';
 import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
-import { strayedByFile } from './stray.ts';
+import { pointedByHand, strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
 import { writtenAsStandby } from './own-history.ts';
 
@@ -16,7 +16,7 @@ export function prove(input: ProofInput): ProofResult {
     input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
   if (same && !input.strayed) return proveSameServer(input);
   if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
-  const strayed = strayedByFile(input);
+  const strayed = pointedByHand(input) ?? strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
   if (!standsInItsBinlog(input)) return proveTakeover(input);

@@ -13,6 +13,15 @@ export function attachedItself({ baseline, holder, target, replica, source, viaV
   return replica.link.sourceServerId === there && (source.identity.serverId !== there || viaVip);
 }
 
+/** By file its coordinates are those of the server that its link names: somebody has made them, not a proof. */
+export function pointedByHand({ replica, baseline, holder }: ProofInput): Refused | null {
+  const { link, pod } = replica;
+  const { name, host, port } = holder.member;
+  if (link.usingGtid !== 'No' || baseline.member === name || link.host !== host || link.port !== port) return null;
+  const message = `the link of ${pod} was pointed at ${name} with ${link.exec.file}:${link.exec.position}, and mxr has not proven that place: it was proven at ${formatPosition(baseline.gtid)} on ${baseline.member}. Point it at ${baseline.member} again with the coordinates that it had there, or reseed it`;
+  return refused('Unproven', 'IntentMismatch', message);
+}
+
 /** By file and offset it asked for coordinates of the old holder, and its position was overwritten from the new one. */
 export function strayedByFile(input: ProofInput): Refused | null {
   const { replica, baseline, holder } = input;
