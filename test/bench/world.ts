@@ -1,4 +1,5 @@
 import { Stage } from '../e2e/support/stage.ts';
+import { createReplicaAccount } from '../support/accounts.ts';
 import type { Bench, BenchOptions, Replica } from '../support/bench.ts';
 import { cloneData } from '../support/clone.ts';
 import { attach } from '../support/link.ts';
@@ -91,6 +92,8 @@ export class World {
       // One after the other: the donor stands still meanwhile.
       const from = await cloneData(holder.db, replica.db);
       await replica.db.start();
+      // The account that mxr uses there came with no data of the pair.
+      await createReplicaAccount(replica.db, bench.accounts.replica);
       const host = this.plain.includes(replica) ? bench.vip.host : holder.address;
       const account = bench.accounts.replication;
       await attach(replica.db, { host, port: bench.vip.port, account, mode: 'gtid', from });
