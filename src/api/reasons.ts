@@ -16,7 +16,7 @@ export const SITUATION_TEXT = {
   HolderReadOnly: 'The VIP answers on a member that is still read-only: its promotion is not finished.',
   HolderStillApplying:
     'The holder still applies what it received from the other member: its own history is not settled.',
-  HolderUnknown: 'The server that answers behind the VIP is none of the members.',
+  HolderUnknown: 'The server that answers behind the VIP is none of the members, or refuses mxr and cannot be asked.',
   SplitBrain: 'Two members claim the VIP and both write, or a member without the VIP logs writes of its own.',
   VipSilent: 'Nothing answers on the VIP, while at least one member answers on its own address.',
   DatabaseDown: 'The VIP is held, but the database behind it does not answer.',
@@ -131,6 +131,7 @@ export const FINDING_TEXT = {
   LinkSettingsNotPersistent:
     "A setting of the link is not in the replica's configuration and is lost at its next restart.",
   VersionOrder: 'A replica is older than a member that it may have to follow.',
+  ReplicaWritable: 'A replica may be written to although replicas.localWrites is Forbidden.',
 } as const;
 export type Finding = keyof typeof FINDING_TEXT;
 export const FINDINGS: readonly Finding[] = namesOf(FINDING_TEXT);

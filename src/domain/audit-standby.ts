@@ -1,5 +1,6 @@
 import type { Finding } from '../api/reasons.ts';
 import type { AuditFinding, AuditInput } from './audit.ts';
+import { isRefusal } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import { beyond, formatGtid, gtidsOf, isWithin, mergeStates, seqIn, stateOf, stateOfPosition } from './gtid.ts';
 import type { MemberMemory } from './memory.ts';
@@ -27,7 +28,8 @@ function holderOf({ diagnosis, observation, lastHolder }: AuditInput): MemberObs
 function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
   const { name, host, port } = standby;
   if (!standby.look.known) {
-    const message = `${name} (${host}:${port}) does not answer, so nobody can tell whether it could take over: ${standby.look.why}`;
+    const does = isRefusal(standby.look) ? 'refuses mxr' : 'does not answer';
+    const message = `${name} (${host}:${port}) ${does}, so nobody can tell whether it could take over: ${standby.look.why}`;
     return [finding('StandbyUnreachable', 'error', name, message)];
   }
   const look = standby.look.value;

@@ -69,8 +69,8 @@ function lookedAt(input: ConditionsInput): Judged[] {
     ];
   }
   // A restarted operator, or a pod that has just appeared: what was said stands until everything has answered once. A
-  // resource that is not accepted is never looked at, so there nothing may stand.
-  const mayStand = input.accepted.accepted !== false;
+  // resource that nothing is done for is not looked at, so there nothing may stand.
+  const mayStand = input.accepted.accepted !== false || input.diagnosis !== null;
   return UNTIL_LOOKED_AT.filter((type) => !mayStand || !input.before.some((one) => one.type === type)).map((type) => ({
     type,
     status: 'Unknown',

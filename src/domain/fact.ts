@@ -34,6 +34,13 @@ export function wasAsked(fact: Fact<unknown>): boolean {
   return fact.known || fact.code !== 'NotAskedYet';
 }
 
+const REFUSALS: readonly string[] = ['AccessDenied', 'GrantMissing', 'TlsRefused'];
+
+/** The server is there and refuses mxr: that is an answer, though not to the question, and never silence. */
+export function isRefusal(fact: Fact<unknown>): fact is Unknown {
+  return !fact.known && REFUSALS.includes(fact.code);
+}
+
 export function valueOf<T>(fact: Fact<T> | undefined): T | undefined {
   return fact?.known === true ? fact.value : undefined;
 }

@@ -1,5 +1,6 @@
 import type { Context } from './context.ts';
 import { baselineMember, dialsVip, memberOf } from './context.ts';
+import { isRefusal } from './fact.ts';
 import type { Holder } from './holder.ts';
 import type { ServerLook } from './observation.ts';
 import type { Plan } from './plan.ts';
@@ -30,6 +31,17 @@ export function mustStopReceiving(context: Context): boolean {
 }
 
 /**
+ * Frozen: in a split nobody receives. A server that nobody knows stops what dials the VIP; one that refuses mxr may be the
+ * one that it always was, so there only a link that would reconnect is stopped.
+ */
+export function mustFreeze({ diagnosis, replica, policy, observation }: Context): boolean {
+  if (replica.link.io === 'No') return false;
+  if (diagnosis.situation === 'SplitBrain') return true;
+  if (diagnosis.situation !== 'HolderUnknown') return false;
+  return isRefusal(observation.vip.look) ? replica.link.io !== 'Yes' : dialsVip(replica, policy);
+}
+
+/**
  * In a dual-primary pair the old holder hands on what the new one writes: there is no end at which its replicas would stand
  * still to be proven. What they lack of it the new holder gives them itself, if it logs what it applied.
  */
@@ -44,12 +56,11 @@ function givesWritesOf(source: ServerLook, name: string, holder: Holder | null):
 
 /** Its applier failed, and still it does not go on receiving from whoever answers next; once it applies, it is resumed. */
 export function protect(context: Context): Plan | null {
-  const { replica, diagnosis, policy } = context;
+  const { replica, diagnosis } = context;
   const { situation, holder } = diagnosis;
   const source = baselineMember(replica);
   if (source === null || replica.link.io === 'No') return null;
   const isCalm = situation === 'HolderReadOnly' && holder?.member.name === source;
-  const isSplit = situation === 'SplitBrain' || (situation === 'HolderUnknown' && dialsVip(replica, policy));
-  const stop = isSplit || (WAITING.includes(situation) && !isCalm && mustStopReceiving(context));
+  const stop = mustFreeze(context) || (WAITING.includes(situation) && !isCalm && mustStopReceiving(context));
   return stop ? planStopReceiving(replica.pod, source) : null;
 }

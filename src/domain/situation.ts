@@ -1,6 +1,6 @@
 import type { Situation } from '../api/reasons.ts';
 import type { Policy } from './context.ts';
-import { valueOf, wasAsked } from './fact.ts';
+import { isRefusal, valueOf, wasAsked } from './fact.ts';
 import type { Holder } from './holder.ts';
 import { findHolder } from './holder.ts';
 import type { Memory } from './memory.ts';
@@ -60,6 +60,7 @@ type Check = (input: Diagnosing, holder: Holder | null) => Omit<Diagnosis, 'comp
 
 /** First match wins. Order: what makes asking impossible, then who answers, then what state that server is in. */
 const CHECKS: readonly Check[] = [
+  refused,
   silence,
   noneOfTheMembers,
   splitBrain,
@@ -87,6 +88,13 @@ export function diagnosePair(input: Input): Diagnosis {
 function isComplete(observation: Observation): boolean {
   const facts = [observation.vip.look, ...observation.members.map((member) => member.look)];
   return [...facts, ...observation.replicas.map((replica) => replica.look)].every(wasAsked);
+}
+
+function refused({ observation }: Input): ReturnType<Check> {
+  const { look } = observation.vip;
+  if (!isRefusal(look)) return null;
+  const message = `somebody answers behind the VIP and refuses mxr, so nobody can tell which member it is: ${look.why}`;
+  return { situation: 'HolderUnknown', message, holder: null };
 }
 
 /** Silence = two failed probes on fresh connections, or one while a replica's IO thread is not Yes. */

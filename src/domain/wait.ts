@@ -1,23 +1,22 @@
 import type { Context } from './context.ts';
-import { baselineMember, dialsVip, memberOf } from './context.ts';
+import { baselineMember, memberOf } from './context.ts';
 import type { Holder } from './holder.ts';
 import { isAttachedTo } from './attached.ts';
 import { planFor, proofInput } from './move.ts';
 import type { Plan } from './plan.ts';
 import { planStopReceiving } from './plan.ts';
 import type { Refused } from './proof.ts';
-import { mustStopReceiving, WAITING } from './protect.ts';
+import { mustFreeze, mustStopReceiving, WAITING } from './protect.ts';
 import { prove } from './prove.ts';
 import { hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
 export function frozen(context: Context): Decision | null {
-  const { diagnosis, replica, policy } = context;
+  const { diagnosis, replica } = context;
   const { situation, message } = diagnosis;
   if (situation !== 'SplitBrain' && situation !== 'HolderUnknown') return null;
-  const stop = situation === 'SplitBrain' || dialsVip(replica, policy);
-  const plan = stop && replica.link.io !== 'No' ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
+  const plan = mustFreeze(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
   const hidden = hiddenBySource(context);
   if (hidden !== null) {
     return decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, {

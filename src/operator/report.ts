@@ -5,6 +5,7 @@ import type { Picture } from '../domain/judge.ts';
 import { mayServe } from '../domain/serving.ts';
 import type { Decision } from '../domain/verdict.ts';
 import type { Acceptance } from './accept/accept.ts';
+import type { Refusal } from './accept/refusal.ts';
 import { endHandover, leaveHandover } from './end-handover.ts';
 import { intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
@@ -12,6 +13,7 @@ import { policyOf } from './policy.ts';
 import type { Runtime } from './runtime.ts';
 import { labelServing } from './serving.ts';
 import { splitStatus } from './status-split.ts';
+import type { StatusInput } from './status.ts';
 import { statusNotLooked, statusOf } from './status.ts';
 
 /** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
@@ -29,11 +31,7 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
   const status = statusOf({
     resource,
     before: resource.status,
-    accepted: {
-      accepted: true,
-      reason: 'Accepted',
-      message: 'everything that the resource names exists and may be used',
-    },
+    accepted: acceptedAs(accepted.refused),
     intent: runtime.open === null ? null : intentOf(runtime.open),
     approvals: runtime.approvals,
     handovers: runtime.handovers,
@@ -53,6 +51,15 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
   });
   labelServing(runtime, observation.replicas, serving);
   publish(runtime, status, shared.clock.monotonicMs());
+}
+
+function acceptedAs(refused: Refusal | null): StatusInput['accepted'] {
+  if (refused === null) {
+    const message = 'everything that the resource names exists and may be used';
+    return { accepted: true, reason: 'Accepted', message };
+  }
+  const { reason, message } = refused;
+  return { accepted: false, reason, message: `${message}. What was accepted before goes on as far as the rest allows` };
 }
 
 /** Nothing is looked at and nothing is done; the condition says what to mend. */

@@ -1,5 +1,6 @@
 import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/status.ts';
 import { ownTransactionsOf } from '../domain/audit-standby.ts';
+import { isRefusal } from '../domain/fact.ts';
 import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Anchor, MemberMemory, ProvenRestart } from '../domain/memory.ts';
@@ -138,7 +139,7 @@ function lastStandbyStatus(anchor: Anchor): { lastStandby?: LastStandby } {
 }
 
 function messageOf({ look: fact }: look.MemberObservation, memory: MemberMemory | undefined): string {
-  if (!fact.known) return `does not answer: ${fact.why}`;
+  if (!fact.known) return `${isRefusal(fact) ? 'refuses mxr' : 'does not answer'}: ${fact.why}`;
   if (memory?.inQuestion === true) return 'restarted; its binlog is not proven to go on where it was';
   return memory?.broken?.message ?? '';
 }

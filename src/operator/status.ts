@@ -16,6 +16,7 @@ import type { AuditFinding } from '../domain/audit.ts';
 import type { Acceptance } from '../domain/conditions.ts';
 import { conditionsOf } from '../domain/conditions.ts';
 import type { Policy } from '../domain/context.ts';
+import { isRefusal } from '../domain/fact.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { MemberObservation, Observation } from '../domain/observation.ts';
 import { isReady, worst } from '../domain/verdict.ts';
@@ -171,9 +172,10 @@ function largestLag({ picture }: StatusInput): number | undefined {
 function vipStatus({ observation, before }: StatusInput): VipStatus {
   const { look, silentSince, answersSince } = observation.vip;
   const since = look.known ? answersSince : silentSince;
+  const answers = look.known || isRefusal(look);
   const identity = look.known ? identityStatus(look.value.identity) : undefined;
   return {
-    answers: look.known,
+    answers,
     ...(since === null ? {} : { since: iso(observation.wallNow - (observation.now - since)) }),
     ...(identity === undefined ? {} : { identity: steadyIdentity(identity, before.source.vip?.identity) }),
   };

@@ -77,7 +77,8 @@ async function logIn(target: SqlTarget, socket: Socket, options: ConnectOptions)
 
 function settings(target: SqlTarget): ConnectionOptions {
   return {
-    host: target.host,
+    // Nothing is dialled by it: it is what a certificate is compared with.
+    host: target.tls.servername ?? target.host,
     port: target.port,
     user: target.user,
     password: target.password,

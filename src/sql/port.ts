@@ -9,6 +9,8 @@ export interface TlsOptions {
   readonly mode: 'Disabled' | 'Preferred' | 'Required' | 'VerifyCA' | 'VerifyIdentity';
   /** PEM. Needed by VerifyCA and VerifyIdentity. */
   readonly ca?: string;
+  /** What the certificate must name under VerifyIdentity, where `host` is the address of a name. */
+  readonly servername?: string;
 }
 
 export interface SqlTarget {

@@ -77,7 +77,8 @@ test('AccessDenied: the password is changed on the servers', async (t) => {
   const { a, accounts } = stage.bench;
   const { user, password } = accounts.look;
   const change = async (to: string): Promise<unknown> => a.db.sql("SET PASSWORD FOR ?@'%' = PASSWORD(?)", [user, to]);
-  const message = await refuses(stage, t, { reason: 'AccessDenied', provoke: async () => change(ROTATED) });
+  const provoke = async (): Promise<unknown> => change(ROTATED);
+  const message = await refuses(stage, t, { reason: 'AccessDenied', provoke, meanwhile: 'Judged' });
   assert.match(message, /refuses the account 'mxr_look' of Secret orders-source/);
   await accepts(stage, t, async () => change(password));
 });
@@ -90,7 +91,7 @@ test('GrantMissing: each account, with the grant and the statement that gives it
       await revoke();
       await checkAnew(stage);
     };
-    return refuses(stage, t, { reason: 'GrantMissing', provoke });
+    return refuses(stage, t, { reason: 'GrantMissing', provoke, meanwhile: 'Judged' });
   };
   const look = await lacking(async () => on(`REVOKE PROCESS ON *.* FROM ${accounts.look.user}@'%'`));
   assert.match(look, /the account 'mxr_look'@'%' of Secret orders-source lacks PROCESS on member hci-a/);

@@ -24,6 +24,8 @@ export type Acceptance =
       readonly targets: WatchedTargets;
       readonly replication: ReplicationAccount;
       readonly pods: readonly WatchedReplica[];
+      /** What is refused meanwhile: what was accepted before goes on as far as the rest allows. */
+      readonly refused: Refusal | null;
     }
   | {
       readonly ok: false;
@@ -76,8 +78,11 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
   const accounts = createAccounts({ ...options, signal });
   const select = createSelect();
   const acceptedBefore = acceptedGeneration(first.resource);
+  const followedBefore = first.resource.status.replicas.some(({ baseline }) => baseline !== undefined);
   let input = first;
   let told: Acceptance | null = null;
+  /** What was accepted last: it is followed and protected, whatever is refused since. */
+  let working: Extract<Acceptance, { ok: true }> | null = null;
   let latest: Acceptance | null = null;
   const loop = startLoop({ look: round, pauseMs });
   signal.addEventListener('abort', () => loop.stop(), { once: true });
@@ -87,6 +92,7 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
     const isNewSpec = next.resource.metadata.generation !== input.resource.metadata.generation;
     input = next;
     told = conclude();
+    if (told.ok) working = told;
     latest = told;
     const named = namedNow();
     if (isNewSpec || (named.state === 'Found' && accounts.isUrgent(wanted(named)))) loop.wake();
@@ -96,18 +102,34 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
   function conclude(): Acceptance {
     const named = namedNow();
     const { refusal, pods } = select(input);
-    if (named.state === 'Refused') return refuse(named.refusal);
-    if (refusal !== null) return refuse(refusal);
-    if (named.state === 'Waiting') return { ok: false, reason: 'NotLookedYet', message: named.message };
+    // Pods that are somebody else's are not acted upon, whatever was accepted before.
+    if (refusal !== null) return refuse(named.state === 'Refused' ? named.refusal : refusal);
+    if (named.state === 'Refused') return goOn(pods, named.refusal) ?? refuse(named.refusal);
+    if (named.state === 'Waiting') {
+      return goOn(pods, working?.refused ?? null) ?? { ok: false, reason: 'NotLookedYet', message: named.message };
+    }
+    return concludeAccounts(named, pods);
+  }
+
+  function concludeAccounts(named: Extract<Named, { state: 'Found' }>, pods: readonly WatchedReplica[]): Acceptance {
+    const { targets, replication } = named;
     const standing = accounts.standing(wanted(named));
     // A new pod without its account must not stop its siblings, least of all in the middle of a failover.
     const tolerated = standing.partial && wasAccepted();
-    if (standing.refusal !== null && !tolerated) return refuse(standing.refusal);
+    if (standing.refusal !== null && !tolerated) {
+      const going = goOn(pods, standing.refusal);
+      if (going !== null || !followedBefore) return going ?? refuse(standing.refusal);
+      return { ok: true, targets, replication, pods, refused: standing.refusal };
+    }
     // Looks with what was never tried could all fail at once, and a source that seems dead is acted upon.
-    if (standing.unchecked && told?.ok === true) return { ...told, pods };
-    const { targets, replication } = named;
-    if (!standing.unchecked || wasAccepted()) return { ok: true, targets, replication, pods };
+    if (standing.unchecked && working !== null) return { ...working, pods };
+    if (!standing.unchecked || wasAccepted()) return { ok: true, targets, replication, pods, refused: null };
     return told ?? { ok: false, reason: 'NotLookedYet', message: 'the accounts were not checked yet' };
+  }
+
+  /** With the accounts and addresses that worked. */
+  function goOn(pods: readonly WatchedReplica[], refused: Refusal | null): Acceptance | null {
+    return working === null ? null : { ...working, pods, refused };
   }
 
   /** What was accepted once stays so until something speaks against it, also by the process before this one. */
@@ -138,14 +160,16 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
 
   /** Whether what is known by name may be what is wrong: then its age does not matter. */
   function isSuspect(): boolean {
-    if (latest !== null && !latest.ok) return !BY_SELECTION.has(latest.reason);
+    const reason = troubleOf(latest);
+    if (reason !== null) return !BY_SELECTION.has(reason);
     return looksOf(input.observation).some((look) => !look.known && look.code === 'AccessDenied');
   }
 
   function pauseMs(): number {
-    if (latest === null || latest.ok || BY_SELECTION.has(latest.reason)) return CALM_MS * (1 - JITTER * Math.random());
+    const reason = troubleOf(latest);
+    if (reason === null || BY_SELECTION.has(reason)) return CALM_MS * (1 - JITTER * Math.random());
     const { probeIntervalMs } = input.resource.spec.detection;
-    return latest.reason === 'NotLookedYet' ? Math.max(WAITING_MS, probeIntervalMs) : probeIntervalMs;
+    return reason === 'NotLookedYet' ? Math.max(WAITING_MS, probeIntervalMs) : probeIntervalMs;
   }
 
   function namedNow(): Named {
@@ -168,6 +192,12 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
 function acceptedGeneration({ status }: ExternalReplica): number | null {
   const before = status.conditions.find(({ type }) => type === 'Accepted');
   return before?.status === 'True' ? (before.observedGeneration ?? null) : null;
+}
+
+/** What is to be asked about again soon; null: nothing. */
+function troubleOf(acceptance: Acceptance | null): string | null {
+  if (acceptance === null) return null;
+  return acceptance.ok ? (acceptance.refused?.reason ?? null) : acceptance.reason;
 }
 
 function refuse({ reason, message }: Refusal): Acceptance {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { getCACertificates } from 'node:tls';
 import type { Spec, Tls } from '../../api/v1alpha1.ts';
 import type { WatchedTargets } from '../../observe/watcher.ts';
@@ -122,28 +123,34 @@ function found(spec: Spec, known: Known): Named {
     const answer = known.address(host);
     return answer?.state === 'Address' ? answer.address : host;
   };
-  const tls = (asked: Tls): TlsOptions => tlsOf(asked, data(asked.caSecretName, CA_KEY));
+  const tls = (asked: Tls, host: string): TlsOptions => tlsOf(asked, data(asked.caSecretName, CA_KEY), host);
   const [secret, replicaSecret] = [source.credentials.secretName, replicas.credentials.secretName];
-  const account = { user: data(secret, 'username'), password: data(secret, 'password'), tls: tls(source.tls) };
+  const account = { user: data(secret, 'username'), password: data(secret, 'password') };
+  const server = ({ host, port }: { readonly host: string; readonly port: number }) => {
+    return { host: address(host), port, ...account, tls: tls(source.tls, host) };
+  };
   const targets: WatchedTargets = {
-    vip: { name: 'the VIP', host: address(source.vip.host), port: source.vip.port, ...account },
-    members: source.members.map(({ name, host, port, match }) => ({
-      name,
-      match: match ?? null,
-      target: { name: `member ${name}`, host: address(host), port, ...account },
+    vip: { name: 'the VIP', ...server(source.vip) },
+    members: source.members.map((member) => ({
+      name: member.name,
+      match: member.match ?? null,
+      target: { name: `member ${member.name}`, ...server(member) },
     })),
     replica: {
       port: replicas.port,
       user: data(replicaSecret, 'username'),
       password: data(replicaSecret, 'password'),
-      tls: tls(replicas.tls),
+      tls: tls(replicas.tls, ''),
     },
   };
   const replication = { user: data(secret, 'replicationUsername'), password: data(secret, 'replicationPassword') };
   return { state: 'Found', targets, replication };
 }
 
-function tlsOf({ mode }: Tls, ca: string): TlsOptions {
+/** `host` as the spec has it: a certificate names what people write, not what it resolves to. Empty: a pod's address. */
+function tlsOf({ mode }: Tls, ca: string, host: string): TlsOptions {
   if (mode !== 'VerifyCA' && mode !== 'VerifyIdentity') return { mode };
-  return { mode, ca: ca === '' ? getCACertificates('default').join('\n') : ca };
+  const named = mode === 'VerifyIdentity' && host !== '' && isIP(host) === 0;
+  const servername = named ? { servername: host } : {};
+  return { mode, ca: ca === '' ? getCACertificates('default').join('\n') : ca, ...servername };
 }

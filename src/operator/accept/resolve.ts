@@ -26,6 +26,8 @@ export interface ResolverOptions {
 export function createResolver(options: ResolverOptions): Resolver {
   const { clock, maxAgeMs, deadlineMs, lookup = dnsLookup } = options;
   const cache = createCache<Resolved>({ clock, maxAgeMs, ask });
+  /** The system's resolver cannot be abandoned, and each call that hangs keeps one of its few threads: one per name. */
+  const underWay = new Map<string, Promise<Resolved>>();
   return {
     resolve: async (host, how) => asAddress(host) ?? cache.get(host, how),
     peek: (host) => asAddress(host) ?? cache.peek(host),
@@ -41,13 +43,22 @@ export function createResolver(options: ResolverOptions): Resolver {
     const answered = new AbortController();
     const late = sleep(deadlineMs, answered.signal).then(() => unresolved(`no answer within ${deadlineMs} ms`));
     try {
-      const asked = lookup(host).then(({ address }): Resolved => ({ state: 'Address', address }));
-      return await Promise.race([asked, late]);
-    } catch (error) {
-      return unresolved(codeOf(error));
+      return await Promise.race([underWay.get(host) ?? look(host), late]);
     } finally {
       answered.abort();
     }
+  }
+
+  /** Never rejects. Late answers are waited for by whoever asks next. */
+  function look(host: string): Promise<Resolved> {
+    const looked = lookup(host)
+      .then(
+        ({ address }): Resolved => ({ state: 'Address', address }),
+        (error: unknown) => unresolved(codeOf(error)),
+      )
+      .finally(() => underWay.delete(host));
+    underWay.set(host, looked);
+    return looked;
   }
 }
 

@@ -21,14 +21,24 @@ export interface Refusal {
   readonly provoke: () => Promise<unknown>;
   /** The promise, where it is another than the detection bound. */
   readonly boundMs?: number;
+  /**
+   * `Following`: what was accepted goes on. `Judged`: looked at as far as the servers let mxr. `NotLooked`: nothing is
+   * claimed of the present.
+   */
+  readonly meanwhile?: 'Following' | 'Judged' | 'NotLooked';
 }
 
-/**
- * Provokes a refusal and waits for it; returns the message. Meanwhile nothing is claimed of the present, and nothing is
- * stopped.
- */
+const NOT_LOOKED: readonly AcceptedReason[] = [
+  'NotImplemented',
+  'NoReplicaSelected',
+  'SelectedTwice',
+  'ManagedByOther',
+];
+
+/** Provokes a refusal and waits for it; returns the message. Nothing is stopped meanwhile. */
 export async function refuses(stage: Stage, t: TestContext, refusal: Refusal): Promise<string> {
   const { reason, provoke, boundMs = BOUND_MS } = refusal;
+  const { meanwhile = NOT_LOOKED.includes(reason) ? 'NotLooked' : 'Following' } = refusal;
   await provoke();
   const since = performance.now();
   const status = await stage.statusIs(
@@ -37,9 +47,15 @@ export async function refuses(stage: Stage, t: TestContext, refusal: Refusal): P
     boundMs + BOUND_MS * (SLOW_MACHINE - 1),
   );
   told(t, `${reason}: refused`, since, boundMs);
-  assert.equal(condition(status, 'Ready'), 'Unknown/NotLookedYet');
-  assert.equal(status.holder, '');
-  assert.notEqual(status.following, '3/3');
+  if (meanwhile === 'NotLooked') {
+    assert.equal(condition(status, 'Ready'), 'Unknown/NotLookedYet');
+    assert.equal(status.holder, '');
+    assert.notEqual(status.following, '3/3');
+  } else assert.notEqual(condition(status, 'Ready'), 'Unknown/NotLookedYet');
+  if (meanwhile === 'Following') {
+    await stage.following('hci-a', BOUND_MS * SLOW_MACHINE);
+    assert.equal(condition(await stage.status(), 'Accepted'), `False/${reason}`);
+  }
   await passes(stage, 1);
   for (const { name, db } of stage.bench.replicas) {
     const link = await slaveStatus(db);

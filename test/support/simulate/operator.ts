@@ -193,6 +193,7 @@ function acceptanceOf(world: World): Acceptance {
       replica: account,
     },
     replication: { user: 'repl', password: 'x' },
+    refused: null,
     pods: world.replicas.map(({ name, ip }) => ({
       pod: name,
       podUid: `uid-${name}`,

@@ -74,7 +74,8 @@ class Passes {
     await until(
       `refused with ${reason}, not ${JSON.stringify(this.answer).slice(0, 300)}`,
       () => {
-        return !this.answer.ok && this.answer.reason === reason && message.test(this.answer.message);
+        const refusal = refusalOf(this.answer);
+        return refusal?.reason === reason && message.test(refusal.message);
       },
       { deadlineMs: 5_000, intervalMs: 5 },
     );
@@ -82,7 +83,7 @@ class Passes {
 
   async accepted(): Promise<Extract<Acceptance, { ok: true }>> {
     this.pass();
-    await until('accepted', () => this.answer.ok, { deadlineMs: 5_000, intervalMs: 5 });
+    await until('accepted', () => refusalOf(this.answer) === null, { deadlineMs: 5_000, intervalMs: 5 });
     assert.ok(this.answer.ok);
     return this.answer;
   }
@@ -105,8 +106,12 @@ class Passes {
   }
 }
 
+function refusalOf(answer: Acceptance): { readonly reason: string; readonly message: string } | null {
+  return answer.ok ? answer.refused : answer;
+}
+
 function reasonOf(answer: Acceptance): string {
-  return answer.ok ? 'Accepted' : answer.reason;
+  return refusalOf(answer)?.reason ?? 'Accepted';
 }
 
 describe('accepting a resource', () => {
@@ -315,6 +320,7 @@ describe('a resource that was accepted', () => {
     passes.pass({ observation: passes.looks('a', 'AccessDenied') });
     await passes.refused('AccessDenied', /hci-a/);
     assert.ok(passes.kube.reads > reads);
+    assert.ok(passes.answer.ok, 'what was accepted goes on');
   });
 
   it('takes the new password of a Secret although the looks still fail with the old one', async (t) => {
@@ -326,8 +332,58 @@ describe('a resource that was accepted', () => {
     passes.servers.servers.delete('member hci-a');
     const source = { username: 'look', password: 'new', replicationUsername: 'repl', replicationPassword: 'r' };
     passes.kube.answers.set('orders-source', source);
-    await until('accepted', () => passes.answer.ok, { deadlineMs: 5_000 });
-    assert.equal(passes.answer.ok && passes.answer.targets.members[0]?.target.password, 'new');
+    const { targets } = await passes.accepted();
+    assert.equal(targets.members[0]?.target.password, 'new');
+  });
+
+  for (const [what, breaks] of [
+    ['a Secret that is gone', (passes) => passes.kube.answers.delete('orders-source')],
+    ['a Secret without a key', (passes) => passes.kube.answers.set('orders-source', { username: 'look' })],
+    [
+      'a Secret with a wrong password',
+      (passes) => {
+        const wrong = { username: 'look', password: 'wrong', replicationUsername: 'repl', replicationPassword: 'r' };
+        passes.kube.answers.set('orders-source', wrong);
+        passes.servers.servers.set('member hci-a', failure('AccessDenied'));
+      },
+    ],
+  ] as const satisfies readonly (readonly [string, (passes: Passes) => unknown])[]) {
+    it(`goes on with the accounts that worked after ${what}, until other pods are selected`, async (t) => {
+      const passes = new Passes(t);
+      const { targets, replication } = await passes.accepted();
+      breaks(passes);
+      passes.pass({ observation: passes.looks('a', 'AccessDenied') });
+      await until('refused', () => refusalOf(passes.answer) !== null, { deadlineMs: 5_000 });
+      const going = passes.answer;
+      assert.ok(going.ok);
+      assert.deepEqual([going.targets, going.replication], [targets, replication]);
+      assert.ok(!passes.pass({ pods: [] }).ok, 'nothing is selected any more');
+      assert.ok(passes.pass({ pods: [podOf('orders-0')] }).ok);
+    });
+  }
+
+  it('goes on when the process before it was already refused, for it had followed', async (t) => {
+    const baseline = {
+      by: 'Handover',
+      member: 'hci-a',
+      lineage: 'l',
+      gtid: '0-1-1',
+      contains: '',
+      at: new Date(0).toISOString(),
+    };
+    const base = {
+      pod: 'orders-0',
+      verdict: 'Following',
+      reason: 'Following',
+      message: '',
+      ready: true,
+      serving: true,
+    };
+    const replica = { ...base, since: new Date(0).toISOString(), gtid: '', baseline };
+    const passes = new Passes(t, { status: { replicas: [replica] } });
+    passes.servers.servers.set('member hci-b', failure('AccessDenied'));
+    await passes.refused('AccessDenied', /hci-b/);
+    assert.ok(passes.answer.ok);
   });
 
   it('is looked at as before until what is new was tried', async (t) => {
@@ -368,8 +424,7 @@ describe('a resource that was accepted', () => {
     const passes = new Passes(t);
     await passes.accepted();
     const spec = ({ replicas }: Sample) => (replicas['credentials'] = { secretName: 'another' });
-    const answer = passes.pass({ resource: passes.resource({ generation: 2, spec }) });
-    assert.ok(!answer.ok && answer.reason === 'NotLookedYet');
+    passes.pass({ resource: passes.resource({ generation: 2, spec }) });
     await passes.refused('SecretMissing', /Secret another/);
     const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Fill' });
     const refused = passes.pass({ resource: passes.resource({ generation: 3, spec: asks }) });
