@@ -41,7 +41,9 @@ export function paused(decision: Decision, failures: Failures | undefined, now: 
   const { times, first, last } = failures;
   const stoppedAt = first === last ? last : `${last} (the first one: ${first})`;
   const message = times <= AT_ONCE ? decision.message : `${decision.message}; ${times} tries stopped: ${stoppedAt}`;
-  return { ...decision, message, plan: isPaused(failures, now) ? null : plan };
+  if (!isPaused(failures, now)) return { ...decision, message };
+  // Still under way: what it has stopped already, or what a server carries out late, must not be forgotten meanwhile.
+  return { ...decision, verdict: 'HandingOver', reason: 'HandingOver', message, plan: null };
 }
 
 function concerns({ member }: Failures, plan: Plan): boolean {

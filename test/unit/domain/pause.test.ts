@@ -39,6 +39,14 @@ test('stopping to receive never waits, nor does a plan towards another member', 
   assert.equal(failedAgain(fails(9, 'a'), { member: 'b', at: 1, why: '' }).times, 1);
 });
 
+test('while it waits it is under way still, so that its intent is not forgotten', () => {
+  const decision = decide('r1', 'Unproven', 'NotAdopted', 'proven', { plan: MOVE });
+  assert.deepEqual(
+    [paused(decision, fails(2), 2).verdict, paused(decision, fails(2), 600).verdict],
+    ['HandingOver', 'Unproven'],
+  );
+});
+
 test('it says what it stops at: first and last', () => {
   const decision = decide('r1', 'HandingOver', 'HandingOver', 'proven', { plan: MOVE });
   assert.equal(paused(decision, fails(1), 1).message, 'proven');
