@@ -42,6 +42,7 @@ const CHECKS: readonly Check[] = [
   syncBinlogOff,
   replicaLogSlaveUpdatesOff,
   linkSettings,
+  replicaWritable,
 ];
 
 export function audit(input: AuditInput): readonly AuditFinding[] {
@@ -188,5 +189,18 @@ function linkSettings({ observation, netTimeoutSeconds }: AuditInput): AuditFind
       severity: 'warning',
       subject: name,
       message: `${name} has slave_net_timeout=${look.settings.slaveNetTimeout}, spec.link.netTimeoutSeconds is ${netTimeoutSeconds}: a dead link is noticed too late. Write slave_net_timeout=${netTimeoutSeconds} in its configuration`,
+    }));
+}
+
+/** mxr sets it at each start of a link; a restart of the replica, or a person, may undo that. */
+function replicaWritable({ observation, policy }: AuditInput): AuditFinding[] {
+  if (!policy.keepReadOnly) return [];
+  return replicas(observation)
+    .filter(({ look }) => !look.readOnly)
+    .map(({ name }) => ({
+      finding: 'ReplicaWritable',
+      severity: 'warning',
+      subject: name,
+      message: `${name} has read_only=0: what is written there exists nowhere else and may stop its applier. Set read_only=1 in its configuration (mxr sets it when it starts the link next), or spec.replicas.localWrites: Allowed if services write to databases of their own`,
     }));
 }

@@ -18,6 +18,8 @@ export interface Policy {
   readonly positioning: 'GTID' | 'FilePosition';
   readonly topology: 'Auto' | 'PrimaryStandby' | 'DualPrimary' | 'SharedStorage';
   readonly onSplitBrain: 'Confirm' | 'Resume';
+  /** `localWrites: Forbidden`. */
+  readonly keepReadOnly: boolean;
 }
 
 /** Everything that the decision about one replica may look at. */

@@ -12,5 +12,6 @@ export function policyOf({ spec }: ExternalReplica, accepted: Extract<Acceptance
     positioning: spec.link.positioning === 'FilePosition' ? 'FilePosition' : 'GTID',
     topology: spec.source.topology,
     onSplitBrain: spec.policy.onSplitBrain,
+    keepReadOnly: spec.replicas.localWrites === 'Forbidden',
   };
 }

@@ -106,6 +106,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     channel: '',
     vip: { host: '10.0.0.100', port: 3306 },
     topology: 'Auto' as const,
+    keepReadOnly: true,
     ...scenario.policy,
   };
   const picture = judge({

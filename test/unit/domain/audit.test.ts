@@ -259,3 +259,10 @@ test('a server behind the VIP that is none of the members', () => {
   };
   assert.deepEqual(found(input({}, { diagnosis })), ['HolderUnknownMember error vip']);
 });
+
+test('a replica that may be written to, unless that is allowed', () => {
+  const writable = input({ replica: { readOnly: false } });
+  assert.deepEqual(found(writable), ['ReplicaWritable warning orders-0']);
+  assert.match(only(writable).message, /read_only=1.*localWrites: Allowed/);
+  assert.deepEqual(found({ ...writable, policy: { ...POLICY, keepReadOnly: false } }), []);
+});

@@ -140,6 +140,7 @@ export const POLICY: Policy = {
   positioning: 'GTID',
   topology: 'Auto',
   onSplitBrain: 'Confirm',
+  keepReadOnly: true,
 };
 
 export interface Pair {
