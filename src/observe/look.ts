@@ -126,6 +126,8 @@ export interface VipLookOptions extends AskOptions {
     readonly files: boolean;
     /** Its files are reported while `files` is false, if the same server answers. */
     readonly previous: ServerLook | null;
+    /** Members that no direct session ends on: a lock of theirs is held for a session whose end never reached the server. */
+    readonly unasked: readonly string[];
   } | null;
 }
 
@@ -144,7 +146,7 @@ export async function lookAtVip(
   const identity = ask.one(IdentitySchema, rows, READ_VARIABLES);
   const owners = names.map((name, index) => [name, lockOwner(rows[0]?.[`lock_${index}`])] as const);
   // Where a direct session ends on this server too, its own looks say it all.
-  const alone = owners.every(([, owner]) => owner === null);
+  const alone = owners.every(([name, owner]) => owner === null || options.full?.unasked.includes(name) === true);
   const look = options.full !== null && alone ? await lookFully(options.full) : null;
   return {
     identity: identityOf(identity),

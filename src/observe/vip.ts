@@ -3,13 +3,14 @@ import type { Clock } from '../clock.ts';
 import { sleep } from '../clock.ts';
 import type { Fact } from '../domain/fact.ts';
 import { known, NOT_ASKED_YET } from '../domain/fact.ts';
-import type { ServerLook, VipLook, VipObservation } from '../domain/observation.ts';
+import type { VipLook, VipObservation } from '../domain/observation.ts';
 import type { ConnectOptions, SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
 import { asUnknown } from './failure.ts';
 import { sameIdentity } from './incarnation.ts';
 import type { SessionFacts } from './asker.ts';
 import { newSessionFacts } from './asker.ts';
 import type { Timing } from './watched.ts';
+import type { VipLookOptions } from './look.ts';
 import { FILES_EVERY_MS, lookAtVip } from './look.ts';
 
 export interface VipProbeOptions {
@@ -19,8 +20,8 @@ export interface VipProbeOptions {
   readonly timing: () => Timing;
   /** Nonce lock per member name. */
   readonly locks: () => Readonly<Record<string, string>>;
-  /** Whether some member cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
-  readonly full: () => boolean;
+  /** Members that cannot be asked directly: then the VIP session may be the only witness, and looks fully. */
+  readonly unasked: () => readonly string[];
   /** A handover is under way. */
   readonly hurry: () => boolean;
   /** Asked before each hedge (src/observe/hedges.ts). */
@@ -159,7 +160,7 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
       onReached();
       try {
         const deadlineMs = Math.max(1, one.at + probeTimeoutMs - clock.monotonicMs());
-        const wanted = { locks: options.locks(), full: options.full() ? fullLook() : null };
+        const wanted = { locks: options.locks(), full: fullLook() };
         return known(await lookAtVip(session, { clock, deadlineMs, signal, ...wanted }, factsOf(session)), one.at);
       } finally {
         session.destroy();
@@ -182,11 +183,13 @@ export function startVipProbe(options: VipProbeOptions): VipProbe {
     return { ...newSessionFacts(), unreadable: learnt };
   }
 
-  function fullLook(): { files: boolean; previous: ServerLook | null } {
+  function fullLook(): VipLookOptions['full'] {
+    const unasked = options.unasked();
+    if (unasked.length === 0) return null;
     const now = clock.monotonicMs();
     const files = now - filesAt >= FILES_EVERY_MS;
     if (files) filesAt = now;
-    return { files, previous: state.look.known ? state.look.value.look : null };
+    return { files, previous: state.look.known ? state.look.value.look : null, unasked };
   }
 
   /** The first answer wins. Only probes that began later go on: somebody may wait for a look as new as theirs. */

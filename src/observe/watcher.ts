@@ -80,7 +80,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     clock,
     timing: () => timing,
     locks: () => Object.fromEntries(targets.members.map(({ name }) => [name, lockOf(name)])),
-    full: () => [...members.values()].some(({ probe }) => !probe.fact().known),
+    unasked: () => [...members].flatMap(([name, { probe }]) => (probe.fact().known ? [] : name)),
     mayHedge: options.mayHedge ?? createHedgeBudget(clock),
     hurry: () => pace === 'fast',
     onLook: tellVip,

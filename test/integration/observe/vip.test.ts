@@ -24,7 +24,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
   let probe: VipProbe;
   let onA: SqlSession;
   let onB: SqlSession;
-  let full = false;
+  let unasked: string[] = [];
   let password = PASSWORD;
   const locks = { a: 'mxr.dev/test/a', b: 'mxr.dev/test/b' };
 
@@ -36,7 +36,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
     vip = await startFakeVip(a.port);
   });
   beforeEach(async () => {
-    full = false;
+    unasked = [];
     password = PASSWORD;
     vip.appear();
     vip.lead(a.port);
@@ -46,7 +46,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
       clock: systemClock,
       timing: () => ({ probeIntervalMs: INTERVAL_MS, probeTimeoutMs: TIMEOUT_MS }),
       locks: () => locks,
-      full: () => full,
+      unasked: () => unasked,
       hurry: () => false,
       mayHedge: () => true,
       onLook: () => undefined,
@@ -203,7 +203,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
   });
 
   test('where no direct session ends on the server that answers, the VIP session looks fully', async () => {
-    full = true;
+    unasked = ['b'];
     await probe.lookNow(5_000);
     const direct = await holderIs(onA);
     assert.equal(direct.look, null, 'a direct session sees more');

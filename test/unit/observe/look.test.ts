@@ -198,21 +198,23 @@ describe('a look through the VIP', () => {
   });
 
   test('looks fully only where no direct session ends on the same server', async () => {
-    const full = { files: true, previous: null };
+    const full = { files: true, previous: null, unasked: ['hci-a'] };
     assert.equal((await vipLook(ownedBy([null, '5']), full)).look, null);
+    const left = await vipLook(ownedBy(['5', null]), full);
+    assert.notEqual(left.look, null, 'a lock that a dead session left behind is nobody who could be asked');
     const seen = (await vipLook(ownedBy([null, null]), full)).look;
     assert.deepEqual(seen?.end, { file: 'a-bin.000002', position: 842 });
   });
 
   test('never reports the binlog files of another server', async () => {
     const server = ownedBy([null, null]);
-    const first = (await vipLook(server, { files: true, previous: null })).look;
+    const first = (await vipLook(server, { files: true, previous: null, unasked: [] })).look;
     assert.ok(first !== null);
     const kept = { ...first, files: [{ name: 'a-bin.000001', size: 1 }] };
-    const again = (await vipLook(server, { files: false, previous: kept })).look;
+    const again = (await vipLook(server, { files: false, previous: kept, unasked: [] })).look;
     assert.deepEqual(again?.files, kept.files);
     const other = { ...kept, identity: { ...kept.identity, serverId: 2 } };
-    const moved = (await vipLook(server, { files: false, previous: other })).look;
+    const moved = (await vipLook(server, { files: false, previous: other, unasked: [] })).look;
     assert.deepEqual(moved?.files, [{ name: 'a-bin.000002', size: 842 }]);
   });
 });

@@ -27,7 +27,7 @@ function watch(context: TestContext, server: FakeServer, probeTimeoutMs = TIMEOU
     clock: systemClock,
     timing: () => ({ probeIntervalMs: alone ? 60_000 : INTERVAL_MS, probeTimeoutMs }),
     locks: () => ({ a: 'lock' }),
-    full: () => alone,
+    unasked: () => (alone ? ['b'] : []),
     hurry: () => alone,
     mayHedge: () => {
       hedges.asked += 1;
