@@ -4,6 +4,7 @@ import type { Replica } from '../support/bench.ts';
 import { assertRight } from '../support/judge.ts';
 import { until } from '../support/wait.ts';
 import { slaveStatus } from '../support/link.ts';
+import { condition } from './support/moves.ts';
 import { Stage } from './support/stage.ts';
 
 // Services may write to databases of their own; here one writes to the source's. The applier stops over it, and what is
@@ -64,6 +65,27 @@ test('an applier that fails without a write of its own is no LocalConflict', asy
   await r3.db.sql('SET sql_log_bin=0; DELETE FROM app.auto WHERE id=100003; START SLAVE SQL_THREAD');
   await stage.following('hci-a');
   await assertRight(stage.bench, a);
+});
+
+test('localWrites: Forbidden: a replica that may be written to is a finding, until its link is started anew', async () => {
+  const { a, b } = stage.bench;
+  await stage.patchSpec({ replicas: { localWrites: 'Forbidden' } });
+  const pods = stage.bench.replicas.map(({ name }) => name);
+  const status = await stage.statusIs('each is a finding', ({ findings }) =>
+    pods.every((pod) => findings.some(({ finding, subject }) => finding === 'ReplicaWritable' && subject === pod)),
+  );
+  assert.equal(condition(status, 'FailoverReady'), 'True/NoFinding', 'it stands in the way of nobody');
+
+  await a.planned();
+
+  await stage.following(b.name, 60_000);
+  const left = await stage.statusIs('the findings are gone', ({ findings }) =>
+    findings.every(({ finding }) => finding !== 'ReplicaWritable'),
+  );
+  assert.equal(left.following, '3/3');
+  for (const { db } of stage.bench.replicas) {
+    assert.equal((await db.row('SELECT @@read_only AS ro'))['ro'], '1', db.name);
+  }
 });
 
 /** The applier has failed with this error; the verdict is this one, and stays it; the others follow. */
