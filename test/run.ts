@@ -1,4 +1,5 @@
 // `npm test`: set-up, then everything that shows that mxr works; ends with one line of totals.
+import { writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { controlPlane, helm, requireControlPlane } from './support/kube/build.ts';
@@ -7,13 +8,17 @@ import { checksOf, runCheck } from './support/runner/checks.ts';
 import { pooled } from './support/runner/command.ts';
 import { type Stage, STAGES, filesOf, runFile } from './support/runner/files.ts';
 import { type StepOutcome, lastLine, stepReport, totals } from './support/runner/outcome.ts';
+import { storyTable } from './support/runner/table.ts';
 import { enterSandbox } from './support/sandbox.ts';
 
-const USAGE = 'usage: npm test -- [--full] [path ...]    (paths of test files or folders; none: everything)';
+const USAGE = `usage: npm test -- [--full [--table FILE]] [path ...]
+  path     test files or folders; none: everything
+  --full   every story in every mode, and a search of the model
+  --table  writes the table of the stories there, too`;
 const CHECK_WIDTH = 2;
 
 const root = dirname(import.meta.dirname);
-const { full, paths } = readArguments();
+const { full, table, paths } = readArguments();
 const stages = STAGES.map((stage) => ({ stage, files: filesOf(stage, root, paths) }));
 if (paths.length > 0 && stages.every(({ files }) => files.length === 0))
   fail(`no test file matches ${paths.join(' ')}`);
@@ -28,15 +33,17 @@ if (paths.length === 0) {
 for (const { stage, files } of stages) {
   await pooled(files, stage.width, async (file) => report(await tried(file, stage)));
 }
+if (full) tell(storyTable(outcomes, `A full run of ${new Date().toISOString().slice(0, 10)}`));
 const failed = outcomes.filter((outcome) => outcome.failures.length > 0);
 if (failed.length > 0) print(`\nfailed:\n${failed.map((outcome) => `  ${outcome.name}`).join('\n')}`);
 print(`\n${lastLine(totals(outcomes))}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
-function readArguments(): { full: boolean; paths: string[] } {
+function readArguments(): { full: boolean; table: string | undefined; paths: string[] } {
   try {
-    const { values, positionals } = parseArgs({ options: { full: { type: 'boolean' } }, allowPositionals: true });
-    return { full: values.full === true, paths: positionals.map((path) => resolve(path)) };
+    const options = { full: { type: 'boolean' }, table: { type: 'string' } } as const;
+    const { values, positionals } = parseArgs({ options, allowPositionals: true });
+    return { full: values.full === true, table: values.table, paths: positionals.map((path) => resolve(path)) };
   } catch (error) {
     return fail(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
   }
@@ -73,6 +80,11 @@ async function tried(file: string, stage: Stage): Promise<StepOutcome> {
 function report(outcome: StepOutcome): void {
   outcomes.push(outcome);
   print(stepReport(outcome));
+}
+
+function tell(text: string): void {
+  print(`\n${text}`);
+  if (table !== undefined) writeFileSync(resolve(table), text);
 }
 
 function print(line: string): void {

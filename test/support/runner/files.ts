@@ -102,5 +102,6 @@ export function fileOutcome(
     skipped: lines.filter((line) => line.outcome === 'skipped').length,
     durationMs,
     failures,
+    tests: lines.map(({ name: of, outcome, durationMs: took }) => ({ name: of, outcome, durationMs: took })),
   };
 }

@@ -7,6 +7,14 @@ export interface StepOutcome {
   readonly durationMs: number;
   /** One text per failed test, starting with its name. */
   readonly failures: readonly string[];
+  /** Each test of a file. */
+  readonly tests?: readonly TestOutcome[];
+}
+
+export interface TestOutcome {
+  readonly name: string;
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  readonly durationMs: number;
 }
 
 export interface Totals {

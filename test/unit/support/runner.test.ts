@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
 import { lastLine, stepReport, totals } from '../../support/runner/outcome.ts';
+import { storyTable } from '../../support/runner/table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mxr-runner-'));
 const stage: Stage = { tries: 1, folder: 'unit', width: 1, deadlineMs: 20_000, ownSandbox: false };
@@ -81,4 +82,22 @@ describe('the report', () => {
     assert.equal(stepReport(good), 'ok   a (3 passed, 0 failed; 1.2 s)');
     assert.equal(stepReport(bad), 'FAIL b (1 passed, 1 failed, 2 skipped; 0.0 s)\n     one\n     two');
   });
+});
+
+it('a full run prints one row per story', () => {
+  const common = { skipped: 0, failures: [], durationMs: 5000 };
+  const text = storyTable(
+    [
+      { name: 'lint', passed: 1, ...common },
+      {
+        name: 'test/e2e/crash.test.ts',
+        passed: 1,
+        ...common,
+        tests: [{ name: 'kill -9 | power', outcome: 'passed', durationMs: 4321 }],
+      },
+    ],
+    'A full run',
+  );
+  assert.match(text, /Everything: 2 passed, 0 failed\..*: 1 passed, 0 failed\./);
+  assert.match(text, /\| crash \| kill -9 \\\| power \| passed \| 4\.3 \|/);
 });
