@@ -20,6 +20,8 @@ export interface ElectorOptions {
   readonly random: () => number;
   /** Told of failed calls, which are retried; must not throw. */
   readonly onError: (error: unknown) => void;
+  /** A candidate has read the Lease: it could take over. */
+  readonly onRead?: () => void;
 }
 
 /** One term of leadership: the fence that every effect checks before it happens. */
@@ -88,6 +90,7 @@ class LeaseElector implements Elector {
     const { leases, ref, clock, renewDeadlineMs } = this.#options;
     const call = { signal, timeoutMs: renewDeadlineMs / 2 };
     const found = await unlessMissing(leases.getLease(ref, call));
+    this.#options.onRead?.();
     if (!this.#isFree(found)) return undefined;
     const epoch = (found?.spec.leaseTransitions ?? 0) + 1;
     const spec = claim(this.#options, epoch);

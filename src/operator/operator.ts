@@ -49,9 +49,11 @@ export async function runOperator(
   });
   log.info('serving', { port: web.port });
   try {
-    // A standby process is ready to take over; only a leader that cannot read is not.
-    state.ready = true;
-    const leadership = await electorOf(config, kube, log).acquire(signal);
+    // A standby process that can read the Lease is ready to take over; a leader only once it has read everything.
+    const onRead = (read: boolean): void => {
+      if (state.leadership === null) state.ready = read;
+    };
+    const leadership = await electorOf(config, kube, log, onRead).acquire(signal);
     if (leadership === undefined) return;
     state.leadership = leadership;
     state.ready = false;
@@ -92,7 +94,7 @@ async function leadUntilLost(leading: LeadOptions): Promise<void> {
   });
 }
 
-function electorOf(config: OperatorConfig, kube: Kube, log: Logger) {
+function electorOf(config: OperatorConfig, kube: Kube, log: Logger, onRead: (read: boolean) => void) {
   const { lease, pod } = config;
   return createElector({
     leases: kube,
@@ -104,7 +106,11 @@ function electorOf(config: OperatorConfig, kube: Kube, log: Logger) {
     clock: systemClock,
     timers: systemTimers,
     random: Math.random,
-    onError: (error) => log.warn('the Lease could not be renewed', { error }),
+    onError: (error) => {
+      log.warn('the Lease could not be read or renewed', { error });
+      onRead(false);
+    },
+    onRead: () => onRead(true),
   });
 }
 
