@@ -19,19 +19,22 @@ export function restartDoubt(input: ContentInput, { survived, later }: ProvenRes
 }
 
 /**
- * A replica without a log of what it applies shows with what its relay logs begin: the first transaction that it was sent
- * each time it connected. By GTID a server sends what comes after the replica's position, so a replica that was sent the
- * first one after a start had nothing beyond what survived. Null: its relay logs do not say so.
+ * A replica without a log of what it applies shows with what its relay log begins: the first transaction that it was sent
+ * when it connected last, and this life of the server was seen to feed it. By GTID a server sends what comes after the
+ * replica's position, so a replica that was sent the first one after the start had nothing beyond what survived. Null: it
+ * does not say so.
  */
-function relayedFirst({ replica, evidence }: ContentInput, firsts: readonly Gtid[]): 'Same' | Asking | null {
-  const { look, link, pod } = replica;
-  if (firsts.length === 0 || look.logSlaveUpdates || link.usingGtid === 'No') return null;
+function relayedFirst({ replica, holder, evidence }: ContentInput, firsts: readonly Gtid[]): 'Same' | Asking | null {
+  const { look, link, pod, memory } = replica;
+  const [first, another] = firsts;
+  if (first === undefined || another !== undefined || look.logSlaveUpdates || link.usingGtid === 'No') return null;
+  if (memory.connectedTo !== holder.member.incarnation || link.sql === 'No') return null;
   if (!replica.drained) return asking(`${pod} applies what it received before its relay log is read`);
-  const because = firsts.map(formatGtid).join();
-  const question = { kind: 'Relayed', pod, incarnation: incarnationKey(replica.observed), because } as const;
+  const asked = { pod, incarnation: incarnationKey(replica.observed), because: formatGtid(first) };
+  const question = { kind: 'Relayed', ...asked } as const;
   const answer = answerTo(evidence, question);
   if (!answer.known) return asking(`reading in the relay log of ${pod} what it was sent first`, question);
-  return firsts.every((first) => answer.value.some((one) => sameGtid(one, first))) ? 'Same' : null;
+  return answer.value !== null && sameGtid(answer.value, first) ? 'Same' : null;
 }
 
 /** Per domain: the server's own first number after all that survived, whoever wrote that, where the replica has got so far. */

@@ -65,7 +65,7 @@ export interface LoggedQuestion {
   /** Its position when it was asked: it logs more as it goes on. */
   readonly upTo: string;
 }
-/** What a replica was sent first each time it connected, as far back as its relay logs still show it. */
+/** What a replica was sent first since it connected last, as long as its relay log still shows it. */
 export interface RelayedQuestion {
   readonly kind: 'Relayed';
   readonly pod: string;
@@ -149,8 +149,8 @@ export interface Answers {
   Transaction: TransactionContent;
   /** Null: its binlog does not have the one, or too much after it. */
   Logged: readonly Gtid[] | null;
-  /** The first of each relay log that was read. */
-  Relayed: readonly Gtid[];
+  /** Null: its relay log begins with none. */
+  Relayed: Gtid | null;
   /** Null: there is none. */
   OwnWrites: OwnWrite | null;
   LiveLook: true;

@@ -61,3 +61,12 @@ function gotFromAnother({ memory, contains }: ReplicaFacts, { look, member }: Ho
     }),
   );
 }
+
+/** Whole seconds: by then its relay log is of this connection. */
+const CONNECTED_SECONDS = 1;
+
+/** The life of the holder that is seen to feed the replica; else what was seen before. */
+export function connectedNow(replica: ReplicaFacts, holder: Holder): number | null {
+  const isFed = dumpsOf(replica, holder).some(({ ageSeconds }) => (ageSeconds ?? 0) >= CONNECTED_SECONDS);
+  return isFed && replica.link.io === 'Yes' ? holder.member.incarnation : replica.memory.connectedTo;
+}

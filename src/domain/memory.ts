@@ -132,6 +132,8 @@ export interface ReplicaMemory {
   readonly lacks: readonly Gtid[];
   /** The session of its source that fed it when it was seen last; in memory only. Null: not seen by this process. */
   readonly fed: Fed | 'Ours' | null;
+  /** The incarnation of a member that was seen to feed it last, for a second or more; in memory only. */
+  readonly connectedTo: number | null;
 }
 
 /** `Ours` (in its place): mxr itself has just started the link, at a proven place. */
@@ -162,6 +164,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   foreignChanges: [],
   lacks: [],
   fed: null,
+  connectedTo: null,
 };
 
 export interface Captured {

@@ -11,27 +11,23 @@ const Event = z.object({ Event_type: z.string(), Info: z.string().nullable() });
 const EVENTS = 64;
 
 /**
- * The transactions with which the replica's relay logs begin: the one that is applied now, and the oldest one that is still
- * there. A relay log begins when the replica connects, or its source begins a file. SHOW RELAYLOG EVENTS holds the lock of
- * the relay log while it reads, so it reads little.
+ * The transaction with which the relay log begins that is applied now: it was begun when the replica connected last, or its
+ * source began a file since. An older one may be of another connection. SHOW RELAYLOG EVENTS holds the lock of the relay
+ * log while it reads, so it reads little.
  */
 export async function relayedFirst(
   session: SqlSession,
   channel: string,
   limits: Pick<StatementOptions, 'deadlineMs' | 'signal'>,
-): Promise<Gtid[]> {
+): Promise<Gtid | null> {
   const operation = 'read the beginning of its relay log';
   const ask = async <T>(schema: z.ZodType<T>, sql: string, params: readonly string[] = []) =>
     parseRows(schema, await session.query(sql, params, { ...limits, operation }), operation, session.target.name);
   const links = await ask(Status, 'SHOW ALL SLAVES STATUS');
-  const file = links.find(
-    (link) => (link.Connection_name ?? '').toLowerCase() === channel.toLowerCase(),
-  )?.Relay_Log_File;
-  const relayLog = `SHOW RELAYLOG ${channel === '' ? '' : `'${channel.replaceAll("'", '')}' `}EVENTS`;
-  const oldest = await ask(Event, `${relayLog} LIMIT ${EVENTS}`);
-  const newest = file == null ? [] : await ask(Event, `${relayLog} IN ? LIMIT ${EVENTS}`, [file]);
-  return [oldest, newest].flatMap((events) => {
-    const info = events.find((event) => event.Event_type === 'Gtid')?.Info ?? '';
-    return parseGtid(/\bGTID (\d+-\d+-\d+)/.exec(info)?.[1] ?? '') ?? [];
-  });
+  const link = links.find((one) => (one.Connection_name ?? '').toLowerCase() === channel.toLowerCase());
+  if (link?.Relay_Log_File == null) return null;
+  const name = channel === '' ? '' : `'${channel.replaceAll("'", '')}' `;
+  const events = await ask(Event, `SHOW RELAYLOG ${name}EVENTS IN ? LIMIT ${EVENTS}`, [link.Relay_Log_File]);
+  const info = events.find((event) => event.Event_type === 'Gtid')?.Info ?? '';
+  return parseGtid(/\bGTID (\d+-\d+-\d+)/.exec(info)?.[1] ?? '') ?? null;
 }

@@ -115,7 +115,6 @@ export async function gtidAt(runtime: Runtime, member: string, at: Coordinates):
   }
 }
 
-/** In the beginning of the relay log that is applied now, and of the oldest one that is still there: often the one before. */
 async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed']> {
   const { channel } = runtime.resource.spec.link;
   return onPod(runtime, pod, (session, limits) => relayedFirst(session, channel, limits));

@@ -143,6 +143,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     clearedFor: status.clearedFor ?? null,
     lacks: status.lacks.flatMap((one) => parseGtid(one) ?? []),
     fed: null,
+    connectedTo: null,
   };
 }
 

@@ -49,7 +49,7 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
     case 'Logged':
       return answer.ask === 'Logged' ? answer.transactions.map(gtid) : undefined;
     case 'Relayed':
-      return answer.ask === 'Relayed' ? answer.firsts.map(gtid) : undefined;
+      return answer.ask === 'Relayed' ? gtid(answer.first) : undefined;
     case 'OwnWrites':
       return answer.ask === 'OwnWrites' ? ownWrite(answer.wrote) : undefined;
     case 'LiveLook':

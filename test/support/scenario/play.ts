@@ -179,7 +179,10 @@ function newProcess(playing: Playing): void {
       [...members].map(([name, member]) => [name, { ...member, watched: false, anchors: member.anchors.slice(-1) }]),
     ),
     replicas: new Map(
-      [...replicas].map(([pod, replica]) => [pod, { ...replica, standing: null, link: null, fed: null }]),
+      [...replicas].map(([pod, replica]) => [
+        pod,
+        { ...replica, standing: null, link: null, fed: null, connectedTo: null },
+      ]),
     ),
   };
 }

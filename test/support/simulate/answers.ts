@@ -30,7 +30,6 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
     case 'Logged':
       return loggedAfter(reach(world, question.pod), question.after);
     case 'Relayed':
-      return [];
     case 'OwnWrites':
       return null;
     default:

@@ -227,6 +227,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     lacks: [],
     clearedFor: null,
     fed: null,
+    connectedTo: null,
     ...change,
   };
 }

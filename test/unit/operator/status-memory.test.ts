@@ -100,6 +100,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   lacks: fc.array(gtid, { maxLength: 3 }),
   clearedFor: fc.option(file),
   fed: fc.constant(null),
+  connectedTo: fc.constant(null),
 });
 
 const memory: fc.Arbitrary<Memory> = fc
