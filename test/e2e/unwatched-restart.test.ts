@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import { assertRight } from '../support/judge.ts';
+import { snapshotData } from '../support/clone.ts';
 import { slaveStatus } from '../support/link.ts';
 import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
@@ -47,6 +48,14 @@ for (const [mode, options] of MODES) {
         await stage.bench.a.db.start();
       });
     });
+
+    test(
+      'it loses its tail, and MariaDB goes on over that: no replica is believed',
+      { skip: mode !== 'by GTID' },
+      async () => {
+        await losesTailUnwatched(stage);
+      },
+    );
   });
 }
 
@@ -89,6 +98,39 @@ async function restartsUnwatched(stage: Stage, restart: () => Promise<void>): Pr
     assert.deepEqual(accusations, [], `${pod} was accused`);
   }
   assert.equal(holderOf(status)?.lineage, before?.lineage, 'the same history goes on');
+}
+
+/** The lost transactions are the first that a new binlog file had, so the relay logs begin with their numbers too. */
+async function losesTailUnwatched(stage: Stage): Promise<void> {
+  const { bench } = stage;
+  await stage.following('hci-a');
+  const writer = new Writer(bench, { mix: 'equal' });
+  await writer.writes(20, 'hci-a');
+  await stage.operator.kill9();
+  await bench.a.db.sql('FLUSH BINARY LOGS');
+  const restore = await snapshotData(bench.a.db);
+  await writer.writes(8, 'hci-a');
+  await bench.a.kill9();
+  await restore();
+  await bench.a.db.start();
+  await writer.writes(50, 'hci-a');
+  for (const { name, db } of bench.replicas) {
+    await until(`${name} goes on`, async () => {
+      const status = await slaveStatus(db);
+      if (status?.['Slave_IO_Running'] === 'No') await db.sql('START SLAVE');
+      return status?.['Slave_IO_Running'] === 'Yes' && status['Slave_SQL_Running'] === 'Yes';
+    });
+  }
+  await writer.writes(20, 'hci-a');
+  await writer.stop();
+
+  await stage.startOperator();
+
+  const { replicas } = await stage.statusIs('no replica is believed', (status) =>
+    status.replicas.every(({ verdict, serving }) => ['Diverged', 'Unproven'].includes(verdict) && !serving),
+  );
+  const told = replicas.map(({ verdict, reason }) => `${verdict}/${reason}`);
+  assert.deepEqual(told, ['Diverged/Diverged', 'Diverged/Diverged', 'Unproven/NotComparable']);
 }
 
 const HARMLESS: ReadonlySet<string> = new Set(['Following', 'CatchingUp', 'Waiting', 'HandingOver']);
