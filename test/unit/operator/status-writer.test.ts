@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Status } from '../../../src/api/v1alpha1.ts';
+import { systemClock } from '../../../src/clock.ts';
+import { createStatusWriter, type StatusWriter } from '../../../src/operator/status-writer.ts';
+import { until } from '../../support/wait.ts';
+
+const FINALIZER = 'mxr.dev/handover';
+const METADATA = { resourceVersion: '1', finalizers: [FINALIZER] };
+const SOON = { intervalMs: 1, deadlineMs: 5_000 };
+
+/** Writes end when the test lets them. */
+function held(): { writer: StatusWriter; writes: { status: Status; done: () => void }[] } {
+  const writes: { status: Status; done: () => void }[] = [];
+  const resource = { metadata: METADATA };
+  const kube = {
+    getResource: async () => resource,
+    patchResourceMetadata: async () => resource,
+    replaceStatus: (_: unknown, status: Status) =>
+      new Promise((resolve) => {
+        writes.push({ status, done: () => resolve(resource) });
+      }),
+  };
+  const writer = createStatusWriter({
+    kube: kube as unknown as Parameters<typeof createStatusWriter>[0]['kube'],
+    ref: { namespace: 'mxr', name: 'orders' },
+    clock: systemClock,
+    signal: new AbortController().signal,
+    onError: (error) => assert.fail(String(error)),
+  });
+  return { writer, writes };
+}
+
+function status(holder: string, to: string): Status {
+  return { holder, intent: { id: `to-${to}`, replicas: [] } } as unknown as Status;
+}
+
+describe('waiting until an intent is stored', () => {
+  test('a write under way that has it is enough', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    await until('the first write is under way', () => writes.length === 1, SOON);
+    writer.offer(status('b', 'b'));
+    const stored = writer.flush(5_000);
+    writes[0]?.done();
+    await stored;
+    assert.equal(writer.stored()?.holder, 'a');
+    await until('the newer status follows', () => writes.length === 2, SOON);
+    writes[1]?.done();
+  });
+
+  test('one that is stored does not count while an older write may still take it back', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    await until('the first write is under way', () => writes.length === 1, SOON);
+    writes[0]?.done();
+    await until('it is stored', () => writer.stored() !== null, SOON);
+    writer.offer(status('a', 'c'));
+    await until('another intent is under way', () => writes.length === 2, SOON);
+    writer.offer(status('a', 'b'));
+    let flushed = false;
+    const stored = writer.flush(5_000).then(() => (flushed = true));
+    writes[1]?.done();
+    await until('the newest is under way', () => writes.length === 3, SOON);
+    assert.equal(flushed, false);
+    writes[2]?.done();
+    await stored;
+  });
+
+  test('what is not stored in time is said', async () => {
+    const { writer } = held();
+    writer.offer(status('a', 'b'));
+    await assert.rejects(writer.flush(20), /not stored within 20 ms/);
+  });
+});
