@@ -143,7 +143,7 @@ export function proveContent(
     return refused(
       'Unproven',
       'NotComparable',
-      `the last transactions of ${replica.pod} cannot be compared with ${holder.member.name}: the replica has no binlog of what it applied; set log_slave_updates=1 on it`,
+      `the last transactions of ${replica.pod} cannot be compared with ${holder.member.name}: the replica has no binlog of what it applied; set log_slave_updates=1 on it, and reseed it`,
     );
   }
   const questions: Question[] = [];
