@@ -3,7 +3,7 @@ import type { Attach, StepValue } from '../domain/plan.ts';
 import { checkDials, checkTarget } from './check.ts';
 import type { Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
-import { changeSql, startSql } from './replication.ts';
+import { changeSql, netTimeoutSql, startSql } from './replication.ts';
 
 /**
  * Coordinates belong to one position. What was applied since the plan was made is beyond its coordinates, and would be
@@ -48,8 +48,11 @@ export async function start(running: Running, threads: 'Both' | 'Sql' | 'Again')
   if (threads !== 'Sql') checkTarget(running);
   if (threads === 'Both') {
     // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.
-    await acting.run('bound the link', `SET GLOBAL slave_net_timeout = ${context.link.netTimeoutSeconds}`);
     const { look: seen } = await look(running);
+    const { netTimeoutSeconds } = context.link;
+    // Not where it is so: what is in the configuration would look like something that a restart forgets.
+    if (seen.slaveNetTimeout !== netTimeoutSeconds)
+      await acting.run('bound the link', netTimeoutSql(netTimeoutSeconds));
     if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
   }
   if (threads === 'Again' && plan.target !== null) await checkDials(running, plan.target, 'start replication again');

@@ -56,7 +56,10 @@ export interface ExecuteContext {
 }
 
 /** The part of a replica that changes under the executor's hands: read between statements, so it is kept small. */
-export type LinkLook = Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'>;
+export type LinkLook = Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'> & {
+  /** Seconds; absent: not known. */
+  readonly slaveNetTimeout?: number;
+};
 
 /** One plan under way: what it has read and done so far. */
 export interface Running {

@@ -89,6 +89,10 @@ export function stopSql(channel: string): string {
   return `STOP SLAVE ${channelPart(channel)}`.trimEnd();
 }
 
+export function netTimeoutSql(seconds: number): string {
+  return `SET GLOBAL slave_net_timeout = ${seconds}`;
+}
+
 export function startSql(channel: string, threads: 'Both' | 'Sql' | 'Again'): string {
   return `START SLAVE ${channelPart(channel)}${threads === 'Sql' ? 'SQL_THREAD' : ''}`.trimEnd();
 }

@@ -180,15 +180,15 @@ function replicaLogSlaveUpdatesOff({ observation }: AuditInput): AuditFinding[] 
     }));
 }
 
-/** What mxr sets with SET GLOBAL is gone at the next restart of the replica, before anybody looks. */
+/** What mxr sets with SET GLOBAL is gone at the next restart of the replica, which connects again before anybody looks. */
 function linkSettings({ observation, netTimeoutSeconds }: AuditInput): AuditFinding[] {
   return replicas(observation)
-    .filter(({ look }) => look.settings.slaveNetTimeout !== netTimeoutSeconds)
+    .filter(({ look: { settings } }) => settings.slaveNetTimeout !== netTimeoutSeconds || settings.slaveNetTimeoutSet)
     .map(({ name, look }) => ({
       finding: 'LinkSettingsNotPersistent',
       severity: 'warning',
       subject: name,
-      message: `${name} has slave_net_timeout=${look.settings.slaveNetTimeout}, spec.link.netTimeoutSeconds is ${netTimeoutSeconds}: a dead link is noticed too late. Write slave_net_timeout=${netTimeoutSeconds} in its configuration`,
+      message: `${name} has slave_net_timeout=${look.settings.slaveNetTimeout}${look.settings.slaveNetTimeoutSet === true ? ', set at run time, which a restart forgets' : ' by its configuration'}; spec.link.netTimeoutSeconds is ${netTimeoutSeconds}: a dead link is noticed too late. Write slave_net_timeout=${netTimeoutSeconds} in its configuration`,
     }));
 }
 

@@ -100,6 +100,10 @@ export interface ServerSettings {
   readonly syncBinlog: number;
   /** Seconds. */
   readonly slaveNetTimeout: number;
+  /** Whether that was set at run time, so that a restart forgets it; absent: not asked. */
+  readonly slaveNetTimeoutSet?: boolean;
+  /** After so many seconds without a change a binlog file is purged; 0: never; absent: not known. */
+  readonly binlogExpireSeconds?: number;
   readonly gtidStrictMode: boolean;
   readonly binlogFormat: string;
   readonly binlogRowImage: string;

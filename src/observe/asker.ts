@@ -9,6 +9,8 @@ export interface SessionFacts {
   readonly unreadable: Set<string>;
   /** Whether the account sees the sessions of others; null: not asked yet. */
   seesOthers: boolean | null;
+  /** Of `slave_net_timeout`: its value, and whether it was set at run time; null: not asked yet. */
+  netTimeout: { readonly value: number; readonly set: boolean } | null;
   /** Wall clock ms; a session never outlives its server's process. Null: not asked yet. */
   startedAt: number | null;
   /** The last answers as they came, and parsed: most looks find what the one before has found. */
@@ -16,7 +18,7 @@ export interface SessionFacts {
 }
 
 export function newSessionFacts(): SessionFacts {
-  return { unreadable: new Set(), seesOthers: null, startedAt: null, parsed: new Map() };
+  return { unreadable: new Set(), seesOthers: null, netTimeout: null, startedAt: null, parsed: new Map() };
 }
 
 /**

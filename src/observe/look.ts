@@ -11,6 +11,7 @@ import {
   IdentityRow as IdentitySchema,
   LinkRow,
   MasterStatusRow as MasterStatusSchema,
+  OriginRow,
   ReplicaNowRow,
   ServerRow,
 } from './rows.ts';
@@ -40,12 +41,16 @@ const VARIABLES = [
   'gtid_slave_pos',
   'sync_binlog',
   'slave_net_timeout',
+  'expire_logs_days',
   'gtid_strict_mode',
   'binlog_format',
   'binlog_row_image',
   'slave_skip_errors',
 ];
-const READ_NOW = 'SELECT @@read_only AS read_only, @@gtid_slave_pos AS gtid_slave_pos';
+const READ_NOW =
+  'SELECT @@read_only AS read_only, @@slave_net_timeout AS slave_net_timeout, @@gtid_slave_pos AS gtid_slave_pos';
+const READ_ORIGIN =
+  "SELECT GLOBAL_VALUE_ORIGIN AS origin FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME = 'SLAVE_NET_TIMEOUT'";
 const LIST_REPLICAS = 'list its replicas';
 
 const ER_NO_BINARY_LOGGING = 1381;
@@ -54,11 +59,12 @@ const ER_NO_BINARY_LOGGING = 1381;
 export async function lookAtReplica(
   session: SqlSession,
   options: AskOptions,
-): Promise<Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'>> {
+): Promise<Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'> & { readonly slaveNetTimeout?: number }> {
   const ask = asker(session, options);
   const [rows, links] = await Promise.all([ask.query(READ_NOW, READ_VARIABLES), readLinks(ask)]);
   const now = ask.one(ReplicaNowRow, rows, READ_VARIABLES);
-  return { gtidSlavePos: now.gtid_slave_pos, readOnly: now.read_only, links };
+  const { gtid_slave_pos: gtidSlavePos, read_only: readOnly, slave_net_timeout: slaveNetTimeout } = now;
+  return { gtidSlavePos, readOnly, links, ...(slaveNetTimeout === undefined ? {} : { slaveNetTimeout }) };
 }
 
 /**
@@ -86,6 +92,7 @@ export async function lookAtServer(
   const [master, rows, links, dumps] = await Promise.all([reading, selecting, linking, listing]);
   const server = ask.one(ServerRow, rows, READ_VARIABLES);
   facts.startedAt = server.started_at;
+  if (!isMember) await learnOrigin(ask, facts, server.slave_net_timeout);
   const files = !isMember || !server.log_bin ? [] : options.files ? await readFiles(ask) : options.previousFiles;
   return {
     identity: identityOf(server),
@@ -106,6 +113,10 @@ export async function lookAtServer(
     settings: {
       syncBinlog: server.sync_binlog,
       slaveNetTimeout: server.slave_net_timeout,
+      ...(facts.netTimeout === null ? {} : { slaveNetTimeoutSet: facts.netTimeout.set }),
+      ...(server.expire_logs_days === undefined
+        ? {}
+        : { binlogExpireSeconds: Math.round(server.expire_logs_days * 86_400) }),
       gtidStrictMode: server.gtid_strict_mode,
       binlogFormat: server.binlog_format,
       binlogRowImage: server.binlog_row_image,
@@ -116,6 +127,13 @@ export async function lookAtServer(
       binlogIgnoreDb: master?.Binlog_Ignore_DB ?? '',
     },
   };
+}
+
+/** A restart ends the session, so the origin of a value is asked once, and again when the value has changed. */
+async function learnOrigin(ask: Ask, facts: SessionFacts, value: number): Promise<void> {
+  if (facts.netTimeout?.value === value) return;
+  const [row] = await ask.rows(OriginRow, READ_ORIGIN, 'read where a setting comes from');
+  facts.netTimeout = { value, set: row?.origin === 'SQL' };
 }
 
 export interface VipLookOptions extends AskOptions {

@@ -56,6 +56,8 @@ export const ServerRow = z.object({
   gtid_slave_pos: position,
   sync_binlog: integer,
   slave_net_timeout: integer,
+  /** In every version; from 10.6 on with fractions. */
+  expire_logs_days: z.coerce.number().min(0).optional(),
   gtid_strict_mode: flag,
   binlog_format: text,
   binlog_row_image: text,
@@ -64,7 +66,11 @@ export const ServerRow = z.object({
 export type ServerRow = z.infer<typeof ServerRow>;
 
 /** What the executor reads of a replica between its statements. */
-export const ReplicaNowRow = ServerRow.pick({ read_only: true, gtid_slave_pos: true });
+export const ReplicaNowRow = ServerRow.pick({ read_only: true, gtid_slave_pos: true }).extend({
+  slave_net_timeout: integer.optional(),
+});
+
+export const OriginRow = z.object({ origin: text });
 
 export const MasterStatusRow = z.object({
   File: z.string().min(1),

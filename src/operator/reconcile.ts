@@ -7,6 +7,7 @@ import { askFor } from './ask.ts';
 import { isLeaving } from './end-handover.ts';
 import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
+import { keepLinkSettings } from './link-settings.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
 import { watch } from './watch.ts';
@@ -55,6 +56,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   askFor(runtime, picture);
   carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
   runtime.watcher?.setPace(paceOf(runtime, picture));
+  keepLinkSettings(runtime, observation.replicas);
   report(runtime, picture, gated);
 }
 

@@ -61,6 +61,8 @@ export interface Runtime {
   readonly actedAt: Map<string, number>;
   /** Plans that stopped at a surprise lately, by pod. */
   readonly failures: Map<string, Failures>;
+  /** Monotonic ms at which a setting of a pod's link was last set again. */
+  readonly settingAt: Map<string, number>;
   /** Pods whose label is being written. */
   readonly labelling: Set<string>;
   open: OpenHandover | null;
@@ -87,6 +89,7 @@ export function createRuntime(
     jobs: new Map(),
     actedAt: new Map(),
     failures: new Map(),
+    settingAt: new Map(),
     labelling: new Set(),
     handovers: status.handovers,
     approved: new Set(status.approvals.map((approval) => approval.id)),

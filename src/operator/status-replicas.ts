@@ -8,6 +8,7 @@ import type { Picture } from '../domain/judge.ts';
 import type * as domain from '../domain/memory.ts';
 import type { Observation, ReplicaObservation } from '../domain/observation.ts';
 import { linkOf } from '../domain/observation.ts';
+import { retentionHeadroom } from '../domain/retention.ts';
 import type { Decision } from '../domain/verdict.ts';
 import { isReady } from '../domain/verdict.ts';
 import { bounded, iso, MAX_MESSAGE, steady, transactionsOf } from './status-parts.ts';
@@ -34,6 +35,7 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
     ...(attachedTo === undefined ? {} : { attachedTo }),
     ready: isReady(verdict),
     ...place(input, observed),
+    ...retention(input, observed, attachedTo),
     ...(lagSeconds === null ? {} : { lagSeconds: Math.max(0, Math.round(lagSeconds)) }),
     serving: input.serving.has(pod),
     ...remembered(input.picture.memory.replicas.get(pod), input.before),
@@ -54,6 +56,21 @@ function feederOf({ policy, observation, picture }: ReplicaInput, observed: Repl
   if (facts.link.io !== 'Yes') return undefined;
   return observation.members.find((member) => valueOf(member.look)?.dumps?.some((dump) => dump.address === observed.ip))
     ?.name;
+}
+
+/** How long the member that feeds it, or fed it last, keeps what it needs. */
+function retention(
+  { policy, observation, picture }: ReplicaInput,
+  { pod, look }: ReplicaObservation,
+  attachedTo: string | undefined,
+): Pick<ReplicaStatus, 'retentionHeadroomSeconds'> {
+  const name = attachedTo ?? picture.memory.replicas.get(pod)?.baseline?.member ?? '';
+  const member = valueOf(observation.members.find((one) => one.name === name)?.look);
+  const memory = picture.memory.members.get(name);
+  const link = look.known ? linkOf(look.value, policy.channel) : undefined;
+  if (member === undefined || memory === undefined || link === undefined || link.exec.file === '') return {};
+  const seconds = retentionHeadroom(link.exec, { look: member, memory }, observation.wallNow);
+  return seconds === null ? {} : { retentionHeadroomSeconds: Math.round(seconds) };
 }
 
 type Place = Pick<ReplicaStatus, 'gtid' | 'file' | 'position' | 'positioning'>;

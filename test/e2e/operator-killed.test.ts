@@ -8,9 +8,11 @@ import { arm, boundaries, dies, LEASE, startKilledOperator, STATEMENTS } from '.
 import type { Boundary } from './support/killed-operator.ts';
 import { Stage } from './support/stage.ts';
 
+/** One belongs to a silence, and what the adoption has set is not set again. */
+const NOT_PLANNED: readonly string[] = ['STOP SLAVE IO_THREAD', 'SET GLOBAL slave_net_timeout'];
 const PLANNED: readonly Boundary[] =
   process.env['MXR_FULL'] === '1'
-    ? boundaries(STATEMENTS.filter((statement) => statement !== 'STOP SLAVE IO_THREAD'))
+    ? boundaries(STATEMENTS.filter((statement) => !NOT_PLANNED.includes(statement)))
     : ['after SELECT GET_LOCK(?, 0) AS taken', 'after STOP SLAVE', 'after CHANGE MASTER', 'after START SLAVE'];
 const CRASH: readonly Boundary[] =
   process.env['MXR_FULL'] === '1' ? boundaries(['STOP SLAVE IO_THREAD']) : ['after STOP SLAVE IO_THREAD'];

@@ -105,6 +105,7 @@ describe('one look at a real server', { timeout: 180_000 }, () => {
     assert.deepEqual(look.settings, {
       syncBinlog: 1,
       slaveNetTimeout: 60,
+      binlogExpireSeconds: 0,
       gtidStrictMode: false,
       binlogFormat: 'ROW',
       binlogRowImage: 'FULL',

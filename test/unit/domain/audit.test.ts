@@ -225,7 +225,7 @@ describe('replicas', () => {
     ]);
     const finding = only(input({}, { netTimeoutSeconds: 4 }));
     assert.deepEqual([finding.finding, finding.severity], ['LinkSettingsNotPersistent', 'warning']);
-    assert.match(finding.message, /slave_net_timeout=8.*is 4.*Write slave_net_timeout=4/);
+    assert.match(finding.message, /slave_net_timeout=8 by its configuration.*is 4.*Write slave_net_timeout=4/);
   });
 });
 

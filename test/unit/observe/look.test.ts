@@ -60,8 +60,11 @@ describe('one look', () => {
   test('asks a replica for nothing that says nothing about where it stands', async () => {
     const server = links(LINK_ROW);
     const session = await server.connect(TARGET, { deadlineMs: 1_000 });
-    const seen = await lookAtServer(session, { ...LIMITS, ...FILES, of: 'Replica' });
-    assert.equal(server.statements.length, 2);
+    const facts = newSessionFacts();
+    await lookAtServer(session, { ...LIMITS, ...FILES, of: 'Replica' }, facts);
+    const before = server.statements.length;
+    const seen = await lookAtServer(session, { ...LIMITS, ...FILES, of: 'Replica' }, facts);
+    assert.equal(server.statements.length - before, 2, 'where a setting comes from is asked once');
     assert.equal(seen.links.length, 1);
     assert.deepEqual([seen.end, seen.dumps, seen.files], [null, null, []]);
   });
