@@ -7,10 +7,10 @@ import type { Host } from '../../support/net.ts';
  * balancers and translated addresses do that, and a flap that is over before a session has missed anything.
  */
 export async function leadVip({ tools, vip }: Bench, hosts: readonly Host[], to: Member): Promise<void> {
-  const table = 'table ip sticky';
-  const rule = `ip daddr ${vip.host} dnat to ${to.address}`;
-  const chain = `${table} { chain lead { type nat hook output priority -100; ${rule}; }\n}`;
+  const chain = 'ip sticky lead';
+  const table = 'table ip sticky { chain lead { type nat hook output priority -100; }\n}';
+  const rule = `add rule ${chain} ip daddr ${vip.host} dnat to ${to.address}`;
   // In one transaction: no connection meets the time between two rules.
-  const text = `${table}\ndelete ${table}\n${chain}\n`;
+  const text = `${table}\nflush chain ${chain}\n${rule}\n`;
   await Promise.all(hosts.map((host) => host.exec([tools.nft, text])));
 }
