@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { judge } from '../support/judge.ts';
-import { Stage } from './support/stage.ts';
+import { begin, calm } from './support/begin.ts';
+import type { Stage } from './support/stage.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open();
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin();
 });
 after(async () => stage.close());
 
@@ -17,9 +16,7 @@ test('Ahead: what the standby never received is listed, the replicas that have i
   const { bench } = stage;
   const [r1, r2, r3] = bench.replicas;
   assert.ok(r1 && r2 && r3);
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   await bench.b.db.sql('STOP SLAVE IO_THREAD');
   const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });

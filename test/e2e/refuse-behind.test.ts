@@ -3,15 +3,14 @@ import { after, before, test } from 'node:test';
 import { cloneData } from '../support/clone.ts';
 import { assertRight, judge } from '../support/judge.ts';
 import { attach } from '../support/link.ts';
+import { begin, calm } from './support/begin.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
-import { Stage } from './support/stage.ts';
+import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open({ bench: { server: { 'log-slave-updates': 0 } } });
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin({ bench: { server: { 'log-slave-updates': 0 } } });
 });
 after(async () => stage.close());
 
@@ -19,9 +18,7 @@ test('Behind: a standby that does not log what it applied cannot give it to a re
   const { bench } = stage;
   const [r1, r2, r3] = bench.replicas;
   assert.ok(r1 && r2 && r3);
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });
   await insertAt(bench.a.db, 5);
   await allReached(bench, [r1, r2], bench.a.db);

@@ -1,23 +1,20 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
+import { begin, calm } from './support/begin.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
-import { Stage } from './support/stage.ts';
+import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open();
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin();
 });
 after(async () => stage.close());
 
 test('Diverged: the same GTIDs with other content, under equal server ids', async () => {
   const { bench } = stage;
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   await bench.b.db.sql('STOP SLAVE IO_THREAD');
   await insertAt(bench.a.db, 2);

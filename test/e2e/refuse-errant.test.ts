@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
-import { Stage } from './support/stage.ts';
+import { begin } from './support/begin.ts';
+import type { Stage } from './support/stage.ts';
 import { allReached, approvalAsked, insertAt, purge, remember } from './support/refusal.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open();
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin();
 });
 after(async () => stage.close());
 
@@ -53,7 +52,10 @@ test('NotPrefix: an errant write on the standby, which no replica would ever get
   await insertAt(bench.b.db, 3);
   await untouched();
   const { handovers } = await stage.statusIs('it is recorded', (one) => one.handovers[0]?.to === 'hci-b');
-  assert.deepEqual([handovers[0]?.from, handovers[0]?.trigger, handovers[0]?.outcome], ['hci-a', 'VipMoved', 'Refused']);
+  assert.deepEqual(
+    [handovers[0]?.from, handovers[0]?.trigger, handovers[0]?.outcome],
+    ['hci-a', 'VipMoved', 'Refused'],
+  );
   const told = handovers[0]?.replicas.map(({ pod, message }) => `${pod} ${message.split(':')[0]}`);
   assert.deepEqual(told?.toSorted(), ['r1 Unproven/NotPrefix', 'r2 Unproven/NotPrefix', 'r3 Unproven/NotPrefix']);
 

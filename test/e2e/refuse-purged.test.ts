@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
-import { Stage } from './support/stage.ts';
+import { begin, calm } from './support/begin.ts';
+import type { Stage } from './support/stage.ts';
 import { allReached, insertAt, purge, remember } from './support/refusal.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open();
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin();
 });
 after(async () => stage.close());
 
@@ -17,9 +16,7 @@ test('Purged: the new holder no longer has what one replica needs next', async (
   const { bench } = stage;
   const [r1, r2, r3] = bench.replicas;
   assert.ok(r1 && r2 && r3);
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });
   await insertAt(bench.a.db, 5);
   await allReached(bench, [r1, r2], bench.a.db);

@@ -5,23 +5,20 @@ import { assertRight, judge } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
 import type { Member } from '../support/member.ts';
 import { until } from '../support/wait.ts';
-import { allReached, approvalAsked, insertAt, remember } from './support/refusal.ts';
-import { Stage } from './support/stage.ts';
+import { begin, calm } from './support/begin.ts';
+import { approvalAsked, insertAt, remember } from './support/refusal.ts';
+import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open();
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin();
 });
 after(async () => stage.close());
 
 test('a split that wrote on one side only: frozen while it lasts, resumed by proof', async () => {
   const { bench } = stage;
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   await split();
   // The segment's opinion of who holds the address goes to and fro, as with two hosts that both announce it.

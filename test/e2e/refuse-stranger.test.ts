@@ -1,25 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
-import { allReached, insertAt, remember } from './support/refusal.ts';
-import { Stage } from './support/stage.ts';
+import { begin, calm } from './support/begin.ts';
+import { insertAt, remember } from './support/refusal.ts';
+import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
 const A = { name: 'hci-a', host: '10.77.0.11' };
 const B = { name: 'hci-b', host: '10.77.0.12' };
 
 before(async () => {
-  stage = await Stage.open({ spec: { source: { members: [A] } } });
-  await stage.startOperator();
-  await stage.createResource();
+  stage = await begin({ spec: { source: { members: [A] } } });
 });
 after(async () => stage.close());
 
 test('HolderUnknown: a server that is none of the members answers behind the VIP', async () => {
   const { bench } = stage;
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   const untouched = await remember(bench.replicas);
 

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
-import { allReached, insertAt, remember } from './support/refusal.ts';
-import { Stage } from './support/stage.ts';
+import { begin, calm } from './support/begin.ts';
+import { insertAt, remember } from './support/refusal.ts';
+import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
 
 before(async () => {
-  stage = await Stage.open({
+  stage = await begin({
     bench: { server: { 'log-slave-updates': 0 }, standbyLink: 'file', resetSlaveAll: true },
   });
 });
@@ -16,11 +17,7 @@ after(async () => stage.close());
 test('StandbyNeverSeen: a file/position standby that nobody watched, after RESET SLAVE ALL', async () => {
   const { bench } = stage;
   const heal = await bench.op.drop({ direction: 'in', peer: bench.b.address });
-  await stage.startOperator();
-  await stage.createResource();
-  await stage.following('hci-a');
-  await insertAt(bench.a.db, 3);
-  await allReached(bench, bench.replicas, bench.a.db);
+  await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   const untouched = await remember(bench.replicas);
 
