@@ -85,13 +85,14 @@ function settings(target: SqlTarget): ConnectionOptions {
     // Our own deadline covers what this one does not.
     connectTimeout: 0,
     multipleStatements: false,
-    // LOCAL_FILES: else a hostile server may ask for any file of this machine. The others would change what
-    // statements and their answers look like (statements.ts).
-    flags: ['-LOCAL_FILES', '-SESSION_TRACK', '-CLIENT_QUERY_ATTRIBUTES'],
+    // Else a hostile server may ask for any file of this machine.
+    flags: ['-LOCAL_FILES'],
     // Else code is made from the column names that the server sends.
     disableEval: true,
     // Nothing here is prepared, and mysql2 would keep room for 16,000 statements per connection: half a MiB each.
     maxPreparedStatements: 1,
+    // Every cell as the server wrote it: 64-bit numbers and dates stay exact.
+    typeCast: (field) => field.string('utf8'),
   };
 }
 

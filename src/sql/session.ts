@@ -4,7 +4,6 @@ import type { Connection } from 'mysql2';
 import { type SqlContext, type SqlFailure, failureOf, sqlError } from './errors.ts';
 import type { Greeting } from './greeting.ts';
 import type { Row, SqlSession, SqlTarget, StatementOptions } from './port.ts';
-import { Statements } from './statements.ts';
 
 export interface SessionParts {
   readonly target: SqlTarget;
@@ -27,7 +26,6 @@ export class Session implements SqlSession {
   readonly encrypted: boolean;
   readonly #socket: Socket;
   readonly #connection: Connection;
-  readonly #statements: Statements;
   readonly #pending = new Set<Settle>();
   readonly #listeners = new Set<(why: string) => void>();
   #death: SqlFailure | null = null;
@@ -44,7 +42,6 @@ export class Session implements SqlSession {
     this.#socket.once('close', () => this.#die(lost('the server closed the connection')));
     // The last one to see an error on the socket; whoever spoke on it has reported it already.
     this.#socket.on('error', (error) => this.#die(failureOf(error)));
-    this.#statements = new Statements(this.#takeFromMysql2(), (failure) => this.#die(failure));
     if (this.#socket.destroyed) this.#die(lost('the server closed the connection'));
   }
 
@@ -62,9 +59,11 @@ export class Session implements SqlSession {
     return new Promise((resolve, reject) => {
       const settle = this.#expect(options, (failure) => reject(sqlError(failure, context)));
       if (this.#death !== null) return;
-      this.#statements.send(this.#connection.format(sql, [...params]), (result) => {
-        if ('code' in result) settle.fail(result);
-        else if (settle.release()) resolve(result);
+      this.#connection.query(sql, [...params], (error, result) => {
+        if (error === null) {
+          if (settle.release()) resolve(rowsOf(result));
+        } else if (error.fatal === true) this.#die(failureOf(error));
+        else settle.fail(failureOf(error));
       });
     });
   }
@@ -79,16 +78,15 @@ export class Session implements SqlSession {
     else listener(this.#death.detail);
   }
 
-  /** The stream below the protocol (TLS included), for COM_BINLOG_DUMP. Nothing else may be asked on it any more. */
+  /**
+   * The stream below the protocol (TLS included), which mysql2 stops reading: for COM_BINLOG_DUMP, whose packets mysql2
+   * cannot parse. Nothing else may be asked on this session any more.
+   */
   takeOver(): Duplex {
     this.#takenOver = true;
-    this.#statements.release();
-    return this.#stream();
-  }
-
-  /** mysql2 has logged in, and stops reading. */
-  #takeFromMysql2(): Duplex {
-    return this.#stream().removeAllListeners('data');
+    const stream = this.#stream();
+    stream.removeAllListeners('data');
+    return stream;
   }
 
   /** mysql2 does not declare its `stream`: our own socket, or the TLS socket that it put around ours. */
@@ -149,4 +147,10 @@ export function late(deadlineMs: number): SqlFailure {
 
 export function lost(detail: string): SqlFailure {
   return { code: 'ConnectionLost', retryable: true, detail };
+}
+
+/** The rows of one result set; statements without one answer with a header, which is no row. */
+function rowsOf(result: unknown): readonly Row[] {
+  if (!Array.isArray(result)) return [];
+  return result.filter((row) => !Array.isArray(row)).map((row) => ({ ...(row as Row) }));
 }

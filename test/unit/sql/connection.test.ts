@@ -249,21 +249,23 @@ describe('a session', HANGS, () => {
       },
     ));
 
-  test('statements leave together and are answered in order; one that fails fails alone', () => {
-    const chunks: string[] = [];
-    const [one, two] = [textResult('a', ['1', null]), textResult('b', ['ß'.repeat(200)])];
-    const answers = Buffer.concat([one, errorPacket(1, 1142, 'not for you'), two]);
+  test('statements that are asked at once are answered in order; one that fails fails alone', () => {
+    const answers = [
+      textResult('a', ['1', null]),
+      errorPacket(1, 1142, 'not for you'),
+      textResult('b', ['ß'.repeat(200)]),
+    ];
+    let next = 0;
     return connected(
-      (text, socket) => {
-        chunks.push(text);
+      (_, socket) => {
+        const answer = answers[next] ?? ok(1);
+        next += 1;
         // In pieces that are no packets.
-        for (let at = 0; at < answers.length; at += 7) socket.write(answers.subarray(at, at + 7));
+        for (let at = 0; at < answer.length; at += 7) socket.write(answer.subarray(at, at + 7));
       },
       async (session) => {
         const asked = ['SELECT 1', 'SELECT 2', 'SELECT 3'].map((sql) => session.query(sql, [], ASK));
         const [first, refused, last] = await Promise.allSettled(asked);
-        assert.equal(chunks.length, 1);
-        assert.match(chunks.join(''), /SELECT 1.*SELECT 2.*SELECT 3/s);
         assert.deepEqual(first, { status: 'fulfilled', value: [{ a: '1' }, { a: null }] });
         assert.ok(refused?.status === 'rejected' && (refused.reason as MxrError).code === 'GrantMissing');
         assert.deepEqual(last, { status: 'fulfilled', value: [{ b: 'ß'.repeat(200) }] });
@@ -271,19 +273,6 @@ describe('a session', HANGS, () => {
       },
     );
   });
-
-  test('a row of another length than its columns ends the session', () =>
-    connected(
-      (_, socket) => {
-        const result = textResult('a', ['1']);
-        result[result.length - 11] = 2;
-        socket.write(result);
-      },
-      async (session) => {
-        await failsWith('ProtocolError', session.query('SELECT 1', [], ASK));
-        assert.equal(session.alive, false);
-      },
-    ));
 
   test('a server that asks for a file of this machine gets none', () => {
     const received: string[] = [];
