@@ -154,12 +154,10 @@ class Passes {
       deadlineMs: BOUND_MS + SLACK_MS,
       intervalMs: 10,
     }).catch((error: unknown) => {
-      throw new Error(`it is ${JSON.stringify(this.answer?.ok === false ? this.answer : 'accepted')}`, {
-        cause: error,
-      });
+      throw new Error(`it is ${JSON.stringify(this.#refusal() ?? 'accepted')}`, { cause: error });
     });
     this.#reasons = [];
-    return this.answer?.ok === false ? this.answer.message : '';
+    return this.#refusal()?.message ?? '';
   }
 
   looksAnswer(): boolean {
@@ -180,7 +178,13 @@ class Passes {
   }
 
   #reason(): string {
-    return this.answer?.ok === true ? 'Accepted' : (this.answer?.reason ?? 'none');
+    if (this.answer === null) return 'none';
+    return this.#refusal()?.reason ?? 'Accepted';
+  }
+
+  /** Why it is not accepted; what was accepted before may go on meanwhile. */
+  #refusal(): { readonly reason: string; readonly message: string } | null {
+    return this.answer?.ok === false ? this.answer : (this.answer?.refused ?? null);
   }
 
   #pass(): void {
