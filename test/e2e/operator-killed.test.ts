@@ -57,7 +57,11 @@ async function movesAlthoughKilled(boundary: Boundary, fault: () => Promise<void
   await fault();
 
   // One that lives on holds the Lease, and the next test would wait for it in vain.
-  await dies(stage, operator).finally(async () => operator.kill9());
+  try {
+    await dies(stage, operator);
+  } finally {
+    await operator.kill9();
+  }
   const died = monotonicMs();
   await stage.startOperator();
   await bench.holderIs(to);
