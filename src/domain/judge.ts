@@ -18,6 +18,7 @@ import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
+import { refusalOf } from './refusal.ts';
 import { judgeRestart } from './restart.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
@@ -256,7 +257,8 @@ function rememberReplica(
   const lacks = before.baseline === null ? lackingNow(before, decision) : before.lacks;
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
-  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks };
+  const refusal = refusalOf(decision, facts, holder);
+  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

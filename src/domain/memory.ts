@@ -1,7 +1,9 @@
+import type { Reason, Verdict } from '../api/reasons.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import type { BinlogFile, Coordinates, Identity, Link, ServerLook } from './observation.ts';
 import { linkOf } from './observation.ts';
+import type { Transactions } from './proof.ts';
 
 /** What mxr knows from before. It lives in the resource's status, so that any process can go on (handover.md). */
 export interface Memory {
@@ -130,10 +132,21 @@ export interface ReplicaMemory {
   readonly foreignChanges: readonly number[];
   /** What a holder had applied and hides when this replica stood before it: it never gets that. */
   readonly lacks: readonly Gtid[];
+  /** Why it was refused last; in memory only. It is told until what the holder has logged since was read. */
+  readonly refusal: Refusal | null;
   /** The session of its source that fed it when it was seen last; in memory only. Null: not seen by this process. */
   readonly fed: Fed | 'Ours' | null;
   /** The incarnation of a member that was seen to feed it last, for a second or more; in memory only. */
   readonly connectedTo: number | null;
+}
+
+export interface Refusal {
+  /** The life of the holder and the place of the replica that it was about. */
+  readonly about: string;
+  readonly verdict: Verdict;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly transactions: Transactions | null;
 }
 
 /** `Ours` (in its place): mxr itself has just started the link, at a proven place. */
@@ -163,6 +176,7 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   link: null,
   foreignChanges: [],
   lacks: [],
+  refusal: null,
   fed: null,
   connectedTo: null,
 };

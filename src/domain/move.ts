@@ -14,6 +14,7 @@ import type { Asking, ProofInput, ProofResult, Proven } from './proof.ts';
 import { asking } from './proof.ts';
 import { mustStopReceiving } from './protect.ts';
 import { prove } from './prove.ts';
+import { refusedAlready } from './refusal.ts';
 import type { ReplicaFacts } from './replica.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -85,11 +86,16 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
       return decide(replica.pod, 'HandingOver', result.reason, result.message, {
         plan: stop ?? applyWhatWaits(replica),
       });
-    case 'Asking':
-      return decide(replica.pod, 'HandingOver', 'HandingOver', result.message + failures(context, result.questions), {
-        questions: result.questions,
-        plan: stop,
-      });
+    case 'Asking': {
+      const { questions } = result;
+      const before = refusedAlready(replica, holder);
+      if (before !== null) {
+        const { verdict, reason, message, transactions } = before;
+        return decide(replica.pod, verdict, reason, message, { transactions, questions, plan: stop });
+      }
+      const message = result.message + failures(context, questions);
+      return decide(replica.pod, 'HandingOver', 'HandingOver', message, { questions, plan: stop });
+    }
     case 'Proven':
       return decide(replica.pod, 'HandingOver', 'HandingOver', result.because, {
         plan: planFor(context, holder, result, input),

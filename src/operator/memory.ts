@@ -142,6 +142,7 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     foreignChanges: status.foreignChanges.flatMap((at) => timeOf(at) ?? []),
     clearedFor: status.clearedFor ?? null,
     lacks: status.lacks.flatMap((one) => parseGtid(one) ?? []),
+    refusal: null,
     fed: null,
     connectedTo: null,
   };

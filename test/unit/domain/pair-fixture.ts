@@ -226,6 +226,7 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     foreignChanges: [],
     lacks: [],
     clearedFor: null,
+    refusal: null,
     fed: null,
     connectedTo: null,
     ...change,

@@ -99,6 +99,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   foreignChanges: fc.array(wall, { maxLength: 4 }),
   lacks: fc.array(gtid, { maxLength: 3 }),
   clearedFor: fc.option(file),
+  refusal: fc.constant(null),
   fed: fc.constant(null),
   connectedTo: fc.constant(null),
 });
