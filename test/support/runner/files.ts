@@ -29,7 +29,7 @@ export const STAGES: readonly Stage[] = [
   { folder: 'scenarios', tries: 1, width: 2, deadlineMs: 180_000, ownSandbox: false },
   { folder: 'model', tries: 1, width: 2, deadlineMs: 600_000, ownSandbox: false },
   { folder: 'integration', tries: 2, width: 2, deadlineMs: 600_000, ownSandbox: true },
-  { folder: 'e2e', tries: 2, width: 1, deadlineMs: 600_000, ownSandbox: true },
+  { folder: 'e2e', tries: 2, width: 2, deadlineMs: 600_000, ownSandbox: true },
 ];
 
 /** The stage's files below any of the given paths, as paths relative to the root; all without a path. */
