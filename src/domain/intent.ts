@@ -43,7 +43,8 @@ export function settleIntents(input: Input): Memory {
         : { ...startedByIntent(known, observed.look.value, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
-    if (before.baseline !== null && !isAsIntended(input, observed.look.value, intent, link)) continue;
+    const exact = before.baseline !== null || isNotConnected(link);
+    if (exact && !isAsIntended(input, observed.look.value, intent, link)) continue;
     const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
     replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
@@ -66,14 +67,18 @@ function startedByIntent(memory: ReplicaMemory, look: ServerLook, intent: Intend
 /** Somebody else may have pointed it there, at another place or in another way: that is not what was proven. */
 function isAsIntended({ policy }: Input, look: ServerLook, intent: Intended, link: Link): boolean {
   if ((link.usingGtid === 'No') === (policy.positioning === 'GTID')) return false;
-  if (isNotStarted(link)) return samePosition(look.gtidSlavePos, intent.gtid);
+  if (isNotConnected(link)) return samePosition(look.gtidSlavePos, intent.gtid);
   if (link.usingGtid === 'No' && (intent.at === null || !(compareCoordinates(link.exec, intent.at) >= 0))) return false;
   return [...intent.gtid.values()].every((gtid) => (look.gtidSlavePos.get(gtid.domain)?.seq ?? -1n) >= gtid.seq);
 }
 
-/** Between CHANGE by GTID and START it names no file: no reconnect makes a link look so. */
-function isNotStarted({ usingGtid, io, sql, exec }: Link): boolean {
-  return usingGtid !== 'No' && io === 'No' && sql === 'No' && exec.file === '';
+/** After CHANGE by GTID it names no file until it has connected: no reconnect makes a link look so. */
+function isNotConnected({ usingGtid, io, exec }: Link): boolean {
+  return usingGtid !== 'No' && io !== 'Yes' && exec.file === '';
+}
+
+function isNotStarted(link: Link): boolean {
+  return isNotConnected(link) && link.io === 'No' && link.sql === 'No';
 }
 
 function wasCarriedOut(input: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
@@ -95,14 +100,18 @@ function wasCarriedOut(input: Input, { baseline }: ReplicaMemory, intent: Intend
  */
 function wasAdopting(input: Input, intent: Intended, link: Link): boolean {
   const { observation, memory } = input;
-  if (dialsAnother(observation, intent, link) || link.ioErrno !== 0) return false;
+  if (dialsAnother(observation, intent, link)) return false;
+  const target = observation.members.find((member) => member.name === intent.member);
+  const dialsTarget = link.host === target?.host && link.port === target.port;
+  // It was changed and started, and cannot reach the member from there: through the VIP it may.
+  if (dialsTarget && isNotConnected(link)) return true;
+  if (link.ioErrno !== 0) return false;
   if (isNotStarted(link)) return true;
   const found = findHolder(observation, memory);
   const isThere = found.kind === 'Found' && found.holder.member.name === intent.member && isLifeOf(memory, intent);
   const isUnsure = found.kind === 'Silent' && observation.vip.failures < 2;
   if (isThere || isUnsure) return false;
-  const target = observation.members.find((member) => member.name === intent.member);
-  return link.io === 'No' || (link.host === target?.host && link.port === target.port);
+  return link.io === 'No' || dialsTarget;
 }
 
 /** Whether the intent's member still is the server, in the very life, that it was proven on. */
