@@ -43,8 +43,10 @@ export function settleIntents(input: Input): Memory {
         : { ...startedByIntent(known, observed.look.value, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
     if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
-    const exact = before.baseline !== null || isNotConnected(link);
-    if (exact && !isAsIntended(input, observed.look.value, intent, link)) continue;
+    const look = observed.look.value;
+    // An adoption stops where the replica had got to by then: at the place of the intent, or beyond it.
+    const fits = before.baseline === null ? hasReached(look, intent) : isAsIntended(input, look, intent, link);
+    if (!fits) continue;
     const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
     replicas.set(observed.pod, { ...before, captured: null, baseline: baselineOf(input, before, intent), clearedFor });
   }
@@ -69,7 +71,11 @@ function isAsIntended({ policy }: Input, look: ServerLook, intent: Intended, lin
   if ((link.usingGtid === 'No') === (policy.positioning === 'GTID')) return false;
   if (isNotConnected(link)) return samePosition(look.gtidSlavePos, intent.gtid);
   if (link.usingGtid === 'No' && (intent.at === null || !(compareCoordinates(link.exec, intent.at) >= 0))) return false;
-  return [...intent.gtid.values()].every((gtid) => (look.gtidSlavePos.get(gtid.domain)?.seq ?? -1n) >= gtid.seq);
+  return hasReached(look, intent);
+}
+
+function hasReached({ gtidSlavePos }: ServerLook, { gtid }: Intended): boolean {
+  return [...gtid.values()].every(({ domain, seq }) => (gtidSlavePos.get(domain)?.seq ?? -1n) >= seq);
 }
 
 /** After CHANGE by GTID it names no file until it has connected: no reconnect makes a link look so. */

@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
 import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
-import { arm, boundaries, startKilledOperator, STATEMENTS } from './support/killed-operator.ts';
+import { boundaries, startArmedOperator, STATEMENTS } from './support/killed-operator.ts';
 import { describe, Stage } from './support/stage.ts';
 
 let stage: Stage;
@@ -20,8 +20,7 @@ test('the operator is killed before and after each statement of an adoption: the
   await stage.createResource();
   const died: string[] = [];
   for (const boundary of boundaries(STATEMENTS)) {
-    const operator = await startKilledOperator(stage, boundary);
-    arm(operator);
+    const operator = await startArmedOperator(stage, boundary);
     const all = async (): Promise<boolean> => (await stage.status()).following === '3/3';
     await until('it dies, or has adopted everything', async () => !operator.running || (await all())).catch(
       async (error: unknown) => {

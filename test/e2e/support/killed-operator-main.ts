@@ -11,7 +11,7 @@ import type { SqlConnect, SqlSession } from '../../../src/sql/port.ts';
 /** `SIGKILL before STOP SLAVE`: from SIGUSR2 on, at the first statement that begins so. */
 const [signal = '', when = '', ...words] = (process.env['SIGNAL_AT'] ?? '').split(' ');
 const beginning = words.join(' ');
-let armed = false;
+let armed = process.env['ARMED'] === '1';
 process.on('SIGUSR2', () => {
   armed = true;
 });

@@ -31,12 +31,26 @@ export function boundaries(statements: readonly (typeof STATEMENTS)[number][]): 
 
 let started = 0;
 
-/** An operator that will kill (or freeze) itself at this boundary once it is armed. Resolves when it leads. */
+/** An operator that will kill (or freeze) itself at this boundary once it is armed. Resolves when it leads and has looked. */
 export async function startKilledOperator(
   stage: Stage,
   boundary: Boundary,
   signal: 'SIGKILL' | 'SIGSTOP' = 'SIGKILL',
 ): Promise<OperatorProcess> {
+  const operator = await start(stage, { SIGNAL_AT: `${signal} ${boundary}` });
+  const since = Date.now();
+  await stage.statusIs('the operator has looked', ({ source }) =>
+    source.members.every(({ observedAt }) => observedAt !== undefined && Date.parse(observedAt) > since),
+  );
+  return operator;
+}
+
+/** One that is armed from its beginning: it adopts faster than anybody could arm it. Resolves when it leads. */
+export async function startArmedOperator(stage: Stage, boundary: Boundary): Promise<OperatorProcess> {
+  return start(stage, { SIGNAL_AT: `SIGKILL ${boundary}`, ARMED: '1' });
+}
+
+async function start(stage: Stage, env: Readonly<Record<string, string>>): Promise<OperatorProcess> {
   started += 1;
   const kubeconfig = join(stage.bench.op.directory, 'kubeconfig');
   writeFileSync(kubeconfig, stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
@@ -45,13 +59,9 @@ export async function startKilledOperator(
     kubeconfig,
     program: [MAIN],
     podName: `mxr-${started}`,
-    env: { ...LEASE, SIGNAL_AT: `${signal} ${boundary}` },
+    env: { ...LEASE, ...env },
   });
   await operator.says('leading');
-  const since = Date.now();
-  await stage.statusIs('the operator has looked', ({ source }) =>
-    source.members.every(({ observedAt }) => observedAt !== undefined && Date.parse(observedAt) > since),
-  );
   return operator;
 }
 
