@@ -174,6 +174,11 @@ export const ReplicaStatus = z.object({
   through: z.enum(['Member', 'VIP']).optional(),
   positioning: z.enum(['GTID', 'FilePosition']).optional(),
   baseline: Baseline.optional(),
+  ownBinlog: gtid
+    .optional()
+    .describe(
+      'What its own binlog had, per domain and server id: one that begins anew tells that its data was replaced.',
+    ),
   lacks: z
     .array(gtid)
     .max(16)

@@ -32,14 +32,14 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   const { pod } = replica;
   const holder = context.diagnosis.holder;
   if (context.diagnosis.situation !== 'Stable' && context.diagnosis.situation !== 'VipMoved') {
-    return notYet(pod, `mxr has no baseline of it and waits for calm (${context.diagnosis.situation})`);
+    return notYet(replica, `mxr has no baseline of it and waits for calm (${context.diagnosis.situation})`);
   }
   const target = holder?.look ?? null;
-  if (holder === null || target === null) return notYet(pod, 'the holder was not looked at yet');
+  if (holder === null || target === null) return notYet(replica, 'the holder was not looked at yet');
   const undone = restore(context, replica, holder);
   if (undone !== null) return undone;
   const attachment = attachmentOf(context, replica, holder);
-  if (attachment === 'No') return notYet(pod, whyNotAttached(replica, holder));
+  if (attachment === 'No') return notYet(replica, whyNotAttached(replica, holder));
   const doubt = doubtOf(replica, holder, target);
   if (doubt !== null)
     return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
@@ -60,8 +60,9 @@ function reusedNumbers(context: Context, replica: ReplicaFacts, holder: Holder):
   return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
 }
 
-function notYet(pod: string, message: string): Decision {
-  return decide(pod, 'Unproven', 'NotAdopted', message);
+function notYet({ pod, memory }: ReplicaFacts, message: string): Decision {
+  const text = memory.forgotten === null ? message : `${message}; ${memory.forgotten}`;
+  return decide(pod, 'Unproven', 'NotAdopted', text);
 }
 
 function whyNotAttached(replica: ReplicaFacts, holder: Holder): string {

@@ -19,6 +19,7 @@ import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
 import { refusalOf } from './refusal.ts';
+import { forgetReplaced, ownBinlogOf } from './replaced.ts';
 import { judgeRestart } from './restart.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
@@ -55,7 +56,7 @@ export interface Picture {
 /** One pass of deciding: remember what was seen, say what is going on, then decide for each replica. Pure. */
 export function judge(input: JudgeInput): Picture {
   const { memory: seen, questions } = rememberMembers(input);
-  const memory = settleIntents({ ...input, memory: seen });
+  const memory = settleIntents({ ...input, memory: forgetReplaced(seen, input.observation) });
   const diagnosis = diagnosePair({ ...input, memory });
   const pair = rememberPair(input.pair, diagnosis, input.observation);
   const decisions = input.observation.replicas.map((replica) => {
@@ -258,7 +259,8 @@ function rememberReplica(
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
   const refusal = refusalOf(decision, facts, holder);
-  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal };
+  const ownBinlog = ownBinlogOf(facts.look) ?? before.ownBinlog;
+  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal, ownBinlog };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;
@@ -267,7 +269,7 @@ function rememberReplica(
     if (decision.proven === null) return seen;
     const contains = decision.proven.contains;
     const baseline: Baseline = { by: 'Adopted', member: target.name, lineage: target.lineage, ...place, contains };
-    return { ...seen, baseline, captured: null, clearedFor };
+    return { ...seen, baseline, captured: null, clearedFor, forgotten: null };
   }
   return {
     ...seen,

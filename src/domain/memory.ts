@@ -138,6 +138,10 @@ export interface ReplicaMemory {
   readonly fed: Fed | 'Ours' | null;
   /** The incarnation of a member that was seen to feed it last, for a second or more; in memory only. */
   readonly connectedTo: number | null;
+  /** What its own binlog had at the last look; null: it has none, or it cannot be read. */
+  readonly ownBinlog: GtidState | null;
+  /** Why a baseline that it had was given up; in memory only. */
+  readonly forgotten: string | null;
 }
 
 export interface Refusal {
@@ -179,6 +183,8 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   refusal: null,
   fed: null,
   connectedTo: null,
+  ownBinlog: null,
+  forgotten: null,
 };
 
 export interface Captured {

@@ -145,6 +145,8 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     refusal: null,
     fed: null,
     connectedTo: null,
+    ownBinlog: stateOf(status.ownBinlog) ?? null,
+    forgotten: null,
   };
 }
 

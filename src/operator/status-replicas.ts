@@ -93,12 +93,12 @@ function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): 
 
 type Remembered = Pick<
   ReplicaStatus,
-  'startedAt' | 'captured' | 'unsafeSince' | 'haltedSince' | 'through' | 'baseline' | 'clearedFor'
+  'startedAt' | 'captured' | 'unsafeSince' | 'haltedSince' | 'through' | 'baseline' | 'clearedFor' | 'ownBinlog'
 >;
 
 function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
   if (memory === undefined) return {};
-  const { startedAt, captured, unsafeSince, haltedSince, through, baseline, clearedFor } = memory;
+  const { startedAt, captured, unsafeSince, haltedSince, through, baseline, clearedFor, ownBinlog } = memory;
   return {
     ...(startedAt === null ? {} : { startedAt: steady(startedAt, before?.startedAt) }),
     ...(captured === null ? {} : { captured: capturedStatus(captured) }),
@@ -107,6 +107,7 @@ function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaSta
     ...(through === null ? {} : { through }),
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
     ...(clearedFor === null ? {} : { clearedFor }),
+    ...(ownBinlog === null ? {} : { ownBinlog: formatState(ownBinlog) }),
   };
 }
 

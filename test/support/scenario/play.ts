@@ -181,7 +181,7 @@ function newProcess(playing: Playing): void {
     replicas: new Map(
       [...replicas].map(([pod, replica]) => [
         pod,
-        { ...replica, standing: null, link: null, refusal: null, fed: null, connectedTo: null },
+        { ...replica, standing: null, link: null, refusal: null, fed: null, connectedTo: null, forgotten: null },
       ]),
     ),
   };

@@ -229,6 +229,8 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     refusal: null,
     fed: null,
     connectedTo: null,
+    ownBinlog: null,
+    forgotten: null,
     ...change,
   };
 }

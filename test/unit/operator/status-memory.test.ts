@@ -102,6 +102,8 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   refusal: fc.constant(null),
   fed: fc.constant(null),
   connectedTo: fc.constant(null),
+  ownBinlog: fc.option(state),
+  forgotten: fc.constant(null),
 });
 
 const memory: fc.Arbitrary<Memory> = fc
