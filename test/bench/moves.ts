@@ -27,6 +27,8 @@ export interface MoveResult {
   readonly sides: Readonly<Record<Side, SideResult>>;
   /** `monotonicMs` of the VIP's first answer there. */
   readonly answeredAt: number | null;
+  /** `monotonicMs` of the moment when it was not read-only any more, as the poller saw it. */
+  readonly writableAt: number | null;
   /** `monotonicMs` of the first acknowledgement. */
   readonly firstAt: number;
 }
@@ -50,6 +52,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
   await allArrived(world, first.token);
   await writer.stop();
   const answeredAt = world.watch.vipAnswered(to.name, faultAt) ?? null;
+  const writableAt = world.watch.vipAnswered(to.name, faultAt, 'writable') ?? null;
   const [mxr, plain] = await Promise.all(
     SIDES.map(async (side): Promise<SideResult> => {
       const last = lastArrival(world, side, first.token);
@@ -63,7 +66,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
   if (mxr === undefined || plain === undefined) throw new Error('a side was not judged');
   await restore(world, from, kind);
   await cureWhatIsNotRight(world, to, { mxr, plain });
-  return { kind, sides: { mxr, plain }, answeredAt, firstAt: first.at };
+  return { kind, sides: { mxr, plain }, answeredAt, writableAt, firstAt: first.at };
 }
 
 /** The rows of earlier moves are of no use any more, and each judgement reads them all. */

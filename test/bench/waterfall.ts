@@ -4,13 +4,16 @@ import type { MoveResult } from './moves.ts';
 import { msText } from './table.ts';
 
 /** Where the time of one move went, in ms after the VIP's first answer as the bench saw it. */
-export function waterfallOf({ answeredAt, firstAt, sides }: MoveResult, record: HandoverRecord | undefined): string {
+export function waterfallOf(
+  { answeredAt, writableAt, firstAt, sides }: MoveResult,
+  record: HandoverRecord | undefined,
+): string {
   const zero = answeredAt ?? firstAt;
   const [wall, monotonic] = [Date.now(), monotonicMs()];
   const at = (iso: string | undefined): string =>
     iso === undefined ? '-' : String(Math.round(Date.parse(iso) - wall + monotonic - zero));
   const lines = [
-    `first row acknowledged at ${Math.round(firstAt - zero)}, applied by all at ${msText(sides.mxr.fromVip)}`,
+    `writable at ${writableAt === null ? '-' : Math.round(writableAt - zero)}, first row acknowledged at ${Math.round(firstAt - zero)}, applied by all at ${msText(sides.mxr.fromVip)}`,
   ];
   if (record === undefined) return lines.join('\n');
   lines.push(

@@ -86,7 +86,7 @@ export class Keepalived {
 
   #settings(): KeepalivedSettings {
     const { tools, socket, notify } = this.#options;
-    const client = `"${tools.mariadb.client}" --no-defaults --connect-timeout=1 -u root -S "${socket}" -N -B -e`;
+    const client = `"${tools.mariadb.client}" --no-defaults --connect-timeout=1 -u root -S "${socket}" -n -N -B -e`;
     const texts = Object.entries(notify).map(([state, text]) => [state, text.replaceAll('$SQL', client)]);
     return { ...this.#options, check: `${client} "SELECT 1"`, notify: Object.fromEntries(texts) };
   }

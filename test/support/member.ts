@@ -91,7 +91,8 @@ export class Member {
 
   /** Where its own binlog stood when it was promoted last, before anybody could write: the takeover point. */
   takeoverPoint(): Position {
-    const [file = '', position = '', gtid = ''] = readFileSync(takeoverFile(this.host), 'utf8').trim().split('\t');
+    const [end = '', gtid = ''] = readFileSync(takeoverFile(this.host), 'utf8').split('\n');
+    const [file = '', position = ''] = end.split('\t');
     return { file, position: Number(position), gtid };
   }
 
@@ -151,19 +152,25 @@ function takeoverFile(host: Host): string {
   return join(host.directory, 'takeover');
 }
 
-/** The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. */
+/**
+ * The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. All of the
+ * latter in one session: each client that is started costs the pair some 20 ms in which it cannot be written to.
+ */
 function notifyScripts(pair: PairOptions, takeover: string): Partial<Record<NotifyState, string>> {
   const state = String.raw`$SQL "SHOW SLAVE STATUS\G" | sed -n 's/^ *Slave_SQL_Running_State: //p'`;
+  const promotion = [
+    ...(pair.pair === 'standby' ? ['STOP SLAVE'] : []),
+    'SHOW MASTER STATUS',
+    'SELECT @@gtid_current_pos',
+    ...(pair.resetSlaveAll ? ['RESET SLAVE ALL'] : []),
+    'SET GLOBAL read_only=0',
+  ];
   const master = [
     `for try in $(seq ${PROMOTION_TRIES}); do`,
     `  case "$(${state})" in ''|*'has read all relay log'*) break;; esac`,
     '  sleep 0.1',
     'done',
-    ...(pair.pair === 'standby' ? ['$SQL "STOP SLAVE"'] : []),
-    `$SQL "SHOW MASTER STATUS" | cut -f1,2 | tr '\\n' '\\t' >"${takeover}"`,
-    `$SQL "SELECT @@gtid_current_pos" >>"${takeover}"`,
-    ...(pair.resetSlaveAll ? ['$SQL "RESET SLAVE ALL"'] : []),
-    '$SQL "SET GLOBAL read_only=0"',
+    `$SQL "${promotion.join('; ')}" >"${takeover}"`,
   ].join('\n');
   if (!pair.readOnly) return { master };
   const readOnly = '$SQL "SET GLOBAL read_only=1"';

@@ -20,7 +20,7 @@ async function watchVip(vip: SqlAddress): Promise<void> {
   let session: TestSession | undefined;
   let askedAt = 0;
   let asking = false;
-  let server: string | undefined;
+  let [server, writable] = ['', false];
   while (!signal.aborted) {
     const now = monotonicMs();
     if (session === undefined || (asking && now - askedAt > DOUBT_MS)) void attempt();
@@ -48,26 +48,36 @@ async function watchVip(vip: SqlAddress): Promise<void> {
   async function ask(on: TestSession): Promise<void> {
     [asking, askedAt] = [true, monotonicMs()];
     try {
-      const name = await whoAnswers(on);
-      if (session === on) seen(name);
+      const now = await whoAnswers(on);
+      if (session === on) seen(now);
     } catch {
-      if (session === on) [session, server] = [undefined, undefined];
+      if (session === on) [session, server] = [undefined, ''];
     } finally {
       if (session === on) asking = false;
       else on.close();
     }
   }
 
-  function seen(name: string): void {
-    if (name === server) return;
-    server = name;
-    report({ type: 'vip', server: name, at: monotonicMs() });
+  function seen(now: Answering): void {
+    const at = monotonicMs();
+    if (now.server !== server) {
+      [server, writable] = [now.server, false];
+      report({ type: 'vip', server, at });
+    }
+    if (now.writable && !writable) report({ type: 'writable', server, at });
+    writable = now.writable;
   }
 }
 
-async function whoAnswers(session: TestSession): Promise<string> {
-  const [row] = await session.sql('SELECT @@hostname AS server', [], ATTEMPT_DEADLINE_MS);
-  return row?.['server'] ?? '';
+interface Answering {
+  readonly server: string;
+  readonly writable: boolean;
+}
+
+async function whoAnswers(session: TestSession): Promise<Answering> {
+  const text = 'SELECT @@hostname AS server, @@read_only AS read_only';
+  const [row] = await session.sql(text, [], ATTEMPT_DEADLINE_MS);
+  return { server: row?.['server'] ?? '', writable: row?.['read_only'] === '0' };
 }
 
 async function watchReplica(replica: SqlAddress): Promise<void> {

@@ -8,9 +8,9 @@ export interface WatchConfiguration {
   readonly replicas: readonly SqlAddress[];
 }
 
-/** `vip`: another server, or one again after silence, answered a SELECT. `first`: a replica has this first row. */
+/** `vip`: another server, or one again after silence, answered a SELECT; `writable`: it is not read-only any more. `first`: a replica has this first row. */
 export type WatchEvent =
-  | { readonly type: 'vip'; readonly server: string; readonly at: number }
+  | { readonly type: 'vip' | 'writable'; readonly server: string; readonly at: number }
   | { readonly type: 'first'; readonly replica: string; readonly token: string; readonly at: number };
 
 /** The stop watch of the bench, in a process of its own on the application's host. Times are `monotonicMs`. */
@@ -28,9 +28,9 @@ export class Watch {
     });
   }
 
-  /** When this server first answered at the VIP at or after a time. */
-  vipAnswered(server: string, sinceMs: number): number | undefined {
-    return this.events.find((event) => event.type === 'vip' && event.server === server && event.at >= sinceMs)?.at;
+  /** When this server first answered at the VIP, or could first be written to there, at or after a time. */
+  vipAnswered(server: string, sinceMs: number, type: 'vip' | 'writable' = 'vip'): number | undefined {
+    return this.events.find((event) => event.type === type && event.server === server && event.at >= sinceMs)?.at;
   }
 
   /** When each of the replicas that have it got this first row. */

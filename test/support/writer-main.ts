@@ -10,6 +10,8 @@ import type { Acknowledged, WriterConfiguration } from './writer.ts';
 const CONNECT_DEADLINE_MS = 250;
 const WRITE_DEADLINE_MS = 1_000;
 const RETRY_MS = 10;
+/** While nobody takes a connection, another one is tried so often; the first that is taken counts. */
+const RECONNECT_EVERY_MS = 20;
 const TOKEN_LENGTH = 24;
 /** Host names may be equal; the name that the bench gave a server is in the names of its files. */
 const SERVER_NAME = "SELECT SUBSTRING_INDEX(SUBSTRING_INDEX(@@log_bin_basename, '/', -1), '-bin', 1) AS server";
@@ -24,21 +26,43 @@ const address: SqlAddress = { name: 'the VIP', ...configuration.vip, ...configur
 const run = randomBytes(3).toString('hex');
 let counter = 0;
 let nextAt = monotonicMs();
-let current: { session: TestSession; server: string; fresh: boolean } | undefined;
+let current: Connected | undefined;
 
 while (!signal.aborted) {
-  try {
-    current ??= await connect();
-  } catch {
-    await delay(RETRY_MS);
-    continue;
-  }
+  current ??= await connect();
+  if (current === undefined) break;
   await pace();
   await writeOne(current);
 }
 current?.session.close();
 
-async function connect(): Promise<{ session: TestSession; server: string; fresh: boolean }> {
+interface Connected {
+  readonly session: TestSession;
+  readonly server: string;
+  fresh: boolean;
+}
+
+/** As soon as somebody answers: an attempt that meets nobody is joined by others. Undefined: told to end. */
+async function connect(): Promise<Connected | undefined> {
+  const attempts = new Set<Promise<void>>();
+  let first: Connected | undefined;
+  while (first === undefined && !signal.aborted) {
+    const attempt = dial()
+      .then((connected) => {
+        if (first === undefined) first = connected;
+        else connected.session.close();
+      })
+      .catch(() => undefined)
+      .finally(() => attempts.delete(attempt));
+    attempts.add(attempt);
+    await Promise.race([delay(RECONNECT_EVERY_MS), ...attempts]);
+    // One that was refused at once ends the race as well as one that was taken.
+    if (first === undefined) await delay(RETRY_MS);
+  }
+  return first;
+}
+
+async function dial(): Promise<Connected> {
   const session = await openSession(address, CONNECT_DEADLINE_MS);
   try {
     const [row] = await session.sql(SERVER_NAME, [], CONNECT_DEADLINE_MS);
@@ -56,7 +80,7 @@ async function pace(): Promise<void> {
   if (nextAt > now) await delay(nextAt - now);
 }
 
-async function writeOne(to: { session: TestSession; server: string; fresh: boolean }): Promise<void> {
+async function writeOne(to: Connected): Promise<void> {
   const table = to.fresh ? 'firsts' : chooseTable();
   const token = newToken();
   const { text, values } = statement(table, token);
