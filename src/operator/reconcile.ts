@@ -1,6 +1,5 @@
 import { gate } from '../domain/gate.ts';
 import { judge } from '../domain/judge.ts';
-import type { Picture } from '../domain/judge.ts';
 import { carryOut } from './carry-out.ts';
 import { approvalsOf } from './approvals.ts';
 import { askFor } from './ask.ts';
@@ -8,6 +7,7 @@ import { isLeaving } from './end-handover.ts';
 import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
 import { keepLinkSettings } from './link-settings.ts';
+import { hurryOf, paceOf } from './pace.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
 import { watch } from './watch.ts';
@@ -55,7 +55,8 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
 
   askFor(runtime, picture);
   carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
-  runtime.watcher?.setPace(paceOf(runtime, picture));
+  runtime.hurry = hurryOf(runtime.hurry, picture, jobsOf(runtime), observation.now);
+  runtime.watcher?.setPace(paceOf(runtime.hurry, observation.now));
   keepLinkSettings(runtime, observation.replicas);
   report(runtime, picture, gated);
 }
@@ -66,8 +67,6 @@ function beginsNothing({ resource, open, shared }: Runtime): boolean {
   return deleted && (open === null || isLeaving(resource, shared.clock.wallMs()));
 }
 
-/** While something is under way every look counts; in calm the servers are left in peace. */
-function paceOf(runtime: Runtime, { diagnosis, decisions }: Picture): 'calm' | 'fast' {
-  const underWay = runtime.jobs.size > 0 || decisions.some(({ verdict }) => verdict === 'HandingOver');
-  return underWay || diagnosis.situation !== 'Stable' ? 'fast' : 'calm';
+function jobsOf({ jobs }: Runtime): readonly string[] {
+  return [...jobs].map(([pod, { what }]) => `${pod} ${what}`);
 }

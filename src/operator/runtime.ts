@@ -13,6 +13,7 @@ import type { Logger } from '../ops/log.ts';
 import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
+import type { Hurry } from './pace.ts';
 import { splitFromStatus } from './status-split.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Tell } from './tell.ts';
@@ -56,6 +57,8 @@ export interface Runtime {
   /** The last acceptance that was given. */
   accepted: Extract<Acceptance, { ok: true }> | null;
   picture: Picture | null;
+  /** What is under way; null in calm. */
+  hurry: Hurry | null;
   readonly jobs: Map<string, Job>;
   /** Monotonic ms at which the last plan on a pod ended. */
   readonly actedAt: Map<string, number>;
@@ -86,6 +89,7 @@ export function createRuntime(
     evidence: null,
     accepted: null,
     picture: null,
+    hurry: null,
     jobs: new Map(),
     actedAt: new Map(),
     failures: new Map(),

@@ -1,0 +1,33 @@
+import type { Picture } from '../domain/judge.ts';
+import type { Pace } from '../observe/watched.ts';
+
+/** What every look counts for, and since when (monotonic ms) it has been like this. */
+export interface Hurry {
+  readonly about: string;
+  readonly since: number;
+}
+
+/**
+ * Something that has not changed for so long does not end within the next ten milliseconds either: a holder that somebody
+ * keeps read-only, a VIP that nobody takes, a replica that applies for hours. What changes then is seen at the next probe.
+ */
+const HURRY_MS = 60_000;
+
+/** Not null while something is under way: then each look may be the one that lets it go on. */
+export function hurryOf(
+  before: Hurry | null,
+  { diagnosis, decisions }: Pick<Picture, 'diagnosis' | 'decisions'>,
+  jobs: readonly string[],
+  now: number,
+): Hurry | null {
+  const underWay = jobs.length > 0 || decisions.some(({ verdict }) => verdict === 'HandingOver');
+  if (!underWay && diagnosis.situation === 'Stable') return null;
+  const verdicts = decisions.map(({ pod, verdict, reason }) => `${pod} ${verdict} ${reason}`);
+  const about = [diagnosis.situation, ...verdicts, ...jobs].join('; ');
+  return before?.about === about ? before : { about, since: now };
+}
+
+/** In calm, and in what lasts, the servers are left in peace. */
+export function paceOf(hurry: Hurry | null, now: number): Pace {
+  return hurry !== null && now - hurry.since < HURRY_MS ? 'fast' : 'calm';
+}

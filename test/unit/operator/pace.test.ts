@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { decide } from '../../../src/domain/verdict.ts';
+import { hurryOf, paceOf } from '../../../src/operator/pace.ts';
+import type { Hurry } from '../../../src/operator/pace.ts';
+import { calmInput } from './status-fixture.ts';
+
+const { picture } = calmInput();
+const MINUTE = 60_000;
+
+function seen(situation: typeof picture.diagnosis.situation, reason: 'HandingOver' | 'DrainSlow' | null = null) {
+  const decisions = reason === null ? picture.decisions : [decide('orders-0', 'HandingOver', reason, '')];
+  return { diagnosis: { ...picture.diagnosis, situation }, decisions };
+}
+
+function paceAfter(hurry: Hurry | null, ms: number): string {
+  return paceOf(hurry, ms);
+}
+
+describe('the pace of looking', () => {
+  test('is calm while nothing is under way', () => {
+    assert.equal(paceAfter(hurryOf(null, seen('Stable'), [], 0), 0), 'calm');
+  });
+
+  test('is fast in a handover, in a job, and in whatever else is not Stable', () => {
+    for (const hurry of [
+      hurryOf(null, seen('Stable', 'HandingOver'), [], 0),
+      hurryOf(null, seen('Stable'), ['orders-0 Move to b: Stop'], 0),
+      hurryOf(null, seen('HolderReadOnly'), [], 0),
+    ]) {
+      assert.equal(paceAfter(hurry, 0), 'fast');
+    }
+  });
+
+  test('a holder that stays read-only, or a VIP that stays silent, is looked at calmly after a minute', () => {
+    for (const situation of ['HolderReadOnly', 'VipSilent'] as const) {
+      const first = hurryOf(null, seen(situation), [], 0);
+      const later = hurryOf(first, seen(situation), [], MINUTE);
+      assert.equal(paceAfter(later, MINUTE - 1), 'fast');
+      assert.equal(paceAfter(later, MINUTE), 'calm');
+    }
+  });
+
+  test('whatever changes makes it fast again: the situation, a verdict, a step', () => {
+    const first = hurryOf(null, seen('VipSilent'), [], 0);
+    const moved = hurryOf(first, seen('VipMoved', 'HandingOver'), [], 10 * MINUTE);
+    assert.equal(paceAfter(moved, 10 * MINUTE), 'fast');
+    const slow = hurryOf(moved, seen('VipMoved', 'DrainSlow'), [], 20 * MINUTE);
+    assert.equal(paceAfter(slow, 20 * MINUTE), 'fast');
+    const stepping = hurryOf(slow, seen('VipMoved', 'DrainSlow'), ['orders-0 Move to b: Stop'], 30 * MINUTE);
+    assert.equal(paceAfter(stepping, 30 * MINUTE), 'fast');
+  });
+});
