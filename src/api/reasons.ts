@@ -88,6 +88,7 @@ export const UNPROVEN_REASON_TEXT = {
   Contested: 'Somebody else changed the link twice within ten minutes; mxr leaves it alone.',
   LineageChanged: 'The server has another binlog history than the one the position was read from.',
   TakeoverUnknown: "The holder's own coordinates at its takeover are not known.",
+  FiltersDiffer: 'The replica filters what it replicates in another way than link.filters declares.',
   NotPrefix: "The replica's transactions are not a prefix of the holder's binlog: it has some after one that it lacks.",
   RehearsalRefused: 'The holder refused the position when it was rehearsed; its own words are in the message.',
   IntentMismatch: 'The link shows something else than what the open handover intended.',

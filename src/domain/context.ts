@@ -1,4 +1,5 @@
 import type { Evidence } from './evidence.ts';
+import type { Filters } from './filters.ts';
 import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import type { Memory } from './memory.ts';
@@ -20,6 +21,8 @@ export interface Policy {
   readonly onSplitBrain: 'Confirm' | 'Resume';
   /** `localWrites: Forbidden`. */
   readonly keepReadOnly: boolean;
+  /** What the replicas are declared to filter out. */
+  readonly filters: Filters;
 }
 
 /** Everything that the decision about one replica may look at. */

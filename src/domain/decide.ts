@@ -6,6 +6,7 @@ import { baselineMember, factsOf } from './context.ts';
 import { isContested } from './contested.ts';
 import { hasRestarted, startedUnproven } from './crash.ts';
 import { wasAsked } from './fact.ts';
+import { filtered } from './filters.ts';
 import { formatPosition } from './gtid.ts';
 import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
@@ -29,6 +30,7 @@ const CHECKS: readonly Check[] = [
   incomplete,
   beingMoved,
   applierFailed,
+  filtered,
   notAdopted,
   wentBack,
   crashUnsafe,

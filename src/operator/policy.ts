@@ -13,5 +13,6 @@ export function policyOf({ spec }: ExternalReplica, accepted: Extract<Acceptance
     topology: spec.source.topology,
     onSplitBrain: spec.policy.onSplitBrain,
     keepReadOnly: spec.replicas.localWrites === 'Forbidden',
+    filters: spec.link.filters,
   };
 }

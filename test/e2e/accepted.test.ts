@@ -186,13 +186,12 @@ test('NotImplemented: every field is named', async (t) => {
           publisherAuth: { secretName: 'orders-publisher' },
           topology: 'SharedStorage',
         },
-        link: { filters: { doDb: ['app'] } },
         policy: { onGap: 'Fill', onDivergence: 'Reseed', onPurged: 'Reseed', onSplitBrain: 'Resume' },
         reseed: { method: 'Dump', from: 'Sibling', bandwidthLimit: '10M', salvage: { pvc: 'rest' } },
       }),
   });
   const fields = [
-    'source.members[].publisher, source.publisherAuth, source.topology: SharedStorage, link.filters',
+    'source.members[].publisher, source.publisherAuth, source.topology: SharedStorage',
     'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed, policy.onSplitBrain: Resume',
     'reseed.method, reseed.from, reseed.bandwidthLimit, reseed.salvage.pvc',
   ].flatMap((line) => line.split(', '));
@@ -203,7 +202,6 @@ test('NotImplemented: every field is named', async (t) => {
   await accepts(stage, t, async () =>
     stage.patchSpec({
       source: { members: [member, other], publisherAuth: null, topology: null },
-      link: null,
       policy: null,
       reseed: null,
     }),

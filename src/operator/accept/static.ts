@@ -14,7 +14,6 @@ const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) =>
   ['source.publisherAuth', ({ source }) => source.publisherAuth !== undefined],
   ['source.topology: SharedStorage', ({ source }) => source.topology === 'SharedStorage'],
   ['replicas.statefulSet', ({ replicas }) => replicas.statefulSet !== undefined],
-  ['link.filters', ({ link }) => Object.values(link.filters).some((filter) => filter.length > 0)],
   ['policy.onGap: Fill', ({ policy }) => policy.onGap === 'Fill'],
   ['policy.onGap: Reseed', ({ policy }) => policy.onGap === 'Reseed'],
   ['policy.onDivergence: Reseed', ({ policy }) => policy.onDivergence === 'Reseed'],

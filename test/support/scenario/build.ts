@@ -271,6 +271,7 @@ function replicaLink(scene: Scene, replica: Replica & { readonly dials: string }
     read,
     usingGtid: byGtid ? 'Slave_Pos' : 'No',
     gtidIoPos: byGtid ? position(replica.received ?? replica.gtid ?? '') : new Map(),
+    filters: replica.filters ?? {},
     ...error('io', replica.ioError),
     ...error('sql', replica.sqlError),
     ...(applied.size === 0 ? { secondsBehind: null } : {}),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Filters } from '../../../src/api/spec.ts';
 
 /**
  * The words of a scenario file. A phase says what is seen; what it does not name stays as in the phase before. Places are
@@ -63,6 +64,8 @@ export const Replica = z
     ioError: z.string(),
     sqlError: z.string(),
     logSlaveUpdates: z.boolean(),
+    /** As SHOW SLAVE STATUS prints them: `Replicate_Do_DB: orders`. */
+    filters: z.record(z.string(), z.string()),
     /** gtid_binlog_state; by default what it applied. */
     logged: gtid,
     started: life,
@@ -174,6 +177,7 @@ export const Scenario = z.strictObject({
       positioning: z.enum(['GTID', 'FilePosition']).default('GTID'),
       through: z.enum(['Auto', 'Member', 'VIP']).default('Auto'),
       onSplitBrain: z.enum(['Confirm', 'Resume']).default('Confirm'),
+      filters: Filters.prefault({}),
     })
     .prefault({}),
   phases: z.array(Phase).min(1),

@@ -1,3 +1,4 @@
+import { Filters } from '../../../src/api/spec.ts';
 import { known, unknown } from '../../../src/domain/fact.ts';
 import { parsePosition, parseState } from '../../../src/domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
@@ -141,6 +142,7 @@ export const POLICY: Policy = {
   topology: 'Auto',
   onSplitBrain: 'Confirm',
   keepReadOnly: true,
+  filters: Filters.parse({}),
 };
 
 export interface Pair {

@@ -19,7 +19,6 @@ describe('fields without a behaviour', () => {
       'replicas.statefulSet',
       ({ replicas }) => Object.assign(replicas, { selector: undefined, statefulSet: STATEFUL_SET }),
     ],
-    ['link.filters', (spec) => (spec['link'] = { filters: { doDb: ['orders'] } })],
     ['policy.onGap: Fill', (spec) => (spec['policy'] = { onGap: 'Fill' })],
     ['policy.onGap: Reseed', (spec) => (spec['policy'] = { onGap: 'Reseed' })],
     ['policy.onDivergence: Reseed', (spec) => (spec['policy'] = { onDivergence: 'Reseed' })],
