@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import type { MariaDbServer } from '../support/mariadb.ts';
 import { until } from '../support/wait.ts';
@@ -66,6 +67,34 @@ test('how long the source keeps what each replica needs is told', async () => {
   await r3.db.sql('START SLAVE');
   await stage.following('hci-a', 60_000);
 });
+
+test('a replica that filters otherwise than link.filters says is FiltersDiffer and leaves the read Service', async () => {
+  const [r1] = stage.bench.replicas;
+  assert.ok(r1);
+  const filter = async (text: string): Promise<unknown> =>
+    r1.db.sql(`STOP SLAVE; SET GLOBAL replicate_wild_ignore_table = '${text}'; START SLAVE`);
+
+  await filter('app.audit%');
+  const told = await stage.statusIs('r1 is FiltersDiffer', (now) => reasonsOf(now)['r1'] === 'FiltersDiffer');
+  const { message, serving } = told.replicas.find(({ pod }) => pod === 'r1') ?? {};
+  assert.match(message ?? '', /Replicate_Wild_Ignore_Table is app\.audit%, link\.filters\.wildIgnoreTable is empty/);
+  assert.equal(serving, false);
+  assert.deepEqual([reasonsOf(told)['r2'], reasonsOf(told)['r3']], ['Following', 'Following']);
+
+  await stage.patchSpec({ link: { filters: { wildIgnoreTable: ['app.audit%'] } } });
+  const declared = { r1: 'Following', r2: 'FiltersDiffer', r3: 'FiltersDiffer' };
+  await stage.statusIs('declared, it follows, and the others differ', (now) =>
+    isDeepStrictEqual(reasonsOf(now), declared),
+  );
+
+  await filter('');
+  await stage.patchSpec({ link: null });
+  await stage.following('hci-a', 60_000);
+});
+
+function reasonsOf({ replicas }: Status): Record<string, string> {
+  return Object.fromEntries(replicas.map(({ pod, reason }) => [pod, reason]));
+}
 
 function isOf(pod: string) {
   return ({ finding, subject }: Status['findings'][number]): boolean =>
