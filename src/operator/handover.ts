@@ -43,7 +43,7 @@ export function openHandover(
   const target = first?.target?.member;
   if (first === undefined || target === undefined) return open;
   if (open !== null && open.to === target) {
-    const vipAnsweredAt = open.vipAnsweredAt ?? now.vipAnsweredAt;
+    const vipAnsweredAt = open.vipAnsweredAt ?? answerThatBegan(moving, picture, now);
     return { ...open, vipAnsweredAt, intents: withIntents(open.intents, moving, picture, now) };
   }
   return {
@@ -52,12 +52,23 @@ export function openHandover(
     to: target,
     trigger: first.trigger ?? 'Resume',
     startedAt: now.wallNow,
-    vipAnsweredAt: now.vipAnsweredAt,
+    vipAnsweredAt: answerThatBegan(moving, picture, now),
     replicas: new Map(),
     // Of the others it is not known yet how far the handover before has come: their intents stay until that was seen.
     intents: withIntents(open?.intents ?? new Map(), moving, picture, now),
     inherited: open?.inherited ?? new Set(),
   };
+}
+
+/** The VIP's answer for which these replicas had waited; null where it is not what let them go on: it may be weeks old. */
+function answerThatBegan(plans: readonly Plan[], { memory }: Picture, { vipAnsweredAt }: Now): number | null {
+  if (vipAnsweredAt === null) return null;
+  const waited = plans.some(({ pod, trigger }) => {
+    if (trigger === 'VipMoved' || trigger === 'HolderRestarted') return true;
+    const stoppedAt = memory.replicas.get(pod)?.captured?.at;
+    return trigger !== 'Adoption' && stoppedAt !== undefined && stoppedAt <= vipAnsweredAt;
+  });
+  return waited ? vipAnsweredAt : null;
 }
 
 /** The same positions on the same holder can be handed over again, in a flap within a second: time keeps records apart. */

@@ -87,7 +87,8 @@ function publish(runtime: Runtime, status: Status, nowMs: number): void {
   const { metadata, status: before } = runtime.resource;
   const material = materialChange(before, status);
   runtime.resource = { ...runtime.resource, status };
-  if (material) runtime.shared.tell.status(metadata, before, status);
+  runtime.shared.tell.shows(metadata, status);
+  if (material) runtime.shared.tell.changed(metadata, before, status);
   if (!material && nowMs - runtime.refreshedAt < REFRESH_MS) return;
   runtime.refreshedAt = nowMs;
   runtime.writer.offer(status);

@@ -13,8 +13,10 @@ export interface Tell {
   statement(step: Step, outcome: StepOutcome): void;
   error(code: ErrorCode): void;
   handover(key: string, outcome: Outcome, seconds: number): void;
-  /** The newest picture of a resource, for metrics; `before` is the one told before, for events on transitions. */
-  status(subject: TellSubject, before: Status | null, after: Status): void;
+  /** The newest picture of a resource, for metrics: also what moves all the time, like lag. */
+  shows(subject: TellSubject, status: Status): void;
+  /** Events on transitions from the status that was told before. */
+  changed(subject: TellSubject, before: Status | null, after: Status): void;
   gone(key: string): void;
 }
 
@@ -93,8 +95,8 @@ export function createTell(metrics: Metrics, events: EventEmitter<EventReason>):
       handle.countHandover(outcome);
       if (outcome === 'Completed') handle.observeHandover(seconds);
     },
-    status(subject, before, after) {
-      metrics.resource(subject).show(pictureOf(after));
+    shows: (subject, status) => metrics.resource(subject).show(pictureOf(status)),
+    changed(subject, before, after) {
       for (const { reason, message } of eventsOf(before, after)) {
         void events.emit({ ...subject, apiVersion: API_VERSION, kind: KIND }, reason, message);
       }

@@ -45,7 +45,7 @@ export const METRIC = {
   verdict: gauge(
     'mxr_replica_verdict',
     [...RESOURCE, 'pod', 'verdict'],
-    "1 on the replica's verdict; only that one has a series, the former disappears.",
+    "1 on the replica's verdict, 0 on each other one that it had since this process began; the rest has no series.",
   ),
   lag: gauge(
     'mxr_replica_lag_seconds',

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { Outcome, Step, StepOutcome } from '../api/reasons.ts';
+import type { Outcome, Step, StepOutcome, Verdict } from '../api/reasons.ts';
 import type { ErrorCode } from '../errors.ts';
 import { METRIC, METRICS } from './metrics-table.ts';
 import type { MetricInfo } from './metrics-table.ts';
@@ -48,6 +48,7 @@ export function createMetrics(options: { readonly processMetrics: boolean }): Me
 class Shown {
   readonly #labels: Readonly<Record<string, string>>;
   #picture: ResourcePicture | undefined;
+  #verdicts: ReadonlyMap<string, ReadonlySet<Verdict>> = new Map();
   #counts: HandoverCounts = NO_HANDOVERS;
   #lines: readonly string[] | undefined;
 
@@ -56,8 +57,16 @@ class Shown {
   }
 
   show(picture: ResourcePicture): void {
-    this.#picture = picture;
+    this.#verdicts = new Map(
+      picture.replicas.map(({ pod, verdict }) => [pod, new Set([...(this.#verdicts.get(pod) ?? []), verdict])]),
+    );
+    this.#picture = { ...picture, replicas: picture.replicas.map((replica) => this.#withPast(replica)) };
     this.#lines = undefined;
+  }
+
+  /** A series for every verdict of every pod would be twenty times as many, nearly all of them always 0. */
+  #withPast(replica: ReplicaPicture): ReplicaPicture {
+    return { ...replica, past: [...(this.#verdicts.get(replica.pod) ?? [])].filter((one) => one !== replica.verdict) };
   }
 
   count(outcome: Outcome): void {

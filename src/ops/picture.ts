@@ -17,6 +17,8 @@ export interface ReplicaPicture {
   readonly pod: string;
   readonly following: boolean;
   readonly verdict: Verdict;
+  /** Other verdicts that it had before: their series are 0, so that an alert on one ends. */
+  readonly past?: readonly Verdict[];
   readonly lagSeconds?: number | undefined;
   readonly retention?: { readonly member: string; readonly seconds: number } | undefined;
 }
@@ -68,7 +70,14 @@ export const PICTURE_METRICS: readonly PictureMetric[] = [
     info: METRIC.following,
     samples: ({ replicas }) => replicas.map(({ pod, following }) => [{ pod }, Number(following)]),
   },
-  { info: METRIC.verdict, samples: ({ replicas }) => replicas.map(({ pod, verdict }) => [{ pod, verdict }, 1]) },
+  {
+    info: METRIC.verdict,
+    samples: ({ replicas }) =>
+      replicas.flatMap(({ pod, verdict, past = [] }): Sample[] => [
+        [{ pod, verdict }, 1],
+        ...past.map((former): Sample => [{ pod, verdict: former }, 0]),
+      ]),
+  },
   {
     info: METRIC.lag,
     samples: ({ replicas }) =>

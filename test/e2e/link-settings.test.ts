@@ -64,9 +64,19 @@ test('how long the source keeps what each replica needs is told', async () => {
     series.some((one) => one.includes('pod="r1"') && one.includes('member="hci-a"')),
     series.join('\n'),
   );
+  const falls = await headroomShown('r3');
+  await until(
+    'what is scraped goes on falling, while no verdict changes',
+    async () => (await headroomShown('r3')) < falls,
+  );
   await r3.db.sql('START SLAVE');
   await stage.following('hci-a', 60_000);
 });
+
+async function headroomShown(pod: string): Promise<number> {
+  const all = [...(await metricsOf(stage))].filter(([name]) => name.includes('retention_headroom'));
+  return all.find(([name]) => name.includes(`pod="${pod}"`))?.[1] ?? Number.POSITIVE_INFINITY;
+}
 
 test('a replica that filters otherwise than link.filters says is FiltersDiffer and leaves the read Service', async () => {
   const [r1] = stage.bench.replicas;

@@ -112,8 +112,9 @@ test('the metrics show who holds the VIP, who follows, and what was done', async
     is('mxr_replica_verdict', { pod: name, verdict: 'Following' }, 1);
     is('mxr_replica_lag_seconds', { pod: name }, 0);
   }
-  // Of the verdicts only the present one has a series.
-  assert.equal([...metrics.keys()].filter((series) => series.startsWith('mxr_replica_verdict{')).length, 3);
+  const verdicts = [...metrics].filter(([series]) => series.startsWith('mxr_replica_verdict{'));
+  assert.equal(verdicts.filter(([, value]) => value === 1).length, 3, 'one verdict each');
+  is('mxr_replica_verdict', { pod: 'r1', verdict: 'Waiting' }, 0);
   is('mxr_failover_ready', {}, 0);
   is('mxr_failover_finding', { finding: 'StandbyUnreachable' }, 1);
   is('mxr_handovers_total', { outcome: 'Completed' }, 2);

@@ -131,7 +131,7 @@ function sharedOf(cluster: Cluster, state: { readonly alive: boolean }, signal: 
     connect: simConnect(world, gate),
     clock: { monotonicMs: () => world.now, wallMs: () => wallOf(world) },
     log: logOf(cluster),
-    tell: { statement: noop, error: noop, handover: noop, status: noop, gone: noop },
+    tell: { statement: noop, error: noop, handover: noop, shows: noop, changed: noop, gone: noop },
     mayHedge: () => true,
     leaseDurationMs: 15_000,
     isLeader: () => state.alive,

@@ -77,8 +77,23 @@ describe('metrics', () => {
       findings: [],
     });
     const names = [...(await series(metrics)).keys()].join('\n');
-    assert.doesNotMatch(names, /orders-1|verdict="Following"|retention|lag/u);
-    assert.match(names, /verdict="CatchingUp"/u);
+    assert.doesNotMatch(names, /orders-1|retention|lag/u);
+  });
+
+  it('end an alert on a verdict: what the replica had before is 0, as long as the pod is there', async () => {
+    const metrics = createMetrics({ processMetrics: false });
+    const resource = metrics.resource(ORDERS);
+    const now = async (verdict: 'Behind' | 'Following') => {
+      resource.show({ ...PICTURE, replicas: [{ pod: 'orders-0', following: verdict === 'Following', verdict }] });
+      const all = [...(await series(metrics))].filter(([name]) => name.startsWith('mxr_replica_verdict'));
+      return all.map(([name, value]) => `${/verdict="(\w+)"/u.exec(name)?.[1] ?? ''} ${value}`);
+    };
+    assert.deepEqual(await now('Behind'), ['Behind 1']);
+    assert.deepEqual(await now('Following'), ['Following 1', 'Behind 0']);
+    assert.deepEqual(await now('Behind'), ['Behind 1', 'Following 0']);
+    resource.show({ ...PICTURE, replicas: [] });
+    await metrics.text();
+    assert.deepEqual(await now('Following'), ['Following 1']);
   });
 
   it('forget a resource that was deleted, and only that', async () => {

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Trigger } from '../../../src/api/reasons.ts';
+import { planMove } from '../../../src/domain/plan.ts';
+import type { Plan } from '../../../src/domain/plan.ts';
+import { openHandover } from '../../../src/operator/handover.ts';
+import { replicaMemory } from '../domain/pair-fixture.ts';
+import { calmInput } from './status-fixture.ts';
+
+const { picture } = calmInput();
+const WEEK = 7 * 86_400_000;
+const NOW = 2 * WEEK;
+
+function plan(trigger: Trigger): Plan {
+  const target = { member: 'a', host: '10.0.0.11', port: 3306, through: 'Member' } as const;
+  const proven = {
+    kind: 'Proven',
+    proof: 'SameServer',
+    gtid: new Map(),
+    at: null,
+    contains: new Map(),
+    because: '',
+  } as const;
+  return planMove({ pod: 'orders-0', from: 'a', trigger, proven, target, positioning: 'GTID', received: new Map() });
+}
+
+function opened(trigger: Trigger, vipAnsweredAt: number | null, stoppedAt: number | null = null) {
+  const place = {
+    exec: { file: '', position: 4 },
+    read: { file: '', position: 4 },
+    gtid: new Map(),
+    gtidIoPos: new Map(),
+  };
+  const captured = stoppedAt === null ? null : { at: stoppedAt, ...place };
+  const replicas = new Map([['orders-0', replicaMemory('orders-0', { captured })]]);
+  const seen = { ...picture, memory: { ...picture.memory, replicas } };
+  return openHandover(null, seen, [plan(trigger)], { wallNow: NOW, vipAnsweredAt, startedAt: new Map() });
+}
+
+describe('how long a handover took is counted from the VIP answering', () => {
+  test('when the VIP moved, or its server restarted', () => {
+    assert.equal(opened('VipMoved', NOW - 100)?.vipAnsweredAt, NOW - 100);
+    assert.equal(opened('HolderRestarted', NOW - 100)?.vipAnsweredAt, NOW - 100);
+    assert.equal(opened('VipMoved', null)?.vipAnsweredAt, null);
+  });
+
+  test('when receiving had been stopped before it answered', () => {
+    assert.equal(opened('Resume', NOW - 100, NOW - 5_000)?.vipAnsweredAt, NOW - 100);
+  });
+
+  test('not when a pod is adopted, or a link resumed, in a calm that has lasted for a week', () => {
+    assert.equal(opened('Adoption', NOW - WEEK)?.vipAnsweredAt, null);
+    assert.equal(opened('Adoption', NOW - WEEK, NOW - 2 * WEEK)?.vipAnsweredAt, null);
+    assert.equal(opened('Resume', NOW - WEEK)?.vipAnsweredAt, null);
+    assert.equal(opened('Resume', NOW - WEEK, NOW - 1_000)?.vipAnsweredAt, null);
+  });
+
+  test('an open handover learns when the VIP answered', () => {
+    const silent = opened('VipMoved', null);
+    const later = openHandover(silent, picture, [plan('VipMoved')], {
+      wallNow: NOW,
+      vipAnsweredAt: NOW,
+      startedAt: new Map(),
+    });
+    assert.equal(later?.vipAnsweredAt, NOW);
+    assert.equal(later?.id, silent?.id);
+  });
+});
