@@ -38,6 +38,8 @@ export interface DecisionInput {
   readonly actedAt: ReadonlyMap<string, number>;
   /** Replicas named by an open intent, and what was wanted of them: a stopped link there is ours. */
   readonly intended: ReadonlyMap<string, Intended>;
+  /** Pods whose link logs in with an account that was changed since. */
+  readonly relink: ReadonlySet<string>;
 }
 
 export interface Context extends DecisionInput {

@@ -18,6 +18,7 @@ import { planStopReceiving } from './plan.ts';
 import { protect } from './protect.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { hiddenUnwatched } from './hidden.ts';
+import { relinked } from './relink.ts';
 import { reconnected } from './restart.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -156,7 +157,9 @@ function stoppedByHand({ replica, intended }: Context): Decision | null {
 function onHolder(context: Context): Decision | null {
   const { diagnosis, replica } = context;
   const holder = diagnosis.holder ?? heldUntilNow(context);
-  if (holder !== null && isAttachedTo(context, holder)) return decideAttached(context, replica, holder);
+  if (holder !== null && isAttachedTo(context, holder)) {
+    return relinked(context, holder, decideAttached(context, replica, holder));
+  }
   return diagnosis.holder === null ? decide(replica.pod, 'Waiting', 'VipSilent', diagnosis.message) : null;
 }
 

@@ -36,6 +36,7 @@ export interface JudgeInput {
   readonly busy: Context['busy'];
   readonly actedAt: Context['actedAt'];
   readonly intended: Context['intended'];
+  readonly relink: Context['relink'];
   /** Ids that a person has approved. */
   readonly approved: ReadonlySet<string>;
   /** Plans that stopped at a surprise lately, by pod. */
@@ -184,15 +185,19 @@ function settleLineage(input: JudgeInput, memory: MemberMemory, { observed, look
 
 const ADOPTION_BLOCKED_AFTER_MS = 5_000;
 
-/** Adoption goes one replica at a time, so that a surprise concerns one; a blocked one does not hold the others. */
+/** Adoption, and a link that is written anew, go one replica at a time, so that a surprise concerns one; a blocked one does not hold the others. */
 function oneAdoptionAtATime(input: JudgeInput, decisions: readonly Decision[]): readonly Plan[] {
   const plans = decisions.flatMap((decision) => decision.plan ?? []);
-  const [first] = plans.filter((plan) => plan.kind === 'Adopt');
+  const [first] = plans.filter(isOneByOne);
   const adopting = [...input.busy].some(([pod, task]) => {
     const isAdoption = input.memory.replicas.get(pod)?.baseline == null;
     return isAdoption && input.observation.now - task.since < ADOPTION_BLOCKED_AFTER_MS;
   });
-  return plans.filter((plan) => plan.kind !== 'Adopt' || (plan === first && !adopting));
+  return plans.filter((plan) => !isOneByOne(plan) || (plan === first && !(plan.kind === 'Adopt' && adopting)));
+}
+
+function isOneByOne({ kind }: Plan): boolean {
+  return kind === 'Adopt' || kind === 'Relink';
 }
 
 /**

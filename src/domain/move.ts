@@ -9,12 +9,13 @@ import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
 import { sameCoordinates } from './observation.ts';
 import type { Plan } from './plan.ts';
-import { planApply, planMove, planResume, planStopReceiving } from './plan.ts';
+import { planApply, planMove, planRelink, planResume, planStopReceiving } from './plan.ts';
 import type { Asking, ProofInput, ProofResult, Proven } from './proof.ts';
 import { asking } from './proof.ts';
 import { mustStopReceiving } from './protect.ts';
 import { prove } from './prove.ts';
 import { refusedAlready } from './refusal.ts';
+import { isCuredByRelink } from './relink.ts';
 import type { ReplicaFacts } from './replica.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -28,9 +29,17 @@ export function toBeMoved(context: Context): Decision {
     return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message);
   }
   const broken = linkBroken(context, holder);
-  if (broken !== null) return broken;
+  if (broken !== null) return isCuredByRelink(context) ? stoppedForRelink(context, broken) : broken;
   const looked = lookedBefore(context, holder) ?? sourceLookedBefore(context, holder);
   return fromProof(context, holder, looked ?? prove(input), input);
+}
+
+/** Stopped it is proven like any other, and its link written anew. */
+function stoppedForRelink({ replica }: Context, { message }: Decision): Decision {
+  const plan = planStopReceiving(replica.pod, baselineMember(replica));
+  return decide(replica.pod, 'HandingOver', 'HandingOver', `${message}; the Secret has another account by now`, {
+    plan,
+  });
 }
 
 /** What was seen of the holder before the VIP answered there is of another time: it may have applied more since. */
@@ -123,6 +132,8 @@ export function planFor(context: Context, holder: Holder, proven: Proven, input:
   const target = linkTarget(context, replica, holder);
   const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
   const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
+  const isRelink = proven.proof === 'SameServer' && rightPlace && context.relink.has(replica.pod);
+  if (isRelink) return planRelink({ ...common, trigger: triggerOf(input), positioning: policy.positioning }, null);
   const asItIs = replica.link.usingGtid !== 'No' || continuesByFile(replica, proven);
   if (
     proven.proof === 'SameServer' &&

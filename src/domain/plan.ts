@@ -48,7 +48,7 @@ export type StepValue =
 /** One replica's plan: a list of steps as values. The executor runs one, re-checks the fence, verifies, goes on or stops. */
 export interface Plan {
   readonly pod: string;
-  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Restore' | 'Move' | 'Resume';
+  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Restore' | 'Move' | 'Resume' | 'Relink';
   readonly trigger: Trigger | null;
   readonly steps: readonly StepValue[];
   /** Null for StopReceiving and Apply: nothing new arrives by them. */
@@ -109,6 +109,11 @@ export function planAdopt(parts: MoveParts, { host, port }: Dial): Plan {
     kind: 'Adopt',
     steps: [{ step: 'StopReceiving', dials: { host, port } }, { step: 'Drain' }, ...steps],
   };
+}
+
+/** The same place of the same server, the link written anew; `runs`: what it dials, where it still receives. */
+export function planRelink(parts: MoveParts, runs: Dial | null): Plan {
+  return { ...(runs === null ? planMove(parts) : planAdopt(parts, runs)), kind: 'Relink' };
 }
 
 /** Undoes what an adoption stopped: the link that it found goes on, and nothing is proven of it. */

@@ -10,10 +10,12 @@ import { isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
 import { MxrError } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
+import type { ReplicationAccount } from './accept/named.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
 import type { Now } from './handover.ts';
 import { enterRecord } from './end-handover.ts';
+import { linkedWith } from './relink.ts';
 import { offerStatus } from './report.ts';
 import { supersededHandover } from './close-handover.ts';
 import type { Job, Runtime } from './runtime.ts';
@@ -69,8 +71,9 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
   const { log } = runtime.shared;
   try {
     if (isAttaching(plan)) await storeIntent(runtime, plan);
-    const execution = await execute(plan, contextOf(runtime, job, picture));
-    learn(runtime, execution);
+    const context = contextOf(runtime, job, picture);
+    const execution = await execute(plan, context);
+    learn(runtime, execution, context.link);
     countFailures(runtime, execution);
     const fields = {
       resource: runtime.key,
@@ -194,7 +197,7 @@ function countFailures({ failures, shared }: Runtime, { plan, outcome, message }
 }
 
 /** What an execution has shown is remembered at once; the next pass decides with it. */
-function learn(runtime: Runtime, execution: Execution): void {
+function learn(runtime: Runtime, execution: Execution, account: ReplicationAccount): void {
   const { pod, plan } = execution;
   const before = runtime.memory.replicas.get(pod) ?? { ...NEW_REPLICA, pod };
   const isNews = execution.attachedAt !== null && plan.kind !== 'Restore';
@@ -211,6 +214,8 @@ function learn(runtime: Runtime, execution: Execution): void {
     clearedFor: isNews ? restartOf(runtime, plan) : before.clearedFor,
   };
   runtime.memory = { ...runtime.memory, replicas: new Map([...runtime.memory.replicas, [pod, replica]]) };
+  const isWritten = execution.steps.some(({ step, outcome }) => step === 'Change' && outcome === 'ok');
+  if (isWritten) runtime.linkAccounts = linkedWith(runtime.linkAccounts, pod, account);
   if (isAttaching(plan) && runtime.open !== null) runtime.open = enterExecution(runtime.open, execution);
 }
 

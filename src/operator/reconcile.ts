@@ -8,6 +8,7 @@ import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
 import { keepLinkSettings } from './link-settings.ts';
 import { hurryOf, paceOf } from './pace.ts';
+import { accountsAt, podsToRelink } from './relink.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
 import { watch } from './watch.ts';
@@ -27,6 +28,8 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   const observation = watch(runtime, acceptance);
   const { spec } = runtime.resource;
   approvalsOf(runtime);
+  const pods = observation.replicas.map(({ pod }) => pod);
+  runtime.linkAccounts = accountsAt(runtime.linkAccounts, acceptance.replication, pods);
 
   const picture = judge({
     policy: policyOf(runtime.resource, acceptance),
@@ -37,6 +40,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
     busy: runtime.jobs,
     actedAt: runtime.actedAt,
     intended: intendedOf(runtime.open),
+    relink: podsToRelink(runtime.linkAccounts, observation, runtime),
     approved: runtime.approved,
     failures: runtime.failures,
   });

@@ -14,6 +14,8 @@ import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
 import type { Hurry } from './pace.ts';
+import type { LinkAccounts } from './relink.ts';
+import { NO_LINK_ACCOUNTS } from './relink.ts';
 import { splitFromStatus } from './status-split.ts';
 import type { StatusWriter } from './status-writer.ts';
 import type { Tell } from './tell.ts';
@@ -66,6 +68,7 @@ export interface Runtime {
   readonly failures: Map<string, Failures>;
   /** Monotonic ms at which a setting of a pod's link was last set again. */
   readonly settingAt: Map<string, number>;
+  linkAccounts: LinkAccounts;
   /** Pods whose label is being written. */
   readonly labelling: Set<string>;
   open: OpenHandover | null;
@@ -94,6 +97,7 @@ export function createRuntime(
     actedAt: new Map(),
     failures: new Map(),
     settingAt: new Map(),
+    linkAccounts: NO_LINK_ACCOUNTS,
     labelling: new Set(),
     handovers: status.handovers,
     approved: new Set(status.approvals.map((approval) => approval.id)),

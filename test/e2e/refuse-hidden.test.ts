@@ -42,7 +42,8 @@ test('HolderHidesPeerWrites while it happens: receiving stops, the verdict stays
 
   // Both members were looked at again since the process started: from here on a write of the peer is seen as new.
   const first = await peerWrites();
-  await stage.statusIs('every replica lists what was written now', (seen) => lists(seen, first));
+  // That it is other transactions now is written with the positions, every 30 s.
+  await stage.statusIs('every replica lists what was written now', (seen) => lists(seen, first), 60_000);
   const second = await peerWrites();
   const status = await stage.statusIs(
     'every replica lists what was written now, and the pair is called split',

@@ -55,8 +55,9 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   const { bench } = stage;
   await bench.rejoin(bench.b, 'keep');
   await stage.following('hci-a');
-  await split();
+  // Before both announce it: seen on hci-b for a moment, it would be followed there.
   await seesVipAt(bench.a);
+  await split();
   await stage.statusIs('the VIP is seen on hci-a', ({ holder }) => holder === 'hci-a');
   await until('a member that writes without the VIP freezes every replica', async () => {
     await insertAt(bench.b.db, 1);

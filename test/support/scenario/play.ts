@@ -118,6 +118,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     busy: busyOf(scene, now),
     actedAt: new Map(),
     intended: intendedOf(playing),
+    relink: new Set(phase.relink),
     approved: playing.approved,
     failures: new Map(),
   });

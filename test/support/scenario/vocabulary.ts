@@ -145,6 +145,8 @@ export const Phase = z.strictObject({
   answers: z.array(Answer).optional(),
   /** Seconds that pass before it. */
   after: z.int().default(0),
+  /** Replicas whose link has an account that was changed since. */
+  relink: z.array(z.string()).default([]),
   /** A new process of mxr: it knows what the status says. */
   newProcess: z.boolean().default(false),
   gates: z

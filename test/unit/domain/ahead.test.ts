@@ -19,7 +19,13 @@ function seenAhead(holderLookAt: number, standing: Standing | null): Decision {
     replicas: new Map([[replica.pod, replicaMemory(replica.pod, { standing })]]),
   };
   const diagnosis = { ...pair.diagnosis, holder: { ...holder, lookAt: NOW + holderLookAt } };
-  const nothing = { evidence: new Map(), busy: new Map(), actedAt: new Map(), intended: new Map() };
+  const nothing = {
+    evidence: new Map(),
+    busy: new Map(),
+    actedAt: new Map(),
+    intended: new Map(),
+    relink: new Set<string>(),
+  };
   return decideReplica({ ...nothing, policy: POLICY, observation: pair.observation, diagnosis, memory }, replica);
 }
 

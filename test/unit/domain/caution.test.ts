@@ -44,6 +44,7 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
     busy: new Map(),
     actedAt: new Map(),
     intended: new Map(),
+    relink: new Set<string>(),
   };
   const [observed] = observation.replicas;
   assert.ok(observed);

@@ -24,7 +24,7 @@ function preparedFor(a: Partial<ServerLook>, standingMs: number): string | null 
   const memory = { ...pair.memory, replicas: new Map([[replica.pod, replicaMemory(replica.pod, { standing })]]) };
   const diagnosis = { ...pair.diagnosis, situation: 'VipSilent', holder: null } as const;
   const evidence = new Map<string, Fact<Answers[Question['kind']]>>();
-  const nothing = { busy: new Map(), actedAt: new Map(), intended: new Map() };
+  const nothing = { busy: new Map(), actedAt: new Map(), intended: new Map(), relink: new Set<string>() };
   const { observation } = pair;
   const decide = (): Decision =>
     decideReplica({ ...nothing, evidence, policy: POLICY, observation, diagnosis, memory }, replica);
