@@ -1,8 +1,8 @@
 import type { GtidPosition } from '../domain/gtid.ts';
 import { formatPosition, isWithin, sameGtid, samePosition, stateOfPosition } from '../domain/gtid.ts';
-import type { Link, ServerLook } from '../domain/observation.ts';
+import type { Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import type { Dial, Expectation } from '../domain/plan.ts';
-import type { LinkLook, Running } from './execution.ts';
+import type { Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
 
 /** The operation of an error that says: the replica does not stand where it was proven to. */

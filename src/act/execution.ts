@@ -2,7 +2,7 @@ import type { Step, StepOutcome } from '../api/reasons.ts';
 import type { Clock } from '../clock.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
 import type { Captured } from '../domain/memory.ts';
-import type { Coordinates, Link, ServerLook } from '../domain/observation.ts';
+import type { Coordinates, Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import { linkOf } from '../domain/observation.ts';
 import type { Plan } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
@@ -54,12 +54,6 @@ export interface ExecuteContext {
   readonly onStep: (step: Step) => void;
   readonly onStatement: (step: Step, outcome: StepOutcome) => void;
 }
-
-/** The part of a replica that changes under the executor's hands: read between statements, so it is kept small. */
-export type LinkLook = Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'> & {
-  /** Seconds; absent: not known. */
-  readonly slaveNetTimeout?: number;
-};
 
 /** One plan under way: what it has read and done so far. */
 export interface Running {

@@ -1,10 +1,10 @@
 import { sleep } from '../clock.ts';
 import { samePosition, stateHas, stateOfPosition } from '../domain/gtid.ts';
-import type { Link, ServerLook } from '../domain/observation.ts';
+import type { Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import { compareCoordinates } from '../domain/observation.ts';
 import type { LinkTarget } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
-import type { LinkLook, Running } from './execution.ts';
+import type { Running } from './execution.ts';
 import { look } from './execution.ts';
 
 const VERIFY_DEADLINE_MS = 20_000;

@@ -119,6 +119,10 @@ export const FINDING_TEXT = {
   VipLink: 'A replica dials the VIP: its own reconnect can land on another server behind the back of mxr.',
   NotAdopted: 'A replica is not adopted yet.',
   HolderUnknownMember: 'The server behind the VIP is none of the members.',
+  NoStandby: 'The source has one member: nobody could take over.',
+  HolderNotSeen: 'Nobody was seen to hold the VIP since the operator began: which member is the standby is not known.',
+  StandbyHistoryBroken:
+    'A standby lost the end of its binlog: replicas that were proven before could not be continued there.',
   StandbyUnreachable: 'A standby does not answer.',
   StandbyNotApplying: 'A standby does not receive or does not apply.',
   StandbyLagging: 'A standby is behind the holder.',

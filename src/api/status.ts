@@ -174,7 +174,8 @@ export const ReplicaStatus = z.object({
   through: z.enum(['Member', 'VIP']).optional(),
   positioning: z.enum(['GTID', 'FilePosition']).optional(),
   baseline: Baseline.optional(),
-  ownBinlog: gtid
+  ownBinlog: z
+    .object({ basename: z.string(), gtids: gtid })
     .optional()
     .describe(
       'What its own binlog had, per domain and server id: one that begins anew tells that its data was replaced.',
@@ -202,6 +203,7 @@ export const IntentReplica = z.object({
   position: bytes.optional(),
   proof: z.enum(PROOFS).optional(),
   step: z.enum(STEPS),
+  arrived: z.boolean().optional().describe('It was moved and seen attached: nothing is wanted of it any more.'),
   replicaStartedAt: time
     .optional()
     .describe("When the replica's server had started: in that life it is mxr that starts the link, not the server."),

@@ -1,3 +1,4 @@
+import type { Gtid } from './gtid.ts';
 import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { MemberMemory } from './memory.ts';
@@ -81,7 +82,7 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     holder.lookAt > replica.standing.since ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
   // What it applied itself and does not log, the replica got before it was moved there.
   const applied = target.logSlaveUpdates ? new Map() : stateOfPosition(target.gtidSlavePos);
-  const foreign = ahead.filter((gtid) => !stateHas(applied, gtid));
+  const foreign = ahead.filter((gtid) => !stateHas(applied, gtid) && !isForgotten(memory, target, gtid));
   if (foreign.length > 0) {
     const transactions = lacking(foreign, binlogStateOf(target));
     const message = `${pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks although it feeds it`;
@@ -93,6 +94,12 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     return decide(pod, 'CatchingUp', 'CatchingUp', message, { lagSeconds });
   }
   return decide(pod, 'Following', 'Following', `follows ${holder.member.name}`, { lagSeconds });
+}
+
+/** FLUSH BINARY LOGS DELETE_DOMAIN_ID there: it was seen in this very history, and no transaction is gone. */
+function isForgotten({ anchors }: MemberMemory, target: ServerLook, gtid: Gtid): boolean {
+  const isGone = !binlogStateOf(target).has(gtid.domain);
+  return isGone && anchors.some(({ binlogState }) => stateHas(binlogState, gtid));
 }
 
 /** Seconds since the replica last had everything that the holder was seen to have; null when that was never seen. */

@@ -13,8 +13,16 @@ const LAGGING_SECONDS = 5;
 /** What the members that do not hold the VIP would bring into a failover. */
 export function auditStandby(input: AuditInput): readonly AuditFinding[] {
   const holder = holderOf(input);
-  // On shared storage the passive host runs no server; without a holder nobody knows which one the standby is.
-  if (holder === undefined || input.policy.topology === 'SharedStorage') return [];
+  // On shared storage the passive host runs no server.
+  if (input.policy.topology === 'SharedStorage') return [];
+  if (holder === undefined) {
+    const message = `nobody was seen to hold the VIP since this operator began (${input.diagnosis.message}), so nobody can tell which member would take over`;
+    return [finding('HolderNotSeen', 'error', 'vip', message)];
+  }
+  if (input.observation.members.length < 2) {
+    const message = `${holder.name} is the only member of source.members: when it is gone, nobody takes over. Add the standby`;
+    return [finding('NoStandby', 'error', holder.name, message)];
+  }
   return input.observation.members
     .filter((member) => member.name !== holder.name)
     .flatMap((member) => auditOne(input, holder, member));
@@ -33,7 +41,19 @@ function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberO
     return [finding('StandbyUnreachable', 'error', name, message)];
   }
   const look = standby.look.value;
-  return [...applying(input, holder, standby, look), ...ownWrites(input, holder, standby), ...logsUpdates(look, name)];
+  return [
+    ...historyBroken(input, name),
+    ...applying(input, holder, standby, look),
+    ...ownWrites(input, holder, standby),
+    ...logsUpdates(look, name),
+  ];
+}
+
+function historyBroken({ memory }: AuditInput, name: string): AuditFinding[] {
+  const broken = memory.members.get(name)?.broken;
+  if (broken?.reason !== 'LostTail') return [];
+  const message = `${broken.message}: if it took over, no replica that was proven before could be continued there. Build ${name} anew from the holder, and set sync_binlog=1 on the members`;
+  return [finding('StandbyHistoryBroken', 'error', name, message)];
 }
 
 function finding(name: Finding, severity: AuditFinding['severity'], subject: string, message: string): AuditFinding {

@@ -11,15 +11,17 @@ import {
   sameGtid,
   seqIn,
   stateHas,
+  stateOf,
   stateOfPosition,
   unknownDomains,
 } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { hasFile } from './observation.ts';
+import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { describeUnique } from './unique.ts';
 import { asking, haveEqualIds, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+import { endWithAllOf, looksAt } from './lineage.ts';
 import { unloggedByTarget } from './hidden.ts';
 import { knownBefore, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
@@ -166,8 +168,9 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
   }
   if (isWithin(state, replica.contains))
     return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there' };
-  const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
-  if (common === undefined || !hasFile(target, common.end.file)) return resumeFromFiles(input, target.end);
+  const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
+  const end = endWithAllOf(targetMemory, sharedWith(state, replica.contains), target.end);
+  if (common === undefined || !hasFile(target, common.end.file)) return resumeFromFiles(input, end);
   const all = [...replica.position.values()].every((gtid) => stateHas(common.binlogState, gtid));
   if (all)
     return {
@@ -176,7 +179,12 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
       next: null,
       how: `both had the same at ${new Date(common.at).toISOString()}`,
     };
-  return resumeByWalk(input, common.end, target.end);
+  return resumeByWalk(input, common.end, end);
+}
+
+/** What the replica has of the servers that the target's binlog knows. */
+function sharedWith(state: GtidState, contains: GtidState): GtidState {
+  return stateOf(gtidsOf(contains).filter((gtid) => seqIn(state, gtid) !== undefined));
 }
 
 /** Without a remembered common point that is still there: the newest file before which the replica has everything. */
@@ -214,6 +222,8 @@ function beforeOldest({ replica, target, holder }: ProofInput, oldest: GtidState
 
 function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates): Resume | Refused | Asking {
   const { holder } = input;
+  // All that the replica has was there before a place up to which the replica has everything.
+  if (compareCoordinates(through, from) <= 0) return { kind: 'Resume', at: from, next: null, how: 'nothing to read' };
   const question: WalkQuestion = {
     kind: 'Walk',
     member: holder.member.name,

@@ -7,7 +7,7 @@ import { isContested } from './contested.ts';
 import { hasRestarted, startedUnproven } from './crash.ts';
 import { wasAsked } from './fact.ts';
 import { filtered } from './filters.ts';
-import { formatPosition } from './gtid.ts';
+import { formatPosition, stateHas } from './gtid.ts';
 import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
 import { localConflict } from './local-conflict.ts';
@@ -127,10 +127,12 @@ function goesByFile({ link, memory }: ReplicaFacts): boolean {
  */
 function wentBack(context: Context): Decision | null {
   const { replica } = context;
-  const proven = replica.memory.baseline?.gtid;
+  const { gtid: proven, contains } = replica.memory.baseline ?? {};
   const lost = [...(proven?.values() ?? [])].filter((gtid) => {
     const here = replica.position.get(gtid.domain);
-    return here === undefined || here.seq < gtid.seq;
+    // Two servers that write to one domain count on from each other's numbers: a smaller one that is new is no step back.
+    const isNew = here !== undefined && contains !== undefined && !stateHas(contains, here);
+    return here === undefined || (here.seq < gtid.seq && !isNew);
   });
   if (proven === undefined || lost.length === 0 || goesByFile(replica)) return null;
   const here = formatPosition(replica.position) || 'no position';
@@ -146,10 +148,13 @@ function crashUnsafe(context: Context): Decision | null {
   return decide(replica.pod, 'Unproven', 'CrashUnsafePosition', message, { plan: protect(context) });
 }
 
+/** No error, or one of connecting, which a STOP SLAVE leaves there: none of them stops the SQL thread too. */
+const STOPPABLE: readonly number[] = [0, 1040, 1045, 1130, 1158, 1159, 1160, 1161, 2002, 2003, 2005, 2006, 2013, 2026];
+
 /** Both threads stopped, no restart, no handover of ours that left them so, and no error: a person did that. */
 function stoppedByHand({ replica, intended }: Context): Decision | null {
   const { link, pod, memory } = replica;
-  if (link.io !== 'No' || link.sql !== 'No' || link.ioErrno !== 0) return null;
+  if (link.io !== 'No' || link.sql !== 'No' || !STOPPABLE.includes(link.ioErrno)) return null;
   if (intended.has(pod) || memory.haltedSince !== null || hasRestarted(replica)) return null;
   return decide(pod, 'StoppedByHand', 'StoppedByHand', 'somebody stopped replication; START SLAVE lets mxr go on');
 }

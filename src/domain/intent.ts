@@ -42,8 +42,8 @@ export function settleIntents(input: Input): Memory {
         ? known
         : { ...startedByIntent(known, observed.look.value, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
-    if (link === undefined || !wasCarriedOut(input, before, intent, link)) continue;
     const look = observed.look.value;
+    if (link === undefined || !wasCarriedOut(input, before, intent, { look, link })) continue;
     // An adoption stops where the replica had got to by then: at the place of the intent, or beyond it.
     const fits = before.baseline === null ? hasReached(look, intent) : isAsIntended(input, look, intent, link);
     if (!fits) continue;
@@ -87,10 +87,20 @@ function isNotStarted(link: Link): boolean {
   return isNotConnected(link) && link.io === 'No' && link.sql === 'No';
 }
 
-function wasCarriedOut(input: Input, { baseline }: ReplicaMemory, intent: Intended, link: Link): boolean {
+interface Shown {
+  readonly look: ServerLook;
+  readonly link: Link;
+}
+
+function isLifeOfReplica({ identity }: ServerLook, { replicaStartedAt }: Intended): boolean {
+  return replicaStartedAt !== null && Math.abs(replicaStartedAt - identity.startedAt) <= START_TIME_TOLERANCE_MS;
+}
+
+function wasCarriedOut(input: Input, known: ReplicaMemory, intent: Intended, { look, link }: Shown): boolean {
   const { observation } = input;
+  const { baseline } = known;
   if (baseline?.member === intent.member && baseline.lineage === intent.lineage) return false;
-  if (baseline === null) return wasAdopting(input, intent, link);
+  if (baseline === null) return wasAdopting(input, known, intent, { look, link });
   const target = observation.members.find((member) => member.name === intent.member);
   if (target === undefined || baseline.member === intent.member) return false;
   if (link.host === target.host && link.port === target.port) return true;
@@ -104,8 +114,10 @@ function wasCarriedOut(input: Input, { baseline }: ReplicaMemory, intent: Intend
  * An adoption that began: after CHANGE, or where its server does not hold the VIP any more, what it had proven of the
  * place still holds, and an ordinary handover follows. Else the link goes on as it was (`restore`) and is looked at anew.
  */
-function wasAdopting(input: Input, intent: Intended, link: Link): boolean {
+function wasAdopting(input: Input, known: ReplicaMemory, intent: Intended, { look, link }: Shown): boolean {
   const { observation, memory } = input;
+  // Other data since, or another life of its server: nobody adopts what a person is loading there.
+  if (known.forgotten !== null || !isLifeOfReplica(look, intent)) return false;
   if (dialsAnother(observation, intent, link)) return false;
   const target = observation.members.find((member) => member.name === intent.member);
   const dialsTarget = link.host === target?.host && link.port === target.port;

@@ -4,7 +4,6 @@ import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import { valueOf } from './fact.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
 import { parseGtid, sameGtid } from './gtid.ts';
@@ -77,7 +76,7 @@ export function judge(input: JudgeInput): Picture {
 function rememberMembers(input: JudgeInput): { memory: Memory; questions: readonly Question[] } {
   const members = new Map(input.memory.members);
   const questions: Question[] = [];
-  for (const { observed, look } of looksAtMembers(input)) {
+  for (const { observed, look, lookAt } of looksAtMembers(input)) {
     const before = asStandby(input, members.get(observed.name), observed);
     const remembered = rememberMember(before, observed.name, look, input.observation.wallNow);
     const dated = dateFiles(input, remembered, observed);
@@ -85,7 +84,7 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
     questions.push(...dated.questions, ...('questions' in read ? read.questions : []));
     if (!remembered.inQuestion) continue;
-    const settled = settleLineage(input, remembered, { observed, look });
+    const settled = settleLineage(input, remembered, { observed, look, lookAt });
     if ('questions' in settled) questions.push(...settled.questions);
     else members.set(observed.name, settled.memory);
   }
@@ -95,6 +94,8 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
 interface SeenMember {
   readonly observed: MemberObservation;
   readonly look: ServerLook;
+  /** Monotonic ms when it began. */
+  readonly lookAt: number;
 }
 
 /** Each member that was looked at: directly, or behind the VIP where only that is routed and the member holds it. */
@@ -102,10 +103,10 @@ function looksAtMembers({ observation, memory }: JudgeInput): SeenMember[] {
   const found = findHolder(observation, memory);
   const holder = found.kind === 'Found' ? found.holder : null;
   return observation.members.flatMap((observed) => {
-    const direct = valueOf(observed.look);
-    if (direct !== undefined) return { observed, look: direct };
+    if (observed.look.known) return { observed, look: observed.look.value, lookAt: observed.look.at };
     const behindVip = holder?.member.name === observed.name ? holder.look : null;
-    return holder === null || behindVip === null ? [] : { observed: holder.member, look: behindVip };
+    if (holder === null || behindVip === null) return [];
+    return { observed: holder.member, look: behindVip, lookAt: holder.lookAt };
   });
 }
 
@@ -152,11 +153,11 @@ function dialsOther({ members }: Observation, observed: MemberObservation, { hos
 }
 
 /** A restarted member is the same history, or it is not; until that is proven nothing rests on it. */
-function settleLineage(input: JudgeInput, memory: MemberMemory, { observed, look }: SeenMember): Settled {
+function settleLineage(input: JudgeInput, memory: MemberMemory, { observed, look, lookAt }: SeenMember): Settled {
   const replicas = input.observation.replicas
     .flatMap((replica) => factsOf(input, replica) ?? [])
     .filter(({ link }) => !dialsOther(input.observation, observed, link));
-  const judgement = judgeRestart({ memory, observed, look, replicas, evidence: input.evidence });
+  const judgement = judgeRestart({ memory, observed, look, lookAt, replicas, evidence: input.evidence });
   const wallNow = input.observation.wallNow;
   switch (judgement.kind) {
     case 'Asking':
@@ -240,6 +241,11 @@ function lackingNow({ lacks }: ReplicaMemory, { reason, transactions }: Decision
   return news.length === 0 ? lacks : [...lacks, ...news].slice(0, MAX_LACKING);
 }
 
+/** Why it was forgotten is kept: an open handover that names it was about the data that it had. */
+function withoutLink({ pod }: ReplicaMemory): ReplicaMemory {
+  return { ...NEW_REPLICA, pod, forgotten: 'it was seen without a link: nothing is known of it from before' };
+}
+
 /** A replica without a link was emptied, reseeded or taken out by a person: what was proven of it says nothing any more. */
 function rememberReplica(
   input: JudgeInput,
@@ -251,7 +257,7 @@ function rememberReplica(
   const facts = factsOf(input, observed);
   const holder = diagnosis.holder;
   const target = holder === null ? undefined : input.memory.members.get(holder.member.name);
-  if (facts === null) return observed.look.known ? { ...NEW_REPLICA, pod: before.pod } : before;
+  if (facts === null) return observed.look.known ? withoutLink(before) : before;
   const running = facts.link.io !== 'No' || facts.link.sql !== 'No';
   const startedAt = running || before.startedAt === null ? facts.look.identity.startedAt : before.startedAt;
   const current = !input.busy.has(observed.pod) && facts.lookAt > (input.actedAt.get(observed.pod) ?? 0);

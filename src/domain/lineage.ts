@@ -1,7 +1,8 @@
+import type { GtidState } from './gtid.ts';
 import { gtidsOf, isWithin, stateOf, stateOfPosition } from './gtid.ts';
 import type { Anchor, MemberMemory, ProvenRestart, RememberedFile, StandbyFacts, Unread, Unwatched } from './memory.ts';
 import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
-import type { Link, ServerLook } from './observation.ts';
+import type { Coordinates, Link, ServerLook } from './observation.ts';
 import { isDrained, sameCoordinates } from './observation.ts';
 
 const MAX_ANCHORS = 64;
@@ -80,11 +81,38 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
   const anchors =
     last !== undefined && sameAnchor(last, anchor)
       ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
-      : [...memory.anchors, anchor].slice(-MAX_ANCHORS);
+      : thinned([...memory.anchors, anchor]);
   const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
   const unread = memory.watched ? memory.unread : unreadSince(last, look);
   const files = mergeFiles(memory.files, look);
   return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, unread, watched: true };
+}
+
+/** Under load each look differs, so the older ones are kept ever further apart: together they reach back for hours. */
+function thinned(anchors: readonly Anchor[]): readonly Anchor[] {
+  const newest = anchors.at(-1);
+  if (anchors.length <= MAX_ANCHORS || newest === undefined) return anchors;
+  const needs = anchors.map((anchor, index) => {
+    const [before, after] = [anchors[index - 1], anchors[index + 1]];
+    if (before === undefined || after === undefined) return Number.POSITIVE_INFINITY;
+    return (after.at - before.at) / (newest.at - anchor.at + 1);
+  });
+  const least = needs.indexOf(Math.min(...needs));
+  return anchors.filter((_, index) => index !== least);
+}
+
+/** Looks at this history that are remembered, oldest first. */
+export function looksAt({ lastStandby, anchors }: MemberMemory): readonly Anchor[] {
+  const isOlder = lastStandby !== null && anchors.every(({ at }) => at > lastStandby.at);
+  return isOlder ? [lastStandby, ...anchors] : anchors;
+}
+
+/**
+ * Where its binlog ended when it first was seen to have all that a replica shows: what it logged later the replica does
+ * not have. A walk up to there has an answer that stays good while the server writes on.
+ */
+export function endWithAllOf(memory: MemberMemory, has: GtidState, end: Coordinates): Coordinates {
+  return looksAt(memory).find(({ binlogState }) => isWithin(has, binlogState))?.end ?? end;
 }
 
 function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerLook): Unread | null {

@@ -139,9 +139,15 @@ export interface ReplicaMemory {
   /** The incarnation of a member that was seen to feed it last, for a second or more; in memory only. */
   readonly connectedTo: number | null;
   /** What its own binlog had at the last look; null: it has none, or it cannot be read. */
-  readonly ownBinlog: GtidState | null;
+  readonly ownBinlog: OwnBinlog | null;
   /** Why a baseline that it had was given up; in memory only. */
   readonly forgotten: string | null;
+}
+
+export interface OwnBinlog {
+  /** `@@log_bin_basename`. */
+  readonly basename: string;
+  readonly state: GtidState;
 }
 
 export interface Refusal {

@@ -91,10 +91,18 @@ export interface ServerLook {
   /** Oldest first; empty when the binlog is off. */
   readonly files: readonly BinlogFile[];
   readonly links: readonly Link[];
+  /** `@@slave_parallel_threads`; absent: not asked. */
+  readonly parallelThreads?: number;
   /** Null when the account lacks PROCESS. */
   readonly dumps: readonly DumpThread[] | null;
   readonly settings: ServerSettings;
 }
+
+/** The part of a replica that changes under the executor's hands: read between statements, so it is kept small. */
+export type LinkLook = Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links' | 'parallelThreads'> & {
+  /** Seconds; absent: not known. */
+  readonly slaveNetTimeout?: number;
+};
 
 export interface ServerSettings {
   readonly syncBinlog: number;
@@ -205,12 +213,21 @@ function isEverythingApplied({ read, exec }: Link): boolean {
   return exec.file !== '' && sameCoordinates(read, exec);
 }
 
+/** With parallel replication it has only handed everything to its workers: they may still apply it. */
+function hasWorkersBusy({ gtidSlavePos, parallelThreads = 0 }: DrainLook, link: Link): boolean {
+  if (link.usingGtid === 'No') return parallelThreads > 0 && !isEverythingApplied(link);
+  return [...link.gtidIoPos].some(([domain, { seq }]) => (gtidSlavePos.get(domain)?.seq ?? -1n) < seq);
+}
+
+type DrainLook = Pick<ServerLook, 'gtidSlavePos' | 'parallelThreads'>;
+
 /**
  * Whether everything received has been applied. By the SQL thread's own word, or, in GTID mode, by received = applied.
- * Never by Exec == Read: with half a transaction in the relay log that never becomes true (facts/mariadb.md §3).
+ * Never by Exec == Read alone: with half a transaction in the relay log that never becomes true (facts/mariadb.md §3).
  */
-export function isDrained(look: Pick<ServerLook, 'gtidSlavePos'>, link: Link): boolean {
-  if (link.sql === 'Yes' && (link.sqlState === READ_ALL || link.sqlState === READ_ALL_NEW)) return true;
+export function isDrained(look: DrainLook, link: Link): boolean {
+  const saysSo = link.sqlState === READ_ALL || link.sqlState === READ_ALL_NEW;
+  if (link.sql === 'Yes' && saysSo && !hasWorkersBusy(look, link)) return true;
   // With both threads stopped the state text is gone; equal coordinates then say that not even half a transaction waits.
   if (link.usingGtid === 'No') return link.io === 'No' && link.sql === 'No' && isEverythingApplied(link);
   return [...link.gtidIoPos].every(([domain, gtid]) => {

@@ -1,6 +1,7 @@
 import { answerTo } from './evidence.ts';
 import type { Gtid } from './gtid.ts';
-import { formatGtid, isWithin } from './gtid.ts';
+import { formatGtid, isWithin, stateOfPosition } from './gtid.ts';
+import { endWithAllOf } from './lineage.ts';
 import { binlogStateOf } from './memory.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
@@ -24,7 +25,7 @@ export function writtenAsStandby(input: ProofInput): Refused | Asking | null {
     member: holder.member.name,
     incarnation: incarnationKey(holder.member),
     from: standby.end,
-    through: target.end,
+    through: endWithAllOf(targetMemory, stateOfPosition(replica.position), target.end),
     firstOnly: false,
   } as const;
   const walk = answerTo(input.evidence, question);

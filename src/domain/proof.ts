@@ -2,7 +2,7 @@ import type { Proof, Reason, Verdict } from '../api/reasons.ts';
 import type { Evidence, Question, TransactionContent } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
-import { formatGtid, stateHas } from './gtid.ts';
+import { formatGtid, isWithin, stateHas, unknownDomains } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { Baseline, MemberMemory } from './memory.ts';
 import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
@@ -197,7 +197,8 @@ function compareContent(gtid: string, there: Content, here: Content, input: Cont
     return refused('Unproven', 'NotComparable', message);
   }
   const message = `${gtid} is not the same transaction on both sides. On ${member}: ${there.summary} (${iso(there.timestamp)}). On ${pod}: ${here.summary} (${iso(here.timestamp)})`;
-  return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid] });
+  const at = { firstAt: here.timestamp, lastAt: here.timestamp };
+  return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid], ...at });
 }
 
 type Tables = NonNullable<Content>['tables'];
@@ -209,6 +210,29 @@ function retyped(there: Tables, here: Tables): string | undefined {
 
 function iso(ms: number): string {
   return new Date(ms).toISOString();
+}
+
+/** Its oldest file begins after something that the replica lacks, in a domain that it knows: never by the server's words. */
+function isPurged({ replica, holder, target, evidence }: ProofInput): boolean | Asking {
+  const [oldest] = target.files;
+  if (oldest === undefined) return false;
+  const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
+  const question = { kind: 'FileHeader', ...asked, file: oldest.name } as const;
+  const header = answerTo(evidence, question);
+  if (!header.known) return asking(`reading the head of ${oldest.name} on ${holder.member.name}`, question);
+  const { gtidList } = header.value;
+  return unknownDomains(gtidList, replica.contains).length === 0 && !isWithin(gtidList, replica.contains);
+}
+
+/** How many transactions lie between; null where another server wrote them, so that numbers do not say. */
+export function missingCount(there: GtidPosition, here: GtidPosition): number | null {
+  let sum = 0n;
+  for (const gtid of there.values()) {
+    const own = here.get(gtid.domain);
+    if (own === undefined || own.serverId !== gtid.serverId) return null;
+    sum += gtid.seq > own.seq ? gtid.seq - own.seq : 0n;
+  }
+  return Number(sum);
 }
 
 /**
@@ -231,8 +255,9 @@ export function proveRehearsal(
   if (!answer.known) return asking(`rehearsing ${gtidText} on ${holder.member.name}`, question);
   const rehearsal = answer.value;
   if (!rehearsal.accepted) {
-    const purged = /purged/i.test(rehearsal.text);
     const message = `${holder.member.name} would refuse ${gtidText}: ${rehearsal.errno} ${rehearsal.text}`;
+    const purged = isPurged(input);
+    if (purged !== true && purged !== false) return purged;
     return refused(purged ? 'Purged' : 'Unproven', purged ? 'Purged' : 'RehearsalRefused', message);
   }
   const { next } = rehearsal;

@@ -14,6 +14,8 @@ export interface RestartInput {
   readonly memory: MemberMemory;
   readonly observed: MemberObservation;
   readonly look: ServerLook;
+  /** Monotonic ms when it began, directly or behind the VIP. */
+  readonly lookAt: number;
   readonly replicas: readonly ReplicaFacts[];
   readonly evidence: Evidence;
 }
@@ -61,7 +63,8 @@ function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart
   return lost.length > 0 && !own && !replicas.some((replica) => replica.memory.baseline?.member === memory.name);
 }
 
-function shortened({ memory, look, observed, replicas }: RestartInput): string | Asking | null {
+function shortened(input: RestartInput): string | Asking | null {
+  const { memory, look, observed, replicas } = input;
   const sizes = sizesOf(look);
   for (const file of memory.files) {
     const now = sizes.get(file.name);
@@ -69,7 +72,9 @@ function shortened({ memory, look, observed, replicas }: RestartInput): string |
       return `${file.name} of ${memory.name} has ${now} bytes and had ${file.size}`;
   }
   const newest = memory.files.at(-1);
-  if (newest !== undefined && !sizes.has(newest.name) && look.files.length > 0) {
+  // All that are there are newer: it purged the old ones, by age at its start. What it begins with says what it had.
+  const isPurged = look.files.every(({ name }) => fileNumber(name) > fileNumber(newest?.name ?? name));
+  if (newest !== undefined && !sizes.has(newest.name) && look.files.length > 0 && !isPurged) {
     return `${newest.name}, the newest binlog file of ${memory.name}, is gone`;
   }
   for (const replica of replicas) {
@@ -78,8 +83,9 @@ function shortened({ memory, look, observed, replicas }: RestartInput): string |
     if (beyondEnd === undefined) continue;
     // It goes on receiving from a file that grows: the side that must be the larger is read last.
     const after = replica.standing.since;
-    if (observed.look.known && observed.look.at < after) {
-      const again = { kind: 'LiveLook', target: { member: memory.name }, after } as const;
+    if (input.lookAt < after) {
+      const target = observed.look.known ? { member: memory.name } : ('vip' as const);
+      const again = { kind: 'LiveLook', target, after } as const;
       return asking(`looking at ${memory.name} again before saying that its binlog became shorter`, again);
     }
     const { file, position } = beyondEnd;

@@ -85,9 +85,10 @@ export function diagnosePair(input: Input): Diagnosis {
   return { situation: 'HolderUnknown', message: 'no check matched', holder: null, complete, split };
 }
 
-function isComplete(observation: Observation): boolean {
-  const facts = [observation.vip.look, ...observation.members.map((member) => member.look)];
-  return [...facts, ...observation.replicas.map((replica) => replica.look)].every(wasAsked);
+/** A pod without an address yet (pending, creating) cannot be asked, perhaps for hours: it holds nobody up. */
+function isComplete({ vip, members, replicas }: Observation): boolean {
+  const there = replicas.filter((replica) => replica.ip !== null || replica.look.known);
+  return [vip.look, ...members.map((member) => member.look), ...there.map((replica) => replica.look)].every(wasAsked);
 }
 
 function refused({ observation }: Input): ReturnType<Check> {

@@ -2,6 +2,7 @@ import type { FileHeaderQuestion, LoggedQuestion, WalkQuestion } from './evidenc
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import { formatGtid, formatPosition, isWithin, mergeStates, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { endWithAllOf, looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
@@ -56,7 +57,7 @@ function placeBefore(input: ProofInput): Coordinates | Asking | null {
     return baseline.coordinates;
   }
   const known = knownBefore(input);
-  const common = targetMemory.anchors.findLast((anchor) => isWithin(anchor.binlogState, known));
+  const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, known));
   if (common !== undefined && hasFile(target, common.end.file)) return common.end;
   const asked = { kind: 'FileHeader', member: holder.member.name, incarnation: incarnationKey(holder.member) } as const;
   for (const { name } of target.files.toReversed()) {
@@ -69,10 +70,11 @@ function placeBefore(input: ProofInput): Coordinates | Asking | null {
 }
 
 function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[] | Refused | Asking {
-  const { holder, target, evidence } = input;
+  const { holder, replica, target, targetMemory, evidence } = input;
   if (target.end === null) return notComparable(input, `${holder.member.name} has no binlog`);
   const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
-  const question: WalkQuestion = { kind: 'Walk', ...asked, from, through: target.end, firstOnly: false };
+  const through = endWithAllOf(targetMemory, stateOfPosition(replica.position), target.end);
+  const question: WalkQuestion = { kind: 'Walk', ...asked, from, through, firstOnly: false };
   const walk = answerTo(evidence, question);
   if (!walk.known) {
     return asking(`reading the binlog of ${holder.member.name} from ${from.file}:${from.position}`, question);

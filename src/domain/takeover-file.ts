@@ -1,12 +1,23 @@
 import { answerTo } from './evidence.ts';
-import { formatPosition, sameGtid, samePosition, stateHas } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  gtidsOf,
+  mergeStates,
+  sameGtid,
+  samePosition,
+  stateHas,
+  stateOfPosition,
+} from './gtid.ts';
 import type { Anchor, MemberMemory } from './memory.ts';
-import { standbyLinkOf } from './memory.ts';
+import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, isDrained, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, missingCount, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { describeUnique } from './unique.ts';
 
 /** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */
 export function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
@@ -77,7 +88,13 @@ function orderOfGtids(
   const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
   const behind = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
   const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
-  return order < 0 ? refused('Behind', 'Behind', behind) : refused('Ahead', 'Ahead', ahead);
+  const has = stateOfPosition(target.gtidSlavePos);
+  if (order < 0) {
+    const count = missingCount(target.gtidSlavePos, replica.position);
+    return refused('Behind', 'Behind', behind, { count, gtids: gtidsOf(has).map(formatGtid) });
+  }
+  const unique = beyond(stateOfPosition(replica.position), mergeStates(has, binlogStateOf(target)));
+  return describeUnique(input, refused('Ahead', 'Ahead', ahead, lacking(unique, has)));
 }
 
 type AskedSource = Asking | { readonly kind: 'Same' | 'Different' | 'Unknown' };

@@ -17,7 +17,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, lacking, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, missingCount, proveRehearsal, refused } from './proof.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 import { describeUnique } from './unique.ts';
 
@@ -119,16 +119,6 @@ function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided |
 
 function textOf(gtid: Gtid | undefined): string {
   return gtid === undefined ? 'nothing' : formatGtid(gtid);
-}
-
-function missingCount(there: GtidPosition, here: GtidPosition): number | null {
-  let sum = 0n;
-  for (const gtid of there.values()) {
-    const own = here.get(gtid.domain);
-    if (own === undefined || own.serverId !== gtid.serverId) return null;
-    sum += gtid.seq > own.seq ? gtid.seq - own.seq : 0n;
-  }
-  return Number(sum);
 }
 
 function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly Gtid[]): Refused | Asking {

@@ -26,10 +26,13 @@ export interface EvidenceStore {
 
 const ASK_AGAIN_MS = 250;
 const MAX_ANSWERS = 512;
+/** Of one server at a time: each is a session of its own there, and may read megabytes. The next pass asks for the rest. */
+const MAX_AT_ONCE = 4;
 
 export function createEvidenceStore(options: EvidenceOptions): EvidenceStore {
   const answers = new Map<string, Answer>();
-  const inFlight = new Set<string>();
+  /** The server that is asked, by question. */
+  const inFlight = new Map<string, string>();
 
   return { evidence: () => answers, ask: (questions) => questions.forEach(askOne), size: () => answers.size };
 
@@ -38,7 +41,10 @@ export function createEvidenceStore(options: EvidenceOptions): EvidenceStore {
     const before = answers.get(key);
     const failedLately = before?.known === false && options.clock.monotonicMs() - before.at < ASK_AGAIN_MS;
     if (inFlight.has(key) || before?.known === true || failedLately) return;
-    inFlight.add(key);
+    const server = serverOf(question);
+    const others = [...inFlight.values()].filter((one) => one === server);
+    if (question.kind !== 'LiveLook' && others.length >= MAX_AT_ONCE) return;
+    inFlight.set(key, server);
     void answer(question, key);
   }
 
@@ -57,4 +63,10 @@ export function createEvidenceStore(options: EvidenceOptions): EvidenceStore {
     }
     options.onAnswer();
   }
+}
+
+function serverOf(question: Question): string {
+  if (question.kind === 'LiveLook') return 'looks';
+  if (question.kind === 'Transaction') return JSON.stringify(question.server);
+  return 'member' in question ? JSON.stringify({ member: question.member }) : JSON.stringify({ pod: question.pod });
 }

@@ -1,4 +1,4 @@
-import type { BinlogFile, DumpThread, Identity, Link, ServerLook, VipLook } from '../domain/observation.ts';
+import type { BinlogFile, DumpThread, Identity, Link, LinkLook, ServerLook, VipLook } from '../domain/observation.ts';
 import { isMxrError } from '../errors.ts';
 import type { SqlSession } from '../sql/port.ts';
 import type { Ask, AskOptions, SessionFacts } from './asker.ts';
@@ -36,11 +36,13 @@ const VARIABLES = [
   'log_slave_updates',
   'log_bin_basename',
   'gtid_domain_id',
-  'gtid_binlog_pos',
+  // What a position is credited with must not be newer than the position.
   'gtid_binlog_state',
+  'gtid_binlog_pos',
   'gtid_slave_pos',
   'sync_binlog',
   'slave_net_timeout',
+  'slave_parallel_threads',
   'expire_logs_days',
   'gtid_strict_mode',
   'binlog_format',
@@ -48,7 +50,7 @@ const VARIABLES = [
   'slave_skip_errors',
 ];
 const READ_NOW =
-  'SELECT @@read_only AS read_only, @@slave_net_timeout AS slave_net_timeout, @@gtid_slave_pos AS gtid_slave_pos';
+  'SELECT @@read_only AS read_only, @@slave_net_timeout AS slave_net_timeout, @@slave_parallel_threads AS slave_parallel_threads, @@gtid_slave_pos AS gtid_slave_pos';
 const READ_ORIGIN =
   "SELECT GLOBAL_VALUE_ORIGIN AS origin FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME = 'SLAVE_NET_TIMEOUT'";
 const LIST_REPLICAS = 'list its replicas';
@@ -56,15 +58,19 @@ const LIST_REPLICAS = 'list its replicas';
 const ER_NO_BINARY_LOGGING = 1381;
 
 /** The part of a replica that changes while it is moved, in one go: applied before received, as in a full look. */
-export async function lookAtReplica(
-  session: SqlSession,
-  options: AskOptions,
-): Promise<Pick<ServerLook, 'gtidSlavePos' | 'readOnly' | 'links'> & { readonly slaveNetTimeout?: number }> {
+export async function lookAtReplica(session: SqlSession, options: AskOptions): Promise<LinkLook> {
   const ask = asker(session, options);
   const [rows, links] = await Promise.all([ask.query(READ_NOW, READ_VARIABLES), readLinks(ask)]);
   const now = ask.one(ReplicaNowRow, rows, READ_VARIABLES);
-  const { gtid_slave_pos: gtidSlavePos, read_only: readOnly, slave_net_timeout: slaveNetTimeout } = now;
-  return { gtidSlavePos, readOnly, links, ...(slaveNetTimeout === undefined ? {} : { slaveNetTimeout }) };
+  const { gtid_slave_pos: gtidSlavePos, read_only: readOnly } = now;
+  const { slave_net_timeout: slaveNetTimeout, slave_parallel_threads: parallelThreads } = now;
+  return {
+    gtidSlavePos,
+    readOnly,
+    links,
+    ...(slaveNetTimeout === undefined ? {} : { slaveNetTimeout }),
+    ...(parallelThreads === undefined ? {} : { parallelThreads }),
+  };
 }
 
 /**
@@ -109,6 +115,7 @@ export async function lookAtServer(
     end: master === null ? null : { file: master.File, position: master.Position },
     files,
     links,
+    parallelThreads: server.slave_parallel_threads,
     dumps,
     settings: {
       syncBinlog: server.sync_binlog,

@@ -56,6 +56,7 @@ export const ServerRow = z.object({
   gtid_slave_pos: position,
   sync_binlog: integer,
   slave_net_timeout: integer,
+  slave_parallel_threads: integer,
   /** In every version; from 10.6 on with fractions. */
   expire_logs_days: z.coerce.number().min(0).optional(),
   gtid_strict_mode: flag,
@@ -67,6 +68,7 @@ export type ServerRow = z.infer<typeof ServerRow>;
 
 /** What the executor reads of a replica between its statements. */
 export const ReplicaNowRow = ServerRow.pick({ read_only: true, gtid_slave_pos: true }).extend({
+  slave_parallel_threads: integer.optional(),
   slave_net_timeout: integer.optional(),
 });
 

@@ -70,8 +70,10 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
   const { plan } = job;
   const { log } = runtime.shared;
   try {
-    if (isAttaching(plan)) await storeIntent(runtime, plan);
+    // Before anything is waited for: what the fence compares with is how things were when this was planned.
     const context = contextOf(runtime, job, picture);
+    if (isAttaching(plan)) await storeIntent(runtime, plan);
+    context.fence();
     const execution = await execute(plan, context);
     learn(runtime, execution, context.link);
     countFailures(runtime, execution);

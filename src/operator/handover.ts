@@ -115,9 +115,9 @@ function proofOf(before: IntentReplica | undefined, member: string, proof: Proof
 export function intendedOf(open: OpenHandover | null): ReadonlyMap<string, Intended> {
   const intended = new Map<string, Intended>();
   for (const intent of open?.intents.values() ?? []) {
-    const { pod, member, incarnation, lineage, gtid, file, position, replicaStartedAt } = intent;
+    const { pod, member, incarnation, lineage, gtid, file, position, replicaStartedAt, arrived } = intent;
     const parsed = parsePosition(gtid);
-    if (parsed === undefined || lineage === undefined) continue;
+    if (parsed === undefined || lineage === undefined || arrived === true) continue;
     const at = file === undefined || position === undefined ? null : { file, position };
     const life = replicaStartedAt === undefined ? null : Date.parse(replicaStartedAt);
     const startedAt = Date.parse(incarnation);
@@ -160,7 +160,12 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
     message: execution.message,
     steps,
   };
-  return { ...open, replicas: new Map([...open.replicas, [pod, entry]]) };
+  const intent = open.intents.get(pod);
+  const intents =
+    intent === undefined || execution.attachedAt === null
+      ? open.intents
+      : new Map([...open.intents, [pod, { ...intent, arrived: true }]]);
+  return { ...open, intents, replicas: new Map([...open.replicas, [pod, entry]]) };
 }
 
 function stepRecord({ step, outcome, startedAt, durationMs, detail }: StepReport): HandoverReplica['steps'][number] {

@@ -145,9 +145,14 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     refusal: null,
     fed: null,
     connectedTo: null,
-    ownBinlog: stateOf(status.ownBinlog) ?? null,
+    ownBinlog: ownBinlogOf(status.ownBinlog),
     forgotten: null,
   };
+}
+
+function ownBinlogOf(status: ReplicaStatus['ownBinlog']): domain.OwnBinlog | null {
+  const state = stateOf(status?.gtids);
+  return status === undefined || state === undefined ? null : { basename: status.basename, state };
 }
 
 function baselineOf(status: Baseline | undefined): domain.Baseline | undefined {

@@ -107,7 +107,7 @@ function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaSta
     ...(through === null ? {} : { through }),
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
     ...(clearedFor === null ? {} : { clearedFor }),
-    ...(ownBinlog === null ? {} : { ownBinlog: formatState(ownBinlog) }),
+    ...(ownBinlog === null ? {} : { ownBinlog: { basename: ownBinlog.basename, gtids: formatState(ownBinlog.state) } }),
   };
 }
 

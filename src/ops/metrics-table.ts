@@ -31,7 +31,11 @@ export const METRIC = {
     [...RESOURCE, 'member'],
     '1 on the member that is proven to hold the VIP, else 0.',
   ),
-  memberUp: gauge('mxr_source_member_up', [...RESOURCE, 'member'], '1 while the member answers on its own address.'),
+  memberUp: gauge(
+    'mxr_source_member_up',
+    [...RESOURCE, 'member'],
+    '1 while the member answers on its own address; no series while nobody looks.',
+  ),
   situation: gauge(
     'mxr_source_situation',
     [...RESOURCE, 'situation'],

@@ -6,7 +6,8 @@ import type { MetricInfo } from './metrics-table.ts';
 
 /** The whole picture of one resource: what is not in it has no series. Absent is unknown, never 0. */
 export interface ResourcePicture {
-  readonly members: readonly { readonly name: string; readonly holder: boolean; readonly up: boolean }[];
+  /** `up` is absent where nobody looks. */
+  readonly members: readonly { readonly name: string; readonly holder: boolean; readonly up?: boolean | undefined }[];
   readonly situation?: Situation | undefined;
   readonly replicas: readonly ReplicaPicture[];
   readonly failoverReady?: boolean | undefined;
@@ -28,7 +29,11 @@ export function pictureOf(status: Status): ResourcePicture {
   const { source, replicas, findings, conditions, holder } = status;
   const ready = conditions.find((condition) => condition.type === 'FailoverReady')?.status ?? 'Unknown';
   return {
-    members: source.members.map(({ name, reachable }) => ({ name, holder: name === holder, up: reachable })),
+    members: source.members.map(({ name, reachable }) => ({
+      name,
+      holder: name === holder,
+      up: source.situation === undefined ? undefined : reachable,
+    })),
     situation: source.situation,
     replicas: replicas.map((replica) => ({
       pod: replica.pod,
@@ -61,7 +66,11 @@ export const PICTURE_METRICS: readonly PictureMetric[] = [
     info: METRIC.holder,
     samples: ({ members }) => members.map(({ name, holder }) => [{ member: name }, Number(holder)]),
   },
-  { info: METRIC.memberUp, samples: ({ members }) => members.map(({ name, up }) => [{ member: name }, Number(up)]) },
+  {
+    info: METRIC.memberUp,
+    samples: ({ members }) =>
+      members.flatMap(({ name, up }): Sample[] => (up === undefined ? [] : [[{ member: name }, Number(up)]])),
+  },
   {
     info: METRIC.situation,
     samples: (picture) => SITUATIONS.map((situation) => [{ situation }, Number(situation === picture.situation)]),

@@ -1,4 +1,4 @@
-import { known, unknown } from '../../../src/domain/fact.ts';
+import { known, NOT_ASKED_YET, unknown } from '../../../src/domain/fact.ts';
 import { parsePosition, parseState, stateOfPosition } from '../../../src/domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
 import type {
@@ -217,9 +217,12 @@ function memberLink(follows: NonNullable<Member['follows']>, applied: GtidPositi
   };
 }
 
+const NO_POD_YET = { ip: null, podReady: false, labelledServing: false, incarnation: 0, look: NOT_ASKED_YET } as const;
+
 function replicaOf(scene: Scene, pod: string, at: number): ReplicaObservation {
   const replica = scene.replicas[pod] ?? {};
   const down = replica.down ?? null;
+  if (replica.pending === true) return { ...NO_POD_YET, pod, podUid: `uid-${pod}` };
   return {
     pod,
     podUid: `uid-${pod}`,

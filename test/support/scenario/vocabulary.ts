@@ -70,6 +70,8 @@ export const Replica = z
     logged: gtid,
     started: life,
     down: z.string().nullable(),
+    /** Its pod has no address yet. */
+    pending: z.boolean(),
     /** What mxr is doing to it now, and for how many seconds. */
     busy: z.strictObject({ what: z.string(), seconds: z.int() }).nullable(),
     /** What an open handover wants of it; `life`: the start of it that the plan had seen. */

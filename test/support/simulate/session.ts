@@ -151,6 +151,7 @@ function variables(look: ServerLook, connectionId: number): Row {
     gtid_slave_pos: formatPosition(look.gtidSlavePos),
     sync_binlog: String(settings.syncBinlog),
     slave_net_timeout: String(settings.slaveNetTimeout),
+    slave_parallel_threads: '0',
     gtid_strict_mode: '0',
     binlog_format: settings.binlogFormat,
     binlog_row_image: settings.binlogRowImage,

@@ -66,7 +66,8 @@ describe('the standby', () => {
     const silent: Diagnosis = { situation: 'VipSilent', message: '', holder: null, complete: true, split: null };
     const broken = { b: { links: [link({ io: 'Connecting', ioErrno: 2003, ioError: 'cannot connect' })] } };
     assert.deepEqual(found(input(broken, { diagnosis: silent })), ['StandbyNotApplying error b']);
-    assert.deepEqual(found(input(broken, { diagnosis: silent, lastHolder: null })), []);
+    // An operator that began in the silence knows nothing of who was who, and does not say that all is well.
+    assert.deepEqual(found(input(broken, { diagnosis: silent, lastHolder: null })), ['HolderNotSeen error vip']);
   });
 
   test('that replicates from nobody, receives nothing, or applies nothing, with the errno', () => {

@@ -17,6 +17,16 @@ describe('drained', () => {
     assert.ok(drained({ sqlState: 'Slave has read all relay log; waiting for the slave I/O thread to update it' }));
   });
 
+  test('with parallel workers the SQL thread says so before they are done', () => {
+    assert.equal(drained({ gtidIoPos: position('0-1-101') }), false);
+    assert.equal(drained({ gtidIoPos: position('0-1-100,1-1-5') }), false);
+    const byFile = link({ usingGtid: 'No', read: { file: 'a-bin.000003', position: 901 } });
+    const seen = { gtidSlavePos: position('0-1-100') };
+    assert.ok(isDrained(seen, byFile), 'half a transaction');
+    assert.equal(isDrained({ ...seen, parallelThreads: 4 }, byFile), false);
+    assert.ok(isDrained({ ...seen, parallelThreads: 4 }, link({ usingGtid: 'No' })));
+  });
+
   test('never by Exec == Read while a thread works: half a transaction may wait (facts/mariadb.md §3)', () => {
     assert.equal(drained({ ...working, usingGtid: 'No' }), false);
   });

@@ -59,6 +59,7 @@ const VARIABLES: Row = {
   gtid_slave_pos: '0-2-4',
   sync_binlog: '1',
   slave_net_timeout: '60',
+  slave_parallel_threads: '0',
   gtid_strict_mode: '0',
   binlog_format: 'MIXED',
   binlog_row_image: 'FULL',

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import type { Trigger } from '../../../src/api/reasons.ts';
 import { planMove } from '../../../src/domain/plan.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
-import { openHandover } from '../../../src/operator/handover.ts';
+import { enterExecution, intendedOf, openHandover } from '../../../src/operator/handover.ts';
 import { replicaMemory } from '../domain/pair-fixture.ts';
 import { calmInput } from './status-fixture.ts';
 
@@ -65,4 +65,27 @@ describe('how long a handover took is counted from the VIP answering', () => {
     assert.equal(later?.vipAnsweredAt, NOW);
     assert.equal(later?.id, silent?.id);
   });
+});
+
+test('a replica that has arrived is not wanted anywhere any more, though a sibling is not there yet', () => {
+  const lineage = picture.memory.members.get('a')?.lineage;
+  assert.ok(lineage !== undefined);
+  const open = opened('VipMoved', NOW);
+  assert.ok(open);
+  assert.deepEqual([...intendedOf(open).keys()], ['orders-0']);
+  const execution = {
+    pod: 'orders-0',
+    plan: plan('VipMoved'),
+    outcome: 'Done',
+    code: null,
+    refused: false,
+    message: '',
+    steps: [],
+    captured: null,
+  } as const;
+  const failed = enterExecution(open, { ...execution, attachedAt: null });
+  assert.deepEqual([...intendedOf(failed).keys()], ['orders-0']);
+  const arrived = enterExecution(open, { ...execution, attachedAt: { gtid: new Map(), place: null } });
+  assert.deepEqual([...intendedOf(arrived).keys()], []);
+  assert.equal(arrived.intents.get('orders-0')?.arrived, true, 'whoever comes next knows it too');
 });

@@ -102,7 +102,7 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   refusal: fc.constant(null),
   fed: fc.constant(null),
   connectedTo: fc.constant(null),
-  ownBinlog: fc.option(state),
+  ownBinlog: fc.option(fc.record({ basename: text, state })),
   forgotten: fc.constant(null),
 });
 
