@@ -186,13 +186,15 @@ test('NotImplemented: every field is named', async (t) => {
           publisherAuth: { secretName: 'orders-publisher' },
           topology: 'SharedStorage',
         },
-        policy: { onGap: 'Fill', onDivergence: 'Reseed', onPurged: 'Reseed', onSplitBrain: 'Resume' },
+        policy: { onGap: 'Fill', onDivergence: 'Reseed', onPurged: 'Reseed' },
+        link: { positioning: 'FilePosition', through: 'VIP' },
         reseed: { method: 'Dump', from: 'Sibling', bandwidthLimit: '10M', salvage: { pvc: 'rest' } },
       }),
   });
   const fields = [
     'source.members[].publisher, source.publisherAuth, source.topology: SharedStorage',
-    'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed, policy.onSplitBrain: Resume',
+    'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed',
+    'link.positioning: FilePosition with link.through: VIP',
     'reseed.method, reseed.from, reseed.bandwidthLimit, reseed.salvage.pvc',
   ].flatMap((line) => line.split(', '));
   for (const field of fields) assert.ok(message.includes(field), `${field} is named in: ${message}`);
@@ -203,6 +205,7 @@ test('NotImplemented: every field is named', async (t) => {
     stage.patchSpec({
       source: { members: [member, other], publisherAuth: null, topology: null },
       policy: null,
+      link: null,
       reseed: null,
     }),
   );

@@ -94,6 +94,32 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   await assertRight(bench, bench.a);
 });
 
+test('policy.onSplitBrain: Resume: the holder is followed again as soon as it is alone, by every replica that is proven there', async () => {
+  const { bench } = stage;
+  await bench.rejoin(bench.b, 'clone');
+  await stage.patchSpec({ policy: { onSplitBrain: 'Resume' } });
+  await stage.following('hci-a', 60_000);
+  await seesVipAt(bench.a);
+  await split();
+  await until('writes on the other side freeze every replica', async () => {
+    await insertAt(bench.b.db, 1);
+    return allFrozen(await stage.status());
+  });
+  await insertAt(bench.a.db, 3);
+  await heal();
+  await seesVipAt(null);
+  await bench.holderIs(bench.a);
+
+  const after = await stage.following('hci-a', 60_000);
+  assert.equal(after.source.split, undefined);
+  const told = await stage.statusIs('what the other side wrote is found', ({ findings }) =>
+    findings.some(({ finding, subject }) => finding === 'StandbyOwnWrites' && subject === 'hci-b'),
+  );
+  assert.equal(told.conditions.find(({ type }) => type === 'FailoverReady')?.status, 'False');
+  await assertRight(bench, bench.a);
+  await stage.patchSpec({ policy: null });
+});
+
 test('a split as it comes: clients write on both sides, and whoever is seen at the VIP, nothing moves', async () => {
   const { bench } = stage;
   await bench.rejoin(bench.b, 'clone');

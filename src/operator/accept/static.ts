@@ -18,7 +18,6 @@ const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) =>
   ['policy.onGap: Reseed', ({ policy }) => policy.onGap === 'Reseed'],
   ['policy.onDivergence: Reseed', ({ policy }) => policy.onDivergence === 'Reseed'],
   ['policy.onPurged: Reseed', ({ policy }) => policy.onPurged === 'Reseed'],
-  ['policy.onSplitBrain: Resume', ({ policy }) => policy.onSplitBrain === 'Resume'],
   // By file and position a VIP that moves between CHANGE and verification leads to other coordinates: rows twice.
   [
     'link.positioning: FilePosition with link.through: VIP',

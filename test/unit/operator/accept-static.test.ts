@@ -23,7 +23,6 @@ describe('fields without a behaviour', () => {
     ['policy.onGap: Reseed', (spec) => (spec['policy'] = { onGap: 'Reseed' })],
     ['policy.onDivergence: Reseed', (spec) => (spec['policy'] = { onDivergence: 'Reseed' })],
     ['policy.onPurged: Reseed', (spec) => (spec['policy'] = { onPurged: 'Reseed' })],
-    ['policy.onSplitBrain: Resume', (spec) => (spec['policy'] = { onSplitBrain: 'Resume' })],
     ['reseed.method', (spec) => (spec['reseed'] = { method: 'Dump' })],
     ['reseed.from', (spec) => (spec['reseed'] = { from: 'Holder' })],
     ['reseed.bandwidthLimit', (spec) => (spec['reseed'] = { bandwidthLimit: '50Mi' })],
@@ -41,9 +40,9 @@ describe('fields without a behaviour', () => {
   it('names all of them at once', () => {
     const spec = (one: Sample) => {
       one.source['topology'] = 'SharedStorage';
-      one['policy'] = { onGap: 'Fill', onSplitBrain: 'Resume' };
+      one['policy'] = { onGap: 'Fill', onPurged: 'Reseed' };
     };
-    const told = 'source.topology: SharedStorage, policy.onGap: Fill, policy.onSplitBrain: Resume';
+    const told = 'source.topology: SharedStorage, policy.onGap: Fill, policy.onPurged: Reseed';
     assert.ok(notImplemented(resourceOf({ spec }).spec)?.message.includes(told));
   });
 
