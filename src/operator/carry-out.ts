@@ -32,7 +32,8 @@ export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Pict
   const startedAt = new Map(
     seen?.replicas.flatMap(({ pod, look }) => (look.known ? [[pod, look.value.identity.startedAt] as const] : [])),
   );
-  const now = { wallNow: clock.wallMs(), vipAnsweredAt, startedAt };
+  const approved = runtime.resource.spec.policy.handover === 'Confirm';
+  const now = { wallNow: clock.wallMs(), vipAnsweredAt, startedAt, approved };
   openFor(runtime, picture, due, now);
   if (due.length === 0) prepareIntent(runtime, picture, now);
   for (const plan of due) {

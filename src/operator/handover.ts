@@ -25,6 +25,8 @@ export interface OpenHandover {
 
 export interface Now {
   readonly wallNow: number;
+  /** A move that is begun now was approved by a person: nothing else lets it through. */
+  readonly approved: boolean;
   /** Wall clock ms of the VIP's first answer by its present holder. */
   readonly vipAnsweredAt: number | null;
   /** Wall clock ms: when the server of each replica that answers had started. */
@@ -50,7 +52,7 @@ export function openHandover(
     id: uniqueId(handoverId(incarnationOf(picture, target), moving), now.wallNow),
     from: first.from ?? '',
     to: target,
-    trigger: first.trigger ?? 'Resume',
+    trigger: now.approved && first.kind === 'Move' ? 'Approval' : (first.trigger ?? 'Resume'),
     startedAt: now.wallNow,
     vipAnsweredAt: answerThatBegan(moving, picture, now),
     replicas: new Map(),

@@ -101,6 +101,7 @@ test('Confirm: proven, stopped and waiting; the printed id is what approves', as
   await stage.annotate({ 'mxr.dev/approve': id });
   const status = await stage.following(a.name);
   assert.ok(status.approvals.some((approval) => approval.id === id && approval.via === 'annotation'));
+  assert.deepEqual([status.handovers[0]?.trigger, status.handovers[0]?.outcome], ['Approval', 'Completed']);
   await assertRight(bench, a);
 });
 

@@ -34,7 +34,12 @@ function opened(trigger: Trigger, vipAnsweredAt: number | null, stoppedAt: numbe
   const captured = stoppedAt === null ? null : { at: stoppedAt, ...place };
   const replicas = new Map([['orders-0', replicaMemory('orders-0', { captured })]]);
   const seen = { ...picture, memory: { ...picture.memory, replicas } };
-  return openHandover(null, seen, [plan(trigger)], { wallNow: NOW, vipAnsweredAt, startedAt: new Map() });
+  return openHandover(null, seen, [plan(trigger)], {
+    wallNow: NOW,
+    vipAnsweredAt,
+    startedAt: new Map(),
+    approved: false,
+  });
 }
 
 describe('how long a handover took is counted from the VIP answering', () => {
@@ -61,10 +66,17 @@ describe('how long a handover took is counted from the VIP answering', () => {
       wallNow: NOW,
       vipAnsweredAt: NOW,
       startedAt: new Map(),
+      approved: false,
     });
     assert.equal(later?.vipAnsweredAt, NOW);
     assert.equal(later?.id, silent?.id);
   });
+});
+
+test('a move that waited for a person was begun by the approval', () => {
+  const now = { wallNow: NOW, vipAnsweredAt: NOW - 60_000, startedAt: new Map(), approved: true };
+  assert.equal(openHandover(null, picture, [plan('VipMoved')], now)?.trigger, 'Approval');
+  assert.equal(openHandover(null, picture, [{ ...plan('Resume'), kind: 'Resume' }], now)?.trigger, 'Resume');
 });
 
 test('a replica that has arrived is not wanted anywhere any more, though a sibling is not there yet', () => {
