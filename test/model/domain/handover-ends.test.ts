@@ -92,3 +92,30 @@ test('a deleted resource whose source is there again in time ends its handover',
   );
   assert.equal(operator.runtime.open, null);
 });
+
+test('suspended while the intent was being stored: nothing is carried out', async () => {
+  const there = cluster();
+  const operator = startOperator(there);
+  await rounds(operator, 60);
+  assert.equal(told(operator), 'Following/Following');
+  const { world } = there;
+  const [a, b] = world.members;
+  a.readOnly = true;
+  await rounds(operator, 5);
+  b.link = null;
+  b.readOnly = false;
+  world.vip = [b];
+  const before = statements(there).length;
+  there.onStore = () => {
+    const { resource } = operator.runtime;
+    const wanted = resource.status.intent?.replicas.some(({ member }) => member === 'b') === true;
+    if (!wanted || resource.metadata.generation > 1) return;
+    const spec = { ...resource.spec, suspend: true };
+    operator.runtime.resource = { ...resource, spec, metadata: { ...resource.metadata, generation: 2 } };
+  };
+  await rounds(operator, 20);
+
+  assert.equal(operator.runtime.resource.spec.suspend, true, 'the intent was stored');
+  const issued = statements(there).slice(before);
+  assert.ok(!issued.includes('CHANGE MASTER') && !issued.includes('STOP SLAVE'), issued.join('; '));
+});

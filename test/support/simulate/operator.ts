@@ -29,6 +29,8 @@ export interface Cluster {
   said: string;
   /** Called before each statement that changes a replica. */
   onStatement: (server: SimServer, sql: string) => void;
+  /** Called while a status is being stored. */
+  onStore: () => void;
 }
 
 /** One process of mxr: the real passes, plans and executor over the simulated servers. */
@@ -63,6 +65,7 @@ export function newCluster(world: World, change: Record<string, unknown> = {}): 
     trace: [],
     said: '',
     onStatement: () => undefined,
+    onStore: () => undefined,
   };
 }
 
@@ -167,6 +170,7 @@ function kubeOf(cluster: Cluster, state: { readonly alive: boolean }): Shared['k
     getResource: async () => resource(),
     patchResourceMetadata: async () => resource(),
     async replaceStatus(_: unknown, status: unknown) {
+      cluster.onStore();
       if (state.alive) cluster.status = JSON.parse(JSON.stringify(status));
       return resource();
     },
