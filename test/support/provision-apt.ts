@@ -113,9 +113,16 @@ async function apt(command: readonly string[], env: NodeJS.ProcessEnv, cwd: stri
     const done = await run(program ?? '', args, { env, cwd, timeout: APT_DEADLINE_MS, maxBuffer: 64 * 1024 * 1024 });
     return done.stdout;
   } catch (error) {
-    const output = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
-    throw new Error(`${command.slice(0, 3).join(' ')} failed: ${output}`, { cause: error });
+    const output = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    throw new Error(`${command.slice(0, 3).join(' ')} failed: ${output === '' ? String(error) : cause(output)}`, {
+      cause: error,
+    });
   }
+}
+
+/** apt says the same of every file of a mirror that it cannot reach; its first error is the cause. */
+function cause(output: string): string {
+  return /^E: (.*)$/m.exec(output)?.[1] ?? output;
 }
 
 /**

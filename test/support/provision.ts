@@ -1,10 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { aptMissing, unpackPackages } from './provision-apt.ts';
 import { withLock } from './lock.ts';
+import { ProvisionError, inOneLine } from './provision-error.ts';
+
+export { ProvisionError } from './provision-error.ts';
 
 /** Programs of one MariaDB version, by absolute path; each runs as it is, no environment needed. */
 export interface MariaDbTools {
@@ -22,9 +25,6 @@ export interface Tools {
   /** Where set-up keeps what it has made, e.g. the data directory templates. */
   readonly cache: string;
 }
-
-/** Set-up cannot go on. The message says what to install; nothing was changed. */
-export class ProvisionError extends Error {}
 
 interface Need {
   /** Each must be found, or the packages are fetched. */
@@ -76,16 +76,17 @@ export async function provision(log: (line: string) => void): Promise<Tools> {
     if (unable !== undefined) {
       throw new ProvisionError(`not found: ${programs}. Install the packages ${names} (${unable}).`);
     }
-    mkdirSync(cache, { recursive: true });
     await withLock(join(cache, 'provision.lock'), LOCK_DEADLINE_MS, async () => {
       if (existsSync(join(root, 'bin'))) return;
       try {
         await unpackPackages({ packages, root, log });
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        throw new ProvisionError(`not found: ${programs}, and ${why}\nInstall the packages ${names}.`, {
-          cause: error,
-        });
+        const why = inOneLine(error instanceof Error ? error.message : String(error));
+        throw new ProvisionError(
+          `not found: ${programs}, and the packages could not be fetched (${why}): install the packages ${names}, ` +
+            'or try again where the package mirror can be reached',
+          { cause: error },
+        );
       }
     });
   }
@@ -130,7 +131,7 @@ function rootKey(missing: readonly Need[]): string {
 }
 
 /** Unprivileged users often have no sbin in their PATH, where these programs live. */
-function findProgram(name: string): string | undefined {
+export function findProgram(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
   return folders.map((folder) => executable(join(folder, name))).find((path) => path !== undefined);
 }

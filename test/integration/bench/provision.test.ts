@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -42,11 +42,22 @@ describe('provision', () => {
       assert.ok(error instanceof ProvisionError);
       assert.match(
         error.message,
-        /^not found: mariadbd, .*apt-get .* failed: .*\nInstall the packages mariadb-server-core /s,
+        /^not found: mariadbd, .*apt-get .* failed: .*: install the packages mariadb-server-core .*$/,
       );
       return true;
     });
     assert.deepEqual(readdirSync(cache), ['provision.lock']);
+  });
+
+  it('says so when there is no place to keep what it makes', async (t) => {
+    const tools = await provision(() => undefined);
+    if (!tools.mariadb.server.startsWith(tools.cache)) return t.skip('this machine has MariaDB installed');
+    const cache = join(folder, 'a-file/cache');
+    writeFileSync(join(folder, 'a-file'), '');
+    await assert.rejects(
+      withEnvironment({ MXR_CACHE: cache }, () => provision(() => undefined)),
+      (error) => error instanceof ProvisionError && /a-file.*: set MXR_CACHE to a folder of yours$/.test(error.message),
+    );
   });
 
   it('names the package of a base program that is missing', async () => {

@@ -15,6 +15,7 @@ import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { withLock } from '../lock.ts';
+import { inOneLine } from '../provision-error.ts';
 import { ProvisionError, cacheDirectory } from '../provision.ts';
 
 /** The programs of a control plane, by absolute path. */
@@ -35,6 +36,8 @@ const BINARY = 'controlplane';
 const BUILD_DEADLINE_MS = 3_600_000;
 const COMMAND_DEADLINE_MS = 600_000;
 const PROGRESS_MS = 5_000;
+/** What spares the build. */
+const PREBUILT = 'kube-apiserver, etcd and kubectl on the PATH or in KUBEBUILDER_ASSETS, and helm on the PATH';
 
 /**
  * kube-apiserver, etcd and kubectl: from KUBEBUILDER_ASSETS, else all three from the PATH, else built once from Go
@@ -97,8 +100,19 @@ async function build(folder: string, log: Log): Promise<void> {
     renameSync(work, folder);
   } catch (error) {
     rmSync(work, { recursive: true, force: true });
-    throw error;
+    throw new ProvisionError(
+      `the Kubernetes API server could not be built: ${inOneLine(wordsOf(error))}: see to that (needed: a Go module ` +
+        `proxy, see GOPROXY, and some 5 GB of disk), or put ${PREBUILT}`,
+      { cause: error },
+    );
   }
+}
+
+/** Of a command that failed its own words. */
+function wordsOf(error: unknown): string {
+  const words = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+  if (words !== '') return words;
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Folders of builds that were killed. The lock is held, so none of them is in use. */
@@ -134,7 +148,7 @@ async function compile(output: string, log: Log): Promise<void> {
       go.once('error', reject);
       go.once('close', (code) => {
         if (code === 0) resolve();
-        else reject(new Error(`go build of the control plane failed (${code}): ${complaints.slice(-20).join('\n')}`));
+        else reject(new Error(`go build ended with ${code ?? 'a signal'}: ${complaints.slice(-20).join('\n')}`));
       });
     });
     log(`control plane built, ${elapsed(start)}`);
@@ -173,7 +187,7 @@ export function kubernetesVersion(): string {
 async function requireGo(): Promise<void> {
   const wanted = /^go (\d+)\.(\d+)/m.exec(readFileSync(join(MODULE, 'go.mod'), 'utf8'));
   const [major, minor] = [Number(wanted?.[1]), Number(wanted?.[2])];
-  const cure = `install Go >= ${major}.${minor} (https://go.dev/dl), or put kube-apiserver, etcd and kubectl on the PATH or in KUBEBUILDER_ASSETS`;
+  const cure = `install Go >= ${major}.${minor} (https://go.dev/dl), or put ${PREBUILT}`;
   const version = await goSays(['env', 'GOVERSION'], { GOTOOLCHAIN: 'local' });
   const found = /^go(\d+)\.(\d+)/.exec(version ?? '');
   if (version === undefined || found === null)
