@@ -1,6 +1,5 @@
 // `npm run demo`: the main job on real parts, in private namespaces: a pair under keepalived, three replicas, a real API
 // server and the operator. The VIP moves twice, planned and by `kill -9`; what happens is told as it happens.
-import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import type { HandoverRecord, Status } from '../../src/api/v1alpha1.ts';
 import type { Bench } from '../support/bench.ts';
@@ -20,7 +19,6 @@ const { values: flags } = parseArgs({ options: { keep: { type: 'boolean', defaul
 const began = monotonicMs();
 
 await setUp();
-process.env['MXR_DEMO_OUTER_PID'] ??= String(process.pid);
 await enterSandbox();
 await play();
 
@@ -88,11 +86,19 @@ async function play(): Promise<void> {
   );
   for (const record of records) process.stdout.write(`\n${recordText(record)}\n`);
   if (flags.keep) {
-    printHowToLook(stage);
-    await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+    const asked = askedToEnd();
+    await printHowToLook(stage);
+    await asked;
   }
   await stage.close();
   tell('everything is stopped; nothing was left behind');
+}
+
+/** A Ctrl-C arrives more than once: the terminal tells every process, and each of them tells the one below. */
+function askedToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());
+  });
 }
 
 async function startWriter(bench: Bench, on: Member): Promise<Writer> {

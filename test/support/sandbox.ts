@@ -21,6 +21,12 @@ sh -c 'echo $$ > ${WORK}/main.pid; exec "$@"' main "$@" 3<&-
 exit $?
 `;
 
+/**
+ * Outside; `exec` keeps the process id, which is how others find the namespaces. Whether there is a user namespace
+ * among them ($0) cannot be seen from within, where everybody is root.
+ */
+const ENTER = 'export MXR_SANDBOX_ENTER="nsenter --target $$ $0--net --mount"; exec unshare "$@"';
+
 export interface SandboxOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly stdio?: 'inherit' | 'pipe';
@@ -38,13 +44,19 @@ export function sandboxDirectory(): string | undefined {
   return process.env['MXR_SANDBOX'];
 }
 
+/** Inside: what a process outside, of the same user, puts before a command to run it in here. */
+export function sandboxEntrance(): string | undefined {
+  return process.env['MXR_SANDBOX_ENTER'];
+}
+
 /** Runs a command in fresh network, mount and pid namespaces, which end with it and with this process. */
 export function spawnInSandbox(program: string, args: readonly string[], options: SandboxOptions = {}): Sandboxed {
-  const namespaces =
-    process.getuid?.() === 0 ? ['--net', '--mount'] : ['--user', '--map-root-user', '--net', '--mount'];
-  const flags = [...namespaces, '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
+  const privileged = process.getuid?.() === 0;
+  const user = privileged ? [] : ['--user', '--map-root-user'];
+  const flags = [...user, '--net', '--mount', '--pid', '--fork', '--kill-child=KILL', '--mount-proc'];
+  const enter = ['-c', ENTER, privileged ? '' : '--user --preserve-credentials '];
   const stdio = options.stdio ?? 'inherit';
-  const child = spawn('unshare', [...flags, 'sh', '-c', INIT, 'sandbox', program, ...args], {
+  const child = spawn('sh', [...enter, ...flags, 'sh', '-c', INIT, 'sandbox', program, ...args], {
     stdio: [stdio === 'inherit' ? 'inherit' : 'ignore', stdio, stdio, 'pipe'],
     env: { ...process.env, ...options.env, MXR_SANDBOX: WORK },
   });
