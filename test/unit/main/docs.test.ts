@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
 import { METRICS } from '../../../src/ops/metrics.ts';
@@ -26,6 +26,17 @@ describe('the documentation', () => {
         if (!/^mxr_(look|repl|replica)$/u.test(name)) assert.ok(known.includes(name), `${page}: ${name}`);
       }
     }
+  });
+
+  it('has a section for every file of stories, with each of its titles, and no other', () => {
+    const sections = read('docs/stories.md').split(/^## /mu).slice(1);
+    const told = sections.map((section) => [section.split('\n')[0], section.match(/^- /gmu)?.length]);
+    const files = globSync('test/e2e/*.test.ts', { cwd: ROOT }).sort();
+    // Read in another way than the page is made: however a test is written, it counts.
+    const there = files.map((file) => [basename(file, '.test.ts'), read(file).match(/^\s*(?:test|it)\(/gmu)?.length]);
+    assert.deepEqual(told, there);
+    assert.ok(there.length > 40);
+    assert.doesNotMatch(read('docs/stories.md'), /\$\{/u);
   });
 
   it('has no link that leads nowhere', () => {
