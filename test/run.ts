@@ -7,7 +7,7 @@ import { ProvisionError, provision } from './support/provision.ts';
 import { checksOf, runCheck } from './support/runner/checks.ts';
 import { pooled } from './support/runner/command.ts';
 import { type Stage, STAGES, filesOf, runFile } from './support/runner/files.ts';
-import { type StepOutcome, lastLine, stepReport, totals } from './support/runner/outcome.ts';
+import { type StepOutcome, lastLine, secondTries, stepReport, totals } from './support/runner/outcome.ts';
 import { storyTable } from './support/runner/table.ts';
 import { enterSandbox } from './support/sandbox.ts';
 
@@ -36,6 +36,8 @@ for (const { stage, files } of stages) {
 if (full) tell(storyTable(outcomes, `A full run of ${new Date().toISOString().slice(0, 10)}`));
 const failed = outcomes.filter((outcome) => outcome.failures.length > 0);
 if (failed.length > 0) print(`\nfailed:\n${failed.map((outcome) => `  ${outcome.name}`).join('\n')}`);
+const again = secondTries(outcomes);
+if (again !== undefined) print(`\n${again}`);
 print(`\n${lastLine(totals(outcomes))}`);
 process.exitCode = failed.length === 0 ? 0 : 1;
 
@@ -74,7 +76,7 @@ async function tried(file: string, stage: Stage): Promise<StepOutcome> {
   if (first.failures.length === 0 || stage.tries === 1) return first;
   print(`second try of ${file}, because the first went wrong:\n${stepReport(first)}`);
   const second = await runFile(file, stage, root);
-  return second.failures.length === 0 ? { ...second, name: `${second.name} (at the second try)` } : second;
+  return second.failures.length === 0 ? { ...second, atSecondTry: true } : second;
 }
 
 function report(outcome: StepOutcome): void {

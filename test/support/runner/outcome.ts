@@ -7,6 +7,8 @@ export interface StepOutcome {
   readonly durationMs: number;
   /** One text per failed test, starting with its name. */
   readonly failures: readonly string[];
+  /** It went wrong at first, and right when it was tried again. */
+  readonly atSecondTry?: true;
   /** Each test of a file. */
   readonly tests?: readonly TestOutcome[];
 }
@@ -38,11 +40,18 @@ export function lastLine({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`;
 }
 
+/** Names what somebody should look into, although all is well; `undefined` when there is nothing. */
+export function secondTries(outcomes: readonly StepOutcome[]): string | undefined {
+  const names = outcomes.filter(({ atSecondTry }) => atSecondTry === true).map(({ name }) => name);
+  return names.length === 0 ? undefined : `needed a second try: ${names.join(', ')}`;
+}
+
 /** What is printed when a step ends. */
 export function stepReport(outcome: StepOutcome): string {
   const { name, passed, failures, skipped, durationMs } = outcome;
   const counts = lastLine({ passed, failed: failures.length, skipped });
-  const head = `${failures.length === 0 ? 'ok  ' : 'FAIL'} ${name} (${counts}; ${(durationMs / 1000).toFixed(1)} s)`;
+  const tried = outcome.atSecondTry === true ? ' (at the second try)' : '';
+  const head = `${failures.length === 0 ? 'ok  ' : 'FAIL'} ${name}${tried} (${counts}; ${(durationMs / 1000).toFixed(1)} s)`;
   return [head, ...failures.map((failure) => indent(failure))].join('\n');
 }
 

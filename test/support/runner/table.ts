@@ -1,17 +1,21 @@
 import type { StepOutcome } from './outcome.ts';
-import { lastLine, totals } from './outcome.ts';
+import { lastLine, secondTries, totals } from './outcome.ts';
 
 /** The table that a full run prints and docs/full-run.md keeps: every story of every file, what it came to, how long it took. */
 export function storyTable(outcomes: readonly StepOutcome[], heading: string): string {
   const stories = outcomes.filter(({ name }) => name.startsWith('test/e2e/'));
-  const rows = stories.flatMap(({ name, tests = [] }) =>
-    tests.map((test) => row(fileOf(name), test.name, test.outcome, (test.durationMs / 1000).toFixed(1))),
+  const rows = stories.flatMap((story) =>
+    (story.tests ?? []).map((test) => {
+      return row(fileOf(story), test.name, test.outcome, (test.durationMs / 1000).toFixed(1));
+    }),
   );
+  const again = secondTries(outcomes);
   const rest = outcomes.filter((outcome) => !stories.includes(outcome));
   return [
     `# ${heading}`,
     '',
     `Everything: ${lastLine(totals(outcomes))}. Of that checks, unit, scenario, model and integration tests: ${lastLine(totals(rest))}.`,
+    ...(again === undefined ? [] : ['', `Of the files ${again}.`]),
     '',
     row('file', 'story', 'outcome', 'seconds'),
     row('---', '---', '---', '---:'),
@@ -20,8 +24,9 @@ export function storyTable(outcomes: readonly StepOutcome[], heading: string): s
   ].join('\n');
 }
 
-function fileOf(name: string): string {
-  return name.replace('test/e2e/', '').replace('.test.ts', '');
+function fileOf({ name, atSecondTry }: StepOutcome): string {
+  const file = name.replace('test/e2e/', '').replace('.test.ts', '');
+  return atSecondTry === true ? `${file} (at the second try)` : file;
 }
 
 function row(...cells: readonly string[]): string {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
-import { lastLine, stepReport, totals } from '../../support/runner/outcome.ts';
+import { lastLine, secondTries, stepReport, totals } from '../../support/runner/outcome.ts';
 import { storyTable } from '../../support/runner/table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mxr-runner-'));
@@ -83,6 +83,25 @@ describe('the report', () => {
     assert.equal(stepReport(bad), 'FAIL b (1 passed, 1 failed, 2 skipped; 0.0 s)\n     one\n     two');
   });
 });
+
+it('what was right at the second try only is named: at its step, at the end, in the table', () => {
+  const common = { passed: 1, skipped: 0, failures: [], durationMs: 5000 };
+  const again = { ...common, atSecondTry: true } as const;
+  const story = { name: 'test/e2e/crash.test.ts', ...again, tests: [passed('kill -9')] };
+  const outcomes = [{ name: 'lint', ...common }, { name: 'test/integration/x.test.ts', ...again }, story];
+  assert.equal(stepReport(story), 'ok   test/e2e/crash.test.ts (at the second try) (1 passed, 0 failed; 5.0 s)');
+  const named = 'needed a second try: test/integration/x.test.ts, test/e2e/crash.test.ts';
+  assert.equal(secondTries(outcomes), named);
+  assert.equal(secondTries([{ name: 'lint', ...common }]), undefined);
+  const table = storyTable(outcomes, 'A full run');
+  assert.ok(table.includes(`Of the files ${named}.\n`), table);
+  assert.match(table, /^\| crash \(at the second try\) \| kill -9 \| passed \|/mu);
+  assert.doesNotMatch(storyTable([{ name: 'lint', ...common }], 'A full run'), /second try/u);
+});
+
+function passed(name: string): { name: string; outcome: 'passed'; durationMs: number } {
+  return { name, outcome: 'passed', durationMs: 4321 };
+}
 
 it('a full run prints one row per story', () => {
   const common = { skipped: 0, failures: [], durationMs: 5000 };
