@@ -117,7 +117,7 @@ function requireBase(): void {
   const tried = spawnSync('unshare', [...flags, 'true'], { encoding: 'utf8', cwd: tmpdir() });
   if (tried.status !== 0) {
     throw new ProvisionError(
-      `this machine does not let us make namespaces (${tried.stderr.trim()}): run as root, or allow user namespaces ` +
+      `this machine does not let us make namespaces (${tried.error?.message ?? inOneLine(tried.stderr)}): run as root, or allow user namespaces ` +
         '(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0)',
     );
   }
