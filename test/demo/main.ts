@@ -94,7 +94,7 @@ async function play(): Promise<void> {
   tell('everything is stopped; nothing was left behind');
 }
 
-/** A Ctrl-C arrives more than once: the terminal tells every process, and each of them tells the one below. */
+/** A Ctrl-C arrives more than once: the terminal tells each process outside, and each of them tells the next one. */
 function askedToEnd(): Promise<void> {
   return new Promise((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve());

@@ -59,6 +59,8 @@ export function spawnInSandbox(program: string, args: readonly string[], options
   const child = spawn('sh', [...enter, ...flags, 'sh', '-c', INIT, 'sandbox', program, ...args], {
     stdio: [stdio === 'inherit' ? 'inherit' : 'ignore', stdio, stdio, 'pipe'],
     env: { ...process.env, ...options.env, MXR_SANDBOX: WORK },
+    // A Ctrl-C of the terminal is for this process, which forwards it: inside it would end everything at once.
+    detached: true,
   });
   const control = child.stdio[3] as Writable;
   // The other end vanishes with the sandbox; what is written afterwards has nobody to reach.
