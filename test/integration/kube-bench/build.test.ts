@@ -111,7 +111,8 @@ describe('the control plane is provided', () => {
 
   test('the demo ends with what set-up lacks, in one paragraph and without a stack', async () => {
     program('bin', 'go', GO);
-    for (const name of ['unshare', 'mount', 'hostname']) symlinkSync(whereIs(name), join(dir, 'bin', name));
+    for (const name of ['unshare', 'nsenter', 'mount', 'hostname']) symlinkSync(whereIs(name), join(dir, 'bin', name));
+    program('bin', 'true', 'exit 0');
     const env: NodeJS.ProcessEnv = { ...process.env, FAKE_FAILURE: 'no space left on device' };
     // Of the sandbox around this test, in which nothing is set up any more.
     delete env['MXR_SANDBOX'];
