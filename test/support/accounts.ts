@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { type PageAccount, accountsStatement } from './accounts-page.ts';
 import type { MariaDbServer } from './mariadb.ts';
 
 export interface Account {
@@ -6,7 +7,7 @@ export interface Account {
   readonly password: string;
 }
 
-/** The accounts of a bench; the grants are those of docs/accounts.md, and no more. */
+/** The accounts of a bench; those of mxr are made by the statements of docs/accounts.md, and by nothing else. */
 export interface Accounts {
   /** mxr looks at the members with it. */
   readonly look: Account;
@@ -21,9 +22,9 @@ export interface Accounts {
 
 export function newAccounts(): Accounts {
   return {
-    look: newAccount('mxr_look'),
-    replication: newAccount('mxr_repl'),
-    replica: newAccount('mxr_replica'),
+    look: newAccount('mxr_look' satisfies PageAccount),
+    replication: newAccount('mxr_repl' satisfies PageAccount),
+    replica: newAccount('mxr_replica' satisfies PageAccount),
     pair: newAccount('pair_repl'),
     application: newAccount('app'),
   };
@@ -36,23 +37,20 @@ function newAccount(user: string): Account {
 
 /** On the primary, with the binlog on, so that every follower receives the accounts too. */
 export async function createSourceAccounts(primary: MariaDbServer, accounts: Accounts): Promise<void> {
-  await create(primary, accounts.look, 'SLAVE MONITOR, BINLOG MONITOR, PROCESS ON *.*');
-  await create(primary, accounts.replication, 'REPLICATION SLAVE ON *.*');
-  await create(primary, accounts.pair, 'REPLICATION SLAVE ON *.*');
-  await create(primary, accounts.application, 'ALL ON app.*');
+  const { look, replication, pair, application } = accounts;
+  const { sql, params } = accountsStatement('member', { mxr_look: look.password, mxr_repl: replication.password });
+  await primary.sql(sql, params);
+  await create(primary, pair, 'REPLICATION SLAVE ON *.*');
+  await create(primary, application, 'ALL ON app.*');
 }
 
-/** Outside the binlog and under a name that the source does not have, or replication would stop with 1396. */
+/** The block of the page keeps it out of the binlog; its name does not exist on the source, or that would stop with 1396. */
 export async function createReplicaAccount(replica: MariaDbServer, account: Account): Promise<void> {
-  await create(
-    replica,
-    account,
-    'REPLICATION SLAVE ADMIN, SLAVE MONITOR, BINLOG MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN ON *.*',
-    'SET sql_log_bin=0;',
-  );
+  const { sql, params } = accountsStatement('replica', { mxr_replica: account.password });
+  await replica.sql(sql, params);
 }
 
-async function create(server: MariaDbServer, account: Account, grant: string, before = ''): Promise<void> {
+async function create(server: MariaDbServer, account: Account, grant: string): Promise<void> {
   const { user, password } = account;
-  await server.sql(`${before} CREATE USER ?@'%' IDENTIFIED BY ?; GRANT ${grant} TO ?@'%'`, [user, password, user]);
+  await server.sql(`CREATE USER ?@'%' IDENTIFIED BY ?; GRANT ${grant} TO ?@'%'`, [user, password, user]);
 }

@@ -7,6 +7,7 @@ import type { Acceptance, Acceptor } from '../../../src/operator/accept/accept.t
 import { createAcceptor } from '../../../src/operator/accept/accept.ts';
 import { createSecrets } from '../../../src/ops/secrets.ts';
 import { connectSql } from '../../../src/sql/connection.ts';
+import { grantsOf } from '../../support/accounts-page.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
@@ -21,8 +22,8 @@ const PROBE_TIMEOUT_MS = 500;
 /** The promise of the contract, and what a busy machine may add. */
 const BOUND_MS = 2 * PROBE_INTERVAL_MS + PROBE_TIMEOUT_MS + 1_000;
 const SLACK_MS = 2_000;
-const LOOK = 'SLAVE MONITOR, BINLOG MONITOR, PROCESS';
-const REPLICA = 'REPLICATION SLAVE ADMIN, SLAVE MONITOR, BINLOG MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN';
+const LOOK = grantsOf('mxr_look').join(', ');
+const REPLICA = grantsOf('mxr_replica').join(', ');
 
 describe('accepting a resource over real servers', { timeout: 180_000 }, () => {
   let member: MariaDbServer;
@@ -44,7 +45,7 @@ describe('accepting a resource over real servers', { timeout: 180_000 }, () => {
   });
   beforeEach(async () => {
     await member.sql("SET PASSWORD FOR look@'%' = PASSWORD('look-password')");
-    await member.sql(`GRANT ${LOOK} ON *.* TO look@'%'; GRANT REPLICATION SLAVE ON *.* TO repl@'%'`);
+    await member.sql(`GRANT ${LOOK} ON *.* TO look@'%'; GRANT ${grantsOf('mxr_repl').join(', ')} ON *.* TO repl@'%'`);
     await replica.sql(`GRANT ${REPLICA} ON *.* TO replica@'%'`);
     kube = new FakeSecrets();
     passes = new Passes(member, replica, kube);

@@ -5,6 +5,7 @@ import type { AccountAnswer, AccountCheck, AccountUse } from '../../../src/opera
 import { checkAccount, versionOf } from '../../../src/operator/accept/grants.ts';
 import { connectSql } from '../../../src/sql/connection.ts';
 import type { SqlTarget } from '../../../src/sql/port.ts';
+import { grantsOf } from '../../support/accounts-page.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { openSession } from '../../support/mariadb-sql.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
@@ -13,9 +14,9 @@ await enterSandbox();
 
 const PASSWORD = 'pw-of-the-account';
 const GRANTS: Readonly<Record<AccountUse, readonly string[]>> = {
-  look: ['SLAVE MONITOR', 'BINLOG MONITOR', 'PROCESS'],
-  replication: ['REPLICATION SLAVE'],
-  replica: ['REPLICATION SLAVE ADMIN', 'SLAVE MONITOR', 'BINLOG MONITOR', 'REPLICATION SLAVE', 'READ_ONLY ADMIN'],
+  look: grantsOf('mxr_look'),
+  replication: grantsOf('mxr_repl'),
+  replica: grantsOf('mxr_replica'),
 };
 const USES = Object.keys(GRANTS) as AccountUse[];
 

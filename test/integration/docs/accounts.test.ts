@@ -1,22 +1,13 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { accountsSql } from '../../support/accounts-page.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { type TestSession, openSession } from '../../support/mariadb-sql.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
 
 await enterSandbox();
-const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/accounts.md'), 'utf8');
 const BINLOG = { 'log-bin': 'binlog', 'log-slave-updates': true };
-
-/** The fenced block of the page, as a person would copy it. */
-function block(name: string): string {
-  const text = new RegExp(`^\`\`\`sql accounts=${name}\\n(.*?)^\`\`\`$`, 'msu').exec(PAGE)?.[1];
-  assert.ok(text !== undefined, `docs/accounts.md has no block accounts=${name}`);
-  return text;
-}
 
 describe('the accounts of docs/accounts.md', { timeout: 120_000 }, () => {
   let source: MariaDbServer;
@@ -25,8 +16,8 @@ describe('the accounts of docs/accounts.md', { timeout: 120_000 }, () => {
   before(async () => {
     source = await startMariaDb({ serverId: 1, server: BINLOG });
     replica = await startMariaDb({ serverId: 2, server: BINLOG });
-    await source.sql(block('member'));
-    await replica.sql(block('replica'));
+    await source.sql(accountsSql('member'));
+    await replica.sql(accountsSql('replica'));
   });
   after(async () => {
     await source.stop();

@@ -1,10 +1,10 @@
 import type { SqlTarget } from '../../../src/sql/port.ts';
+import { grantsOf } from '../../support/accounts-page.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 
 export const PASSWORD = `q'uo\\te"`;
-export const LOOK_GRANTS = 'SLAVE MONITOR, BINLOG MONITOR, PROCESS';
-export const REPLICA_GRANTS =
-  'REPLICATION SLAVE ADMIN, SLAVE MONITOR, BINLOG MONITOR, REPLICATION SLAVE, READ_ONLY ADMIN';
+export const LOOK_GRANTS = grantsOf('mxr_look').join(', ');
+export const REPLICA_GRANTS = grantsOf('mxr_replica').join(', ');
 
 /** With the binlog off, so that the account is no transaction of the server. */
 export async function createAccount(server: MariaDbServer, user: string, grants: string): Promise<void> {
