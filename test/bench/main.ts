@@ -116,10 +116,12 @@ async function withDeadline<T>(work: Promise<T>): Promise<T> {
 }
 
 function textOf({ sides: both }: MoveResult): string {
-  return sides
+  const refusals = both.mxr.refusals.map((one) => `\n  ${one}`).join('');
+  const text = sides
     .map((side) => {
       const { fromVip, fromAck, outcomes } = both[side];
       return `${side} ${msText(fromVip)} from the VIP, ${msText(fromAck)} from the row, ${outcomes.join(' ')}`;
     })
     .join('; ');
+  return text + refusals;
 }

@@ -20,6 +20,8 @@ export interface SideResult {
   /** Ms from the acknowledgement of that row. */
   readonly fromAck: number | null;
   readonly outcomes: readonly Outcome[];
+  /** What mxr says of those that it refuses. */
+  readonly refusals: readonly string[];
 }
 
 export interface MoveResult {
@@ -60,6 +62,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
         fromVip: last === null || answeredAt === null ? null : last - answeredAt,
         fromAck: last === null ? null : last - first.at,
         outcomes: await outcomesOf(world, side, to),
+        refusals: side === 'mxr' ? await refusalsOf(world) : [],
       };
     }),
   );
@@ -132,6 +135,11 @@ async function allArrived(world: World, token: string): Promise<void> {
   };
   const options = { deadlineMs: ARRIVAL_DEADLINE_MS, intervalMs: 100 };
   await until('every replica has the first row', over, options).catch(() => undefined);
+}
+
+async function refusalsOf(world: World): Promise<readonly string[]> {
+  const told = await Promise.all(world.replicasOf('mxr').map((replica) => world.refusalOf(replica)));
+  return told.flatMap((one) => one ?? []);
 }
 
 async function outcomesOf(world: World, side: Side, holder: Member): Promise<readonly Outcome[]> {

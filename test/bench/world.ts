@@ -78,10 +78,16 @@ export class World {
     return link?.['Slave_IO_Running'] === 'No' || link?.['Slave_SQL_Running'] === 'No';
   }
 
-  async refuses({ name }: Replica): Promise<boolean> {
+  async refuses(replica: Replica): Promise<boolean> {
+    return (await this.refusalOf(replica)) !== null;
+  }
+
+  /** What mxr says of a replica that it leaves where it is. */
+  async refusalOf({ name }: Replica): Promise<string | null> {
     const { replicas } = await this.stage.status();
-    const verdict = replicas.find(({ pod }) => pod === name)?.verdict;
-    return verdict !== undefined && !FOLLOWING.includes(verdict);
+    const told = replicas.find(({ pod }) => pod === name);
+    if (told === undefined || FOLLOWING.includes(told.verdict)) return null;
+    return `${name} ${told.verdict}/${told.reason}: ${told.message}`;
   }
 
   /** What a person would do with replicas that are stuck, refused or wrong: the holder's data, and following it again. */

@@ -10,6 +10,8 @@ import type { Acknowledged, WriterConfiguration } from './writer.ts';
 const CONNECT_DEADLINE_MS = 250;
 const WRITE_DEADLINE_MS = 1_000;
 const RETRY_MS = 10;
+/** An answer later than this means that the server may be gone: another connection is tried beside it. */
+const DOUBT_MS = 100;
 /** While nobody takes a connection, another one is tried so often; the first that is taken counts. */
 const RECONNECT_EVERY_MS = 20;
 const TOKEN_LENGTH = 24;
@@ -42,14 +44,14 @@ interface Connected {
   fresh: boolean;
 }
 
-/** As soon as somebody answers: an attempt that meets nobody is joined by others. Undefined: told to end. */
-async function connect(): Promise<Connected | undefined> {
+/** As soon as somebody answers: an attempt that meets nobody is joined by others. Undefined: told to end, or not needed. */
+async function connect(isNeeded = (): boolean => true): Promise<Connected | undefined> {
   const attempts = new Set<Promise<void>>();
   let first: Connected | undefined;
-  while (first === undefined && !signal.aborted) {
+  while (first === undefined && !signal.aborted && isNeeded()) {
     const attempt = dial()
       .then((connected) => {
-        if (first === undefined) first = connected;
+        if (first === undefined && isNeeded()) first = connected;
         else connected.session.close();
       })
       .catch(() => undefined)
@@ -59,7 +61,9 @@ async function connect(): Promise<Connected | undefined> {
     // One that was refused at once ends the race as well as one that was taken.
     if (first === undefined) await delay(RETRY_MS);
   }
-  return first;
+  if (first === undefined || isNeeded()) return first;
+  first.session.close();
+  return undefined;
 }
 
 async function dial(): Promise<Connected> {
@@ -86,7 +90,13 @@ async function writeOne(to: Connected): Promise<void> {
   const { text, values } = statement(table, token);
   const startedAt = monotonicMs();
   try {
-    await to.session.sql(text, values, WRITE_DEADLINE_MS);
+    const other = await answeredOrElsewhere(to.session.sql(text, values, WRITE_DEADLINE_MS));
+    if (other !== undefined) {
+      emit({ type: 'unsure', table, token, server: to.server, startedAt, at: monotonicMs() });
+      to.session.close();
+      current = other;
+      return;
+    }
     to.fresh = false;
     emit({ type: 'ack', table, token, server: to.server, startedAt, at: monotonicMs() } satisfies Acknowledged);
   } catch (error) {
@@ -96,6 +106,20 @@ async function writeOne(to: Connected): Promise<void> {
     to.session.close();
     current = undefined;
   }
+}
+
+/** Undefined once it was answered; a new connection where that was there first. */
+async function answeredOrElsewhere(answer: Promise<unknown>): Promise<Connected | undefined> {
+  let answered = false;
+  const done = answer.then(() => undefined).finally(() => (answered = true));
+  const elsewhere = async (): Promise<Connected | undefined> => {
+    await delay(DOUBT_MS);
+    return answered ? undefined : connect(() => !answered);
+  };
+  const other = elsewhere();
+  other.catch(() => undefined);
+  done.catch(() => undefined);
+  return Promise.race([done, other.then((connected) => connected ?? done)]);
 }
 
 function newToken(): string {
