@@ -9,7 +9,7 @@ import { linkOf } from './observation.ts';
 import type { LinkTarget } from './plan.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { replicaFacts } from './replica.ts';
-import type { Diagnosis } from './situation.ts';
+import type { Diagnosis, PairMemory } from './situation.ts';
 
 /** What a user asked for, as far as deciding depends on it. */
 export interface Policy {
@@ -30,6 +30,8 @@ export interface DecisionInput {
   readonly policy: Policy;
   readonly observation: Observation;
   readonly diagnosis: Diagnosis;
+  /** As the pass before left it. */
+  readonly pair: Pick<PairMemory, 'situation' | 'situationSince'>;
   readonly memory: Memory;
   readonly evidence: Evidence;
   /** Replicas on which a plan is being carried out: what it is doing, and since when (monotonic ms). */

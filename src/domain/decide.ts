@@ -21,8 +21,8 @@ import { hiddenUnwatched } from './hidden.ts';
 import { relinked } from './relink.ts';
 import { reconnected } from './restart.ts';
 import type { Decision } from './verdict.ts';
-import { decide } from './verdict.ts';
-import { candidates, frozen, waiting } from './wait.ts';
+import { decide, isReady } from './verdict.ts';
+import { candidates, frozen, prepareElsewhere, waiting } from './wait.ts';
 
 type Check = (context: Context) => Decision | null;
 
@@ -163,7 +163,8 @@ function onHolder(context: Context): Decision | null {
   const { diagnosis, replica } = context;
   const holder = diagnosis.holder ?? heldUntilNow(context);
   if (holder !== null && isAttachedTo(context, holder)) {
-    return relinked(context, holder, decideAttached(context, replica, holder));
+    const decision = relinked(context, holder, decideAttached(context, replica, holder));
+    return isReady(decision.verdict) ? { ...decision, ...prepareElsewhere(context) } : decision;
   }
   return diagnosis.holder === null ? decide(replica.pod, 'Waiting', 'VipSilent', diagnosis.message) : null;
 }

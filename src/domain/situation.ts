@@ -29,6 +29,8 @@ export interface PairMemory extends SplitMemory {
   /** Whether the look before found nobody: a change of the holder after a silence is an ordinary move. */
   readonly silent: boolean;
   readonly situation: Situation;
+  /** Monotonic ms since when. */
+  readonly situationSince: number;
 }
 
 export const NEW_PAIR: PairMemory = {
@@ -36,6 +38,7 @@ export const NEW_PAIR: PairMemory = {
   holderSince: 0,
   silent: true,
   situation: 'VipSilent',
+  situationSince: Number.NEGATIVE_INFINITY,
   marks: new Map(),
   suspects: new Map(),
   unexplainedChanges: [],
@@ -180,9 +183,10 @@ function stable(_: Input, holder: Holder | null): ReturnType<Check> {
 /** What the next pass has to know of this one. Pure. */
 export function rememberPair(before: PairMemory, diagnosis: Diagnosis, observation: Observation): PairMemory {
   const { holder, situation, split } = diagnosis;
+  const situationSince = situation === before.situation ? before.situationSince : observation.now;
   // One failed probe is no silence yet.
   if (holder === null && situation === 'Stable') return { ...before, split };
-  if (holder === null) return { ...before, situation, split, unexplainedChanges: [], silent: true };
+  if (holder === null) return { ...before, situation, situationSince, split, unexplainedChanges: [], silent: true };
   const changed = before.holder !== holder.member.name;
   const holderSince = changed ? observation.now : before.holderSince;
   const seen = { holder, holderSince, changed, afterSilence: before.silent };
@@ -192,5 +196,6 @@ export function rememberPair(before: PairMemory, diagnosis: Diagnosis, observati
     holderSince,
     silent: false,
     situation,
+    situationSince,
   };
 }

@@ -1,5 +1,6 @@
 import type { Context } from './context.ts';
 import { baselineMember, memberOf } from './context.ts';
+import { samePosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { isAttachedTo } from './attached.ts';
 import { planFor, proofInput } from './move.ts';
@@ -50,7 +51,36 @@ export function waiting(context: Context): Decision | null {
  * position and three statements remain when the VIP answers. A plan that fails here decides nothing.
  */
 function prepare(context: Context): Pick<Decision, 'questions' | 'prepared'> {
-  const results = candidates(context).flatMap((holder) => {
+  return prepareFor(context, candidates(context));
+}
+
+/** So long after a holder turned read-only its demotion is no preparation of a move any more. */
+const DEMOTION_MS = 10_000;
+
+/**
+ * A holder that has turned read-only is being demoted. Once the replica and another member stand where it stopped, the
+ * move there is prepared before the VIP leaves: when it answers on that member nothing is left to ask or to store.
+ */
+export function prepareElsewhere(context: Context): Pick<Decision, 'questions' | 'prepared'> | null {
+  const { diagnosis, pair, observation, memory, replica } = context;
+  const { situation, holder } = diagnosis;
+  if (situation !== 'HolderReadOnly' || holder === null || holder.look === null) return null;
+  const since = pair.situation === situation ? pair.situationSince : observation.now;
+  const { gtidBinlogPos: stoppedAt } = holder.look;
+  const isOver = observation.now - since >= DEMOTION_MS;
+  if (isOver || stoppedAt.size === 0 || !samePosition(replica.position, stoppedAt)) return null;
+  const others = observation.members.flatMap((member): Holder[] => {
+    const { look, name } = member;
+    if (name === holder.member.name || !look.known || memory.members.get(name)?.inQuestion !== false) return [];
+    const { logSlaveUpdates, gtidBinlogPos, gtidSlavePos, readOnly } = look.value;
+    if (!samePosition(logSlaveUpdates ? gtidBinlogPos : gtidSlavePos, stoppedAt)) return [];
+    return [{ member, knownBy: 'Identity', look: look.value, lookAt: look.at, readOnly }];
+  });
+  return prepareFor(context, others);
+}
+
+function prepareFor(context: Context, holders: readonly Holder[]): Pick<Decision, 'questions' | 'prepared'> {
+  const results = holders.flatMap((holder) => {
     const input = proofInput(context, holder);
     return input === null ? [] : [{ holder, input, result: prove(input) }];
   });

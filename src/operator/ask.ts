@@ -13,7 +13,6 @@ import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
 import { newestFiles } from '../observe/binlog-files.ts';
 import { relayedFirst } from '../observe/relayed.ts';
-import { rehearsalsAhead } from './ask-ahead.ts';
 import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
@@ -21,9 +20,7 @@ const WALK_BYTES = 64 * 1024 * 1024;
 
 /** Gets what the domain asks for. Dumps use the replication account, as a replica would. */
 export function askFor(runtime: Runtime, picture: Picture): void {
-  const observation = runtime.watcher?.observation();
-  const ahead = observation === undefined ? [] : rehearsalsAhead(picture, observation);
-  runtime.evidence?.ask([...picture.questions, ...ahead]);
+  runtime.evidence?.ask(picture.questions);
 }
 
 export function createAsker(runtime: Runtime): (question: Question) => Promise<Answers[Question['kind']]> {

@@ -111,10 +111,10 @@ function recordOf({ id, from, to, trigger, outcome, replicas, ...times }: Ended,
  * A pod that was not seen since its intent was stored, or that waits for the source, may stand anywhere in it: it goes on
  * afterwards. A refusal ends it, also half way: what stopped the replica is remembered of it (`haltedSince`).
  */
-function isUnderWay(open: OpenHandover, closing: Closing, { pod, verdict, reason, plan }: Decision): boolean {
+function isUnderWay(open: OpenHandover, closing: Closing, { pod, verdict, reason, plan, prepared }: Decision): boolean {
   if (closing.busy.has(pod)) return true;
   if (closing.leaving) return false;
-  if (plan !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
+  if (plan !== null || prepared !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
   const entry = open.replicas.get(pod);
   if (isReady(verdict) || (entry !== undefined && hasArrived(entry))) return false;
   // What an adoption stopped goes on by its intent only, once the source is there.

@@ -63,9 +63,12 @@ export function openHandover(
 }
 
 /** The VIP's answer for which these replicas had waited; null where it is not what let them go on: it may be weeks old. */
-function answerThatBegan(plans: readonly Plan[], { memory }: Picture, { vipAnsweredAt }: Now): number | null {
+function answerThatBegan(plans: readonly Plan[], picture: Picture, { vipAnsweredAt }: Now): number | null {
+  const { diagnosis, memory } = picture;
   if (vipAnsweredAt === null) return null;
-  const waited = plans.some(({ pod, trigger }) => {
+  const waited = plans.some(({ pod, trigger, target }) => {
+    // Prepared while it still answers elsewhere.
+    if (diagnosis.holder?.member.name !== target?.member) return false;
     if (trigger === 'VipMoved' || trigger === 'HolderRestarted') return true;
     const stoppedAt = memory.replicas.get(pod)?.captured?.at;
     return trigger !== 'Adoption' && stoppedAt !== undefined && stoppedAt <= vipAnsweredAt;

@@ -6,6 +6,7 @@ import { decideReplica } from '../../../src/domain/decide.ts';
 import type { Memory, Standing } from '../../../src/domain/memory.ts';
 import type { Decision } from '../../../src/domain/verdict.ts';
 import type { ProofInput } from '../../../src/domain/proof.ts';
+import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { NOW, POLICY, calmPair, position, replicaMemory, state } from './pair-fixture.ts';
 
 /** The replica has 0-1-101; the holder is seen at 0-1-100 by a look that began this many ms after NOW. */
@@ -24,6 +25,7 @@ function seenAhead(holderLookAt: number, standing: Standing | null): Decision {
     busy: new Map(),
     actedAt: new Map(),
     intended: new Map(),
+    pair: NEW_PAIR,
     relink: new Set<string>(),
   };
   return decideReplica({ ...nothing, policy: POLICY, observation: pair.observation, diagnosis, memory }, replica);

@@ -6,6 +6,7 @@ import { anchorOf, newLineage, rememberMember } from '../../../src/domain/lineag
 import type { MemberMemory } from '../../../src/domain/memory.ts';
 import type { Link, Observation, ServerLook } from '../../../src/domain/observation.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
+import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { calmPair, holderLook, link, look, memberAt, NOW, POLICY, position, replicaMemory } from './pair-fixture.ts';
 import type { Pair } from './pair-fixture.ts';
 import { state, WALL } from './pair-fixture.ts';
@@ -44,6 +45,7 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
     busy: new Map(),
     actedAt: new Map(),
     intended: new Map(),
+    pair: NEW_PAIR,
     relink: new Set<string>(),
   };
   const [observed] = observation.replicas;

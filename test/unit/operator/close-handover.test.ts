@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { HandoverRecord, HandoverReplica, IntentReplica } from '../../../src/api/v1alpha1.ts';
 import type { Verdict } from '../../../src/api/reasons.ts';
+import { planMove } from '../../../src/domain/plan.ts';
 import { decide } from '../../../src/domain/verdict.ts';
 import { closeHandover, refusedHandover, supersededHandover } from '../../../src/operator/close-handover.ts';
 import type { OpenHandover } from '../../../src/operator/handover.ts';
@@ -147,4 +148,24 @@ test('a handover that was refused for everybody leaves a record, once', () => {
 test('one that is not refused makes it no refused handover', () => {
   assert.equal(refusedAt({ 'orders-0': 'Ahead', 'orders-1': 'HandingOver' }), null);
   assert.equal(refusedAt({ 'orders-0': 'Ahead', 'orders-1': 'Following' }), null);
+});
+
+test('a move that is prepared while the VIP still answers elsewhere stays open, and leaves no record when it is not needed', () => {
+  const [decision] = decisionsOf({ r0: 'Following' });
+  assert.ok(decision);
+  const proven = {
+    kind: 'Proven',
+    proof: 'Contained',
+    gtid: new Map(),
+    at: null,
+    contains: new Map(),
+    because: '',
+  } as const;
+  const target = { member: 'b', host: '10.0.0.12', port: 3306, through: 'Member' } as const;
+  const parts = { pod: 'r0', from: 'a', trigger: 'VipMoved', proven, target, received: new Map() } as const;
+  const prepared = planMove({ ...parts, positioning: 'GTID' });
+  const memory = { members: new Map(), replicas: new Map() };
+  const closing = { busy: new Set<string>(), memory, wallNow: 1000, leaving: false, standing: new Set<string>() };
+  assert.equal(closeHandover(open({ r0: 'not begun' }), { ...closing, decisions: [{ ...decision, prepared }] }), null);
+  assert.deepEqual(closeHandover(open({ r0: 'not begun' }), { ...closing, decisions: [decision] }), { record: null });
 });

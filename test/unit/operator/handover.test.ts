@@ -60,6 +60,15 @@ describe('how long a handover took is counted from the VIP answering', () => {
     assert.equal(opened('Resume', NOW - WEEK, NOW - 1_000)?.vipAnsweredAt, null);
   });
 
+  test('not when it was prepared while the VIP still answered on the old holder', () => {
+    const elsewhere = {
+      ...plan('VipMoved'),
+      target: { member: 'b', host: '10.0.0.12', port: 3306, through: 'Member' },
+    } as const;
+    const now = { wallNow: NOW, vipAnsweredAt: NOW - WEEK, startedAt: new Map(), approved: false };
+    assert.equal(openHandover(null, picture, [elsewhere], now)?.vipAnsweredAt, null);
+  });
+
   test('an open handover learns when the VIP answered', () => {
     const silent = opened('VipMoved', null);
     const later = openHandover(silent, picture, [plan('VipMoved')], {
