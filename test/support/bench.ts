@@ -33,6 +33,8 @@ export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
     /** By default `log-slave-updates` and `read-only` are on. */
     readonly server?: ServerOptions;
     readonly link?: LinkMode;
+    /** Connection name of their link. */
+    readonly channel?: string;
     /** Address that the replicas are given at first; `none` leaves them without a link and without data. */
     readonly through?: 'vip' | 'member' | 'none';
   };
@@ -195,6 +197,7 @@ export class Bench {
   }
 
   #replica(host: Host, serverId: number): Replica {
+    const { channel = '', server } = this.#options.replicas ?? {};
     const db = new MariaDbServer({
       name: host.name,
       serverId,
@@ -202,7 +205,8 @@ export class Bench {
       bindAddress: '0.0.0.0',
       port: this.vip.port,
       enter: host.enter,
-      server: { 'log-slave-updates': 1, 'read-only': 1, ...this.#options.replicas?.server },
+      server: { 'log-slave-updates': 1, 'read-only': 1, ...server },
+      channel,
       tools: this.tools.mariadb,
       cache: this.tools.cache,
     });

@@ -26,19 +26,21 @@ export async function attach(server: MariaDbServer, link: LinkOptions): Promise<
   const { host, port, account, mode, from } = link;
   const common = 'MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, MASTER_CONNECT_RETRY=1';
   const values = [host, port, account.user, account.password];
-  await server.sql('STOP SLAVE');
+  const channel = server.channel === '' ? '' : ` '${server.channel}'`;
+  // A channel that was never configured cannot be stopped; the one without a name is always there.
+  if (channel === '' || (await slaveStatus(server)) !== undefined) await server.sql(`STOP SLAVE${channel}`);
   if (mode === 'gtid') {
     const gtid = from === 'start' ? '' : from.gtid;
-    await server.sql(`SET GLOBAL gtid_slave_pos=?; CHANGE MASTER TO ${common}, MASTER_USE_GTID=slave_pos`, [
+    await server.sql(`SET GLOBAL gtid_slave_pos=?; CHANGE MASTER${channel} TO ${common}, MASTER_USE_GTID=slave_pos`, [
       gtid,
       ...values,
     ]);
   } else {
     const [file, position] = from === 'start' ? [link.firstFile ?? '', 4] : [from.file, from.position];
     const coordinates = 'MASTER_LOG_FILE=?, MASTER_LOG_POS=?, MASTER_USE_GTID=no';
-    await server.sql(`CHANGE MASTER TO ${common}, ${coordinates}`, [...values, file, position]);
+    await server.sql(`CHANGE MASTER${channel} TO ${common}, ${coordinates}`, [...values, file, position]);
   }
-  await server.sql('START SLAVE');
+  await server.sql(`START SLAVE${channel}`);
 }
 
 /** Where a server's own binlog ends now. */
@@ -49,8 +51,12 @@ export async function ownPosition(server: MariaDbServer): Promise<Position> {
 }
 
 /** The replication status, or `undefined` where nothing is configured. */
-export async function slaveStatus(server: MariaDbServer): Promise<Readonly<Record<string, string | null>> | undefined> {
-  return (await server.sql('SHOW SLAVE STATUS'))[0];
+export async function slaveStatus(
+  server: MariaDbServer,
+  channel: string = server.channel,
+): Promise<Readonly<Record<string, string | null>> | undefined> {
+  const all = await server.sql('SHOW ALL SLAVES STATUS');
+  return all.find((row) => row['Connection_name'] === channel);
 }
 
 /** One line for messages and comparisons: is it fed, does it apply, and if not why. */

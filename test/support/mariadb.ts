@@ -29,6 +29,8 @@ export interface MariaDbOptions {
   /** Command prefix that enters the namespaces of its host; default: this process's own. */
   readonly enter?: readonly string[];
   readonly server?: ServerOptions;
+  /** Connection name of the replication that concerns the bench; by default the one without a name. */
+  readonly channel?: string;
   readonly tools: MariaDbTools;
   readonly cache: string;
 }
@@ -39,6 +41,7 @@ export class MariaDbServer {
   readonly host: string;
   readonly port: number;
   readonly serverId: number;
+  readonly channel: string;
   readonly directory: string;
   readonly datadir: string;
   readonly socket: string;
@@ -58,6 +61,7 @@ export class MariaDbServer {
     this.host = options.host ?? '127.0.0.1';
     this.port = options.port;
     this.serverId = options.serverId;
+    this.channel = options.channel ?? '';
     this.directory = join(sandbox, options.name);
     this.datadir = join(this.directory, 'data');
     this.socket = join(this.directory, 'sql.sock');
