@@ -11,7 +11,7 @@ import type { SqlTarget } from '../../../src/sql/port.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
-import { makeCertificates } from './certificates.ts';
+import { makeCertificates } from '../../support/certificates.ts';
 
 const sandbox = await enterSandbox();
 const LIMITS: DumpLimits = { deadlineMs: 10_000, maxBytes: 64 * 1024 * 1024 };

@@ -8,7 +8,7 @@ import type { SqlTarget } from '../../../src/sql/port.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
-import { makeCertificates } from './certificates.ts';
+import { makeCertificates } from '../../support/certificates.ts';
 
 const sandbox = await enterSandbox();
 const PASSWORD = `Pa'ss\\word"-top-secret; -- `;

@@ -9,7 +9,7 @@ import { slaveStatus } from '../../support/link.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
-import { type Certificates, makeCertificates } from './certificates.ts';
+import { type Certificates, makeCertificates } from '../../support/certificates.ts';
 
 const sandbox = await enterSandbox();
 const PASSWORD = 'top-secret-9f21';
