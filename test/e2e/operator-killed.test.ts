@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
 import { assertRight } from '../support/judge.ts';
 import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
@@ -16,6 +17,11 @@ const PLANNED: readonly Boundary[] =
     : ['after SELECT GET_LOCK(?, 0) AS taken', 'after STOP SLAVE', 'after CHANGE MASTER', 'after START SLAVE'];
 const CRASH: readonly Boundary[] =
   process.env['MXR_FULL'] === '1' ? boundaries(['STOP SLAVE IO_THREAD']) : ['after STOP SLAVE IO_THREAD'];
+
+/** All follow again, and it is recorded, within two lease durations of the death. */
+const PROMISED_MS = 2 * Number(LEASE.MXR_LEASE_DURATION_MS);
+/** A new process is up after some 2 s here, where the pair, the cluster and all replicas share few cores with it. */
+const SLACK_MS = 6_000;
 
 let stage: Stage;
 let holder: Member;
@@ -64,20 +70,29 @@ async function movesAlthoughKilled(boundary: Boundary, fault: () => Promise<void
   }
   const died = monotonicMs();
   await stage.startOperator();
-  await bench.holderIs(to);
+  const [{ status, tookMs }] = await Promise.all([endsAfter(died, from, to), writesOn(to, writer)]);
   holder = to;
-  await writer.writes(100, to.name);
-  const status = await stage.statusIs(
-    `the handover to ${to.name} is recorded and every replica follows`,
-    ({ handovers, following, intent }) =>
-      following === '3/3' && handovers[0]?.to === to.name && handovers[0].from === from.name && intent === undefined,
-  );
-  const tookMs = Math.round(monotonicMs() - died);
   await writer.stop();
   await assertRight(bench, to);
   const [record] = status.handovers;
   assert.equal(record?.outcome, 'Completed');
   const proofs = record.replicas.map(({ pod, proof }) => `${pod} ${proof}`).toSorted();
   assert.deepEqual(proofs, ['r1 Contained', 'r2 Contained', 'r3 Contained'], stage.operator.tail());
-  return `following again ${tookMs} ms after the death\n${stage.operator.tail()}`;
+  const took = `following again, and recorded, ${tookMs} ms after the death`;
+  assert.ok(tookMs <= PROMISED_MS + SLACK_MS, `${took}, not ${PROMISED_MS} + ${SLACK_MS}\n${stage.operator.tail()}`);
+  return `${took}\n${stage.operator.tail()}`;
+}
+
+async function endsAfter(died: number, from: Member, to: Member): Promise<{ status: Status; tookMs: number }> {
+  const status = await stage.statusIs(
+    `the handover to ${to.name} is recorded and every replica follows`,
+    ({ handovers, following, intent }) =>
+      following === '3/3' && handovers[0]?.to === to.name && handovers[0].from === from.name && intent === undefined,
+  );
+  return { status, tookMs: Math.round(monotonicMs() - died) };
+}
+
+async function writesOn(to: Member, writer: Writer): Promise<void> {
+  await stage.bench.holderIs(to);
+  await writer.writes(100, to.name);
 }
