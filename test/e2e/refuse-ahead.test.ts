@@ -1,84 +1,115 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
+import type { ReplicaStatus } from '../../src/api/status.ts';
+import type { Status } from '../../src/api/v1alpha1.ts';
+import type { Replica } from '../support/bench.ts';
 import { judge } from '../support/judge.ts';
+import type { LinkMode } from '../support/link.ts';
 import { begin, calm } from './support/begin.ts';
+import { positionings } from './support/modes.ts';
+import { condition } from './support/moves.ts';
 import type { Stage } from './support/stage.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
 
+const MORE = 5;
 let stage: Stage;
 
-before(async () => {
-  stage = await begin();
-});
-after(async () => stage.close());
+// By file the standby, too, replicates by file and position and does not log what it applies: places are compared, not GTIDs.
+for (const { name, by, options } of positionings({}, { server: { 'log-slave-updates': 0 }, standbyLink: 'file' })) {
+  describe(`what the standby never received, ${name}`, () => {
+    before(async () => {
+      stage = await begin(options);
+    });
+    after(async () => stage.close());
 
-test('Ahead: what the standby never received is listed, the replicas that have it are left alone', async () => {
-  const { bench } = stage;
-  const [r1, r2, r3] = bench.replicas;
-  assert.ok(r1 && r2 && r3);
-  await calm(stage);
-  await bench.follows(bench.b.db, bench.a.db);
-  await bench.b.db.sql('STOP SLAVE IO_THREAD');
-  const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });
-  await insertAt(bench.a.db, 5);
-  await allReached(bench, [r1, r2], bench.a.db);
-  const untouched = await remember([r1, r2]);
+    test('Ahead: what the standby never received is listed, the replicas that have it are left alone', async () => {
+      const { bench } = stage;
+      const [r1, r2, r3] = bench.replicas;
+      assert.ok(r1 && r2 && r3);
+      await calm(stage);
+      await bench.follows(bench.b.db, bench.a.db);
+      await bench.b.db.sql('STOP SLAVE IO_THREAD');
+      const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });
+      await insertAt(bench.a.db, MORE);
+      await allReached(bench, [r1, r2], bench.a.db);
+      const untouched = await remember([r1, r2]);
 
-  await bench.a.powerOff();
-  await bench.holderIs(bench.b);
-  await heal();
+      await bench.a.powerOff();
+      await bench.holderIs(bench.b);
+      await heal();
 
-  const status = await stage.statusIs(
-    'r1 and r2 are ahead of the new holder, r3 follows it',
-    ({ replicas, holder, handovers }) =>
-      holder === 'hci-b' &&
-      replicas.map((one) => one.verdict).join() === 'Ahead,Ahead,Following' &&
-      replicas.slice(0, 2).every(({ transactions }) => transactions?.lastAt !== undefined) &&
-      handovers[0]?.to === 'hci-b',
-    60_000,
-  );
-  const last = (await r1.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
+      const status = await stage.statusIs(
+        'r1 and r2 are ahead of the new holder, r3 follows it',
+        ({ replicas, holder, handovers }) =>
+          holder === 'hci-b' &&
+          replicas.map((one) => one.verdict).join() === 'Ahead,Ahead,Following' &&
+          replicas.slice(0, 2).every((one) => by === 'file' || one.transactions?.lastAt !== undefined) &&
+          handovers[0]?.to === 'hci-b',
+        60_000,
+      );
+      for (const replica of status.replicas.slice(0, 2)) {
+        assert.equal(replica.ready, false);
+        if (by === 'gtid') await assertListed(replica, r1);
+        else
+          assert.match(
+            replica.message,
+            /applied more than hci-b had when it took over \(\S+:\d+ against \S+:\d+\); salv/,
+          );
+      }
+      assertPartial(status, by);
+      await insertAt(bench.b.db, 3);
+      await bench.follows(r3.db, bench.b.db);
+      await untouched();
+      await cured(by, [r1, r2]);
+    });
+  });
+}
+
+async function assertListed({ transactions, message }: ReplicaStatus, { db }: Replica): Promise<void> {
+  const last = (await db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
   const number = Number(last?.split('-')[2]);
-  for (const { transactions, message, ready } of status.replicas.slice(0, 2)) {
-    assert.equal(ready, false);
-    assert.equal(transactions?.count, 5);
-    assert.deepEqual(
-      transactions.gtids,
-      [4, 3, 2, 1, 0].map((back) => `0-1-${number - back}`),
-    );
-    assert.ok(transactions.firstAt !== undefined && transactions.lastAt !== undefined);
-    assert.match(message, /5 transactions that hci-b lacks.*salvage.*From its own binlog: .*INSERT INTO app\.plain/);
-  }
+  assert.equal(transactions?.count, MORE);
+  assert.deepEqual(
+    transactions.gtids,
+    [4, 3, 2, 1, 0].map((back) => `0-1-${number - back}`),
+  );
+  assert.ok(transactions.firstAt !== undefined && transactions.lastAt !== undefined);
+  assert.match(message, /5 transactions that hci-b lacks.*salvage.*From its own binlog: .*INSERT INTO app\.plain/);
+}
+
+function assertPartial(status: Status, by: LinkMode): void {
   assert.equal(status.following, '1/3');
   assert.equal(status.verdict, 'Ahead');
-  const conditions = Object.fromEntries(status.conditions.map((one) => [one.type, `${one.status} ${one.reason}`]));
-  assert.equal(conditions['Ready'], 'False Ahead');
-  assert.equal(conditions['ReplicasIntact'], 'False Ahead');
-  assert.match(conditions['SourceAvailable'] ?? '', /^True/);
+  assert.equal(condition(status, 'Ready'), 'False/Ahead');
+  assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
+  assert.match(condition(status, 'SourceAvailable'), /^True/);
   const [record] = status.handovers;
   assert.equal(record?.outcome, 'Partial');
   assert.deepEqual(
     record.replicas.map(({ pod, proof, message }) => `${pod} ${proof ?? message.split(':')[0]}`).toSorted(),
-    ['r1 Ahead', 'r2 Ahead', 'r3 Contained'],
+    ['r1 Ahead', 'r2 Ahead', by === 'gtid' ? 'r3 Contained' : 'r3 TakeoverPoint'],
   );
-  await insertAt(bench.b.db, 3);
-  await bench.follows(r3.db, bench.b.db);
-  await untouched();
+}
 
-  // The cure that the message names: the server that has them comes back and takes the VIP.
+/** The cure that the message names: the server that has them comes back and takes the VIP. */
+async function cured(by: LinkMode, ahead: readonly Replica[]): Promise<void> {
+  const { bench } = stage;
   await bench.a.powerOn();
   await bench.b.planned();
   await bench.holderIs(bench.a);
-  const cured = await stage.statusIs(
+  // A server that does not log what it applies, and never was a standby, cannot say what it lacks.
+  const third = by === 'gtid' ? 'Ahead' : 'StandbyNeverSeen';
+  const status = await stage.statusIs(
     'r1 and r2 follow the server that has what they have; now r3 has what it lacks',
     ({ replicas, holder }) =>
-      holder === 'hci-a' && replicas.map((one) => one.verdict).join() === 'Following,Following,Ahead',
+      holder === 'hci-a' && replicas.map((one) => one.reason).join() === `Following,Following,${third}`,
   );
-  assert.equal(cured.replicas[2]?.transactions?.gtids.length, 1);
+  assert.equal(status.replicas[2]?.ready, false);
+  if (by === 'gtid') assert.equal(status.replicas[2].transactions?.gtids.length, 1);
   await insertAt(bench.a.db, 3);
-  const judgements = await judge(bench, bench.a, { replicas: [r1, r2] });
+  const judgements = await judge(bench, bench.a, { replicas: ahead });
   assert.deepEqual(
     judgements.flatMap(({ findings }) => findings),
     [],
   );
-});
+}
