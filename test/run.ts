@@ -10,6 +10,7 @@ import { type Stage, STAGES, filesOf, runFile } from './support/runner/files.ts'
 import { type StepOutcome, lastLine, secondTries, stepReport, totals } from './support/runner/outcome.ts';
 import { storyTable } from './support/runner/table.ts';
 import { enterSandbox } from './support/sandbox.ts';
+import { OTHER_VERSIONS, mariaDbVersion } from './support/versions.ts';
 
 const USAGE = `usage: npm test -- [--full [--table FILE]] [path ...]
   path     test files or folders; none: everything
@@ -53,10 +54,17 @@ function readArguments(): { full: boolean; table: string | undefined; paths: str
 
 /** Everything that needs the network happens here, before the sandbox, which has none. */
 async function setUp(): Promise<void> {
-  const usesKube = stages.some(({ files }) => files.some((file) => /^test\/(e2e|integration\/kube)/.test(file)));
+  const uses = (pattern: RegExp): boolean => stages.some(({ files }) => files.some((file) => pattern.test(file)));
+  const usesKube = uses(/^test\/(e2e|integration\/kube)/);
   try {
     if (usesKube) await requireControlPlane();
     await provision(print);
+    if (uses(/^test\/integration\/versions/)) {
+      for (const version of OTHER_VERSIONS) {
+        const found = await mariaDbVersion(version, print);
+        if ('absent' in found) print(`MariaDB ${version} is not tested: ${found.absent}`);
+      }
+    }
     if (usesKube) {
       await controlPlane(print);
       await helm(print);

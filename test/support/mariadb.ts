@@ -221,16 +221,16 @@ export class MariaDbServer {
 
 /** A running server on loopback with a free port, for tests that need no hosts; the test stops it. */
 export async function startMariaDb(
-  options: Partial<Pick<MariaDbOptions, 'name' | 'serverId' | 'port' | 'host' | 'server'>> = {},
+  options: Partial<Pick<MariaDbOptions, 'name' | 'serverId' | 'port' | 'host' | 'server' | 'tools'>> = {},
 ): Promise<MariaDbServer> {
   const tools = await provision(() => undefined);
   const port = options.port ?? (await freePort());
   const server = new MariaDbServer({
     name: `db-${port}`,
     serverId: port,
+    tools: tools.mariadb,
     ...options,
     port,
-    tools: tools.mariadb,
     cache: tools.cache,
   });
   await server.start();

@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import {
   accessSync,
-  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,8 +9,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { writePrograms } from './provision-programs.ts';
 
 const run = promisify(execFile);
 const APT_DEADLINE_MS = 300_000;
@@ -34,6 +34,8 @@ export interface UnpackRequest {
   readonly packages: readonly (readonly string[])[];
   /** Appears only when it is complete; holds the packages' files, and `bin/` with runnable programs. */
   readonly root: string;
+  /** apt's lines for another release of the distribution; then all its libraries come along, and only they are used. */
+  readonly sources?: readonly string[];
   readonly log: (line: string) => void;
 }
 
@@ -42,13 +44,13 @@ export interface UnpackRequest {
  * nothing installed, no service started, apt's own state untouched.
  */
 export async function unpackPackages(request: UnpackRequest): Promise<void> {
-  const { root, log } = request;
+  const { root, sources, log } = request;
   for (const name of readdirSync(dirname(root)).filter((name) => name.startsWith('unpack-'))) {
     rmSync(join(dirname(root), name), { recursive: true, force: true });
   }
   const work = mkdtempSync(join(dirname(root), 'unpack-'));
   try {
-    const env = aptEnvironment(work);
+    const env = aptEnvironment(work, sources);
     log('reading the package lists ...');
     await apt(['apt-get', '-q', 'update'], env, work);
     const names = await chooseNames(request.packages, env, work);
@@ -64,20 +66,46 @@ export async function unpackPackages(request: UnpackRequest): Promise<void> {
     for (const file of readdirSync(downloads).filter((name) => name.endsWith('.deb'))) {
       await run('dpkg', ['-x', join(downloads, file), unpacked], { timeout: APT_DEADLINE_MS });
     }
-    writePrograms(unpacked, root);
+    writePrograms(unpacked, root, sources === undefined ? 'libraries' : 'loader');
     renameSync(unpacked, root);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-function aptEnvironment(work: string): NodeJS.ProcessEnv {
-  for (const folder of ['state/lists/partial', 'cache/archives/partial', 'log']) {
+/** Where the machine gets its packages of this release, as apt knows them: site, and how it is trusted. */
+export async function aptSites(release: string): Promise<{ readonly site: string; readonly options: string }[]> {
+  const format = '$(CREATED_BY)|$(RELEASE)|$(CODENAME)|$(COMPONENT)|$(SITE)|$(SIGNED_BY)';
+  const env = { ...process.env, LC_ALL: 'C' };
+  const lines = (await apt(['apt-get', 'indextargets', '--format', format], env, '/')).split('\n');
+  const sites = lines.map((line) => line.split('|')).filter(([by, ...names]) => by === 'Packages' && isMain(names));
+  return sites.map(([, , , , site = '', signedBy = '']) => {
+    // What apt does not know it leaves as it is.
+    return { site, options: signedBy.startsWith('/') ? `[signed-by=${signedBy}] ` : '' };
+  });
+
+  function isMain([suite, codename, component]: readonly string[]): boolean {
+    return component === 'main' && (suite === release || codename === release);
+  }
+}
+
+function aptEnvironment(work: string, sources?: readonly string[]): NodeJS.ProcessEnv {
+  for (const folder of ['state/lists/partial', 'cache/archives/partial', 'log', 'none']) {
     mkdirSync(join(work, folder), { recursive: true });
   }
+  writeFileSync(join(work, 'sources.list'), `${(sources ?? []).join('\n')}\n`);
+  writeFileSync(join(work, 'status'), '');
+  // Preferences are about the machine's own release.
+  const other = [
+    `Dir::Etc::sourcelist "${work}/sources.list";`,
+    `Dir::Etc::sourceparts "${work}/none";`,
+    `Dir::Etc::preferences "${work}/none/preferences";`,
+    `Dir::Etc::preferencesparts "${work}/none";`,
+  ];
   const configuration = [
     `Dir::State "${work}/state";`,
-    'Dir::State::status "/var/lib/dpkg/status";',
+    `Dir::State::status "${sources === undefined ? '/var/lib/dpkg/status' : join(work, 'status')}";`,
+    ...(sources === undefined ? [] : other),
     `Dir::Cache "${work}/cache";`,
     `Dir::Log "${work}/log";`,
     'APT::Sandbox::User "";',
@@ -123,45 +151,4 @@ async function apt(command: readonly string[], env: NodeJS.ProcessEnv, cwd: stri
 /** apt says the same of every file of a mirror that it cannot reach; its first error is the cause. */
 function cause(output: string): string {
   return /^E: (.*)$/m.exec(output)?.[1] ?? output;
-}
-
-/**
- * One small script per program in `bin/`: the unpacked libraries go in front of the machine's own for this program
- * only, and MariaDB is told where its files are. `exec` keeps the process id, so signals reach the program itself.
- */
-function writePrograms(unpacked: string, root: string): void {
-  mkdirSync(join(unpacked, 'bin.new'));
-  const libraries = libraryFolders(unpacked)
-    .map((folder) => join(root, folder))
-    .join(':');
-  for (const folder of ['usr/sbin', 'usr/bin', 'sbin', 'bin']) {
-    if (!existsSync(join(unpacked, folder))) continue;
-    for (const name of readdirSync(join(unpacked, folder))) {
-      const path = join(unpacked, 'bin.new', name);
-      if (existsSync(path)) continue;
-      const command = `exec "${join(root, folder === 'bin' ? 'bin.deb' : folder, name)}" "$@" ${extraArguments(name, root)}`;
-      writeFileSync(path, `#!/bin/sh\nexport LD_LIBRARY_PATH="${libraries}"\n${command.trimEnd()}\n`);
-      chmodSync(path, 0o755);
-    }
-  }
-  if (existsSync(join(unpacked, 'bin'))) renameSync(join(unpacked, 'bin'), join(unpacked, 'bin.deb'));
-  renameSync(join(unpacked, 'bin.new'), join(unpacked, 'bin'));
-}
-
-function extraArguments(program: string, root: string): string {
-  const base = `--basedir="${root}/usr"`;
-  if (program === 'mariadb-install-db') return base;
-  if (program !== 'mariadbd') return '';
-  return `${base} --lc-messages-dir="${root}/usr/share/mysql" --plugin-dir="${root}/usr/lib/mysql/plugin"`;
-}
-
-function libraryFolders(unpacked: string): string[] {
-  const folders: string[] = [];
-  for (const base of ['usr/lib', 'lib']) {
-    if (!existsSync(join(unpacked, base))) continue;
-    for (const name of readdirSync(join(unpacked, base))) {
-      if (basename(name).includes('-linux-gnu')) folders.push(join(base, name));
-    }
-  }
-  return folders;
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { withLock } from '../../support/lock.ts';
 import { ProvisionError, provision } from '../../support/provision.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
+import { mariaDbVersion } from '../../support/versions.ts';
 
 await enterSandbox();
 const folder = mkdtempSync(join(tmpdir(), 'mxr-provision-'));
@@ -58,6 +59,24 @@ describe('provision', () => {
       withEnvironment({ MXR_CACHE: cache }, () => provision(() => undefined)),
       (error) => error instanceof ProvisionError && /a-file.*: set MXR_CACHE to a folder of yours$/.test(error.message),
     );
+  });
+
+  it('says that another version of MariaDB cannot be fetched, and why', async (t) => {
+    const cache = join(folder, 'versions');
+    const log = (): void => undefined;
+    const attempt = (): ReturnType<typeof mariaDbVersion> =>
+      withEnvironment({ MXR_CACHE: cache }, () => mariaDbVersion('11.8', log));
+    if (!readFileSync('/etc/os-release', 'utf8').includes('VERSION_CODENAME=bookworm')) {
+      const found = await attempt();
+      assert.match('absent' in found ? found.absent : '', /fetched on Debian bookworm only, and this is /);
+      return t.skip('not on Debian bookworm');
+    }
+    await assert.rejects(attempt(), (error) => {
+      assert.ok(error instanceof ProvisionError);
+      assert.match(error.message, /^MariaDB 11\.8 \(Debian trixie\) cannot be fetched: apt-get .* failed: /);
+      return true;
+    });
+    assert.deepEqual(readdirSync(cache), ['provision.lock']);
   });
 
   it('names the package of a base program that is missing', async () => {
