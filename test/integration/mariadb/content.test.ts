@@ -9,25 +9,10 @@ import type { SqlTarget } from '../../../src/sql/port.ts';
 import { type MariaDbServer, type ServerOptions, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
+import { WORKLOAD } from './workload.ts';
 
 await enterSandbox();
 const LIMITS: DumpLimits = { deadlineMs: 10_000, maxBytes: 64 * 1024 * 1024 };
-
-/** One of each kind that the statements of a service, its migrations and a DBA make. */
-const WORKLOAD = `CREATE DATABASE shop; USE shop;
-  CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT, s VARCHAR(100)); CREATE TABLE token (t VARCHAR(40)) ENGINE=Aria;
-  INSERT INTO t (v, s) VALUES (1, 'a  b'); INSERT INTO t (v, s) VALUES (2, UUID()), (3, UUID()); UPDATE t SET s = UUID();
-  SET @a = 'q'; INSERT INTO t (s) VALUES (@a); INSERT INTO t (v) VALUES (RAND() * 1000); DELETE FROM t WHERE v = 2;
-  INSERT INTO token VALUES ('x'); CREATE TABLE c SELECT * FROM t; CREATE TEMPORARY TABLE tmp (a INT);
-  INSERT INTO tmp VALUES (1); INSERT INTO token SELECT * FROM tmp; DROP TABLE tmp; TRUNCATE token;
-  ALTER TABLE t ADD COLUMN z TIMESTAMP(6) DEFAULT NOW(6); DROP TABLE c; DROP TABLE IF EXISTS nothing;
-  XA START 'x'; INSERT INTO t (s) VALUES ('xa'); XA END 'x'; XA PREPARE 'x'; XA COMMIT 'x';
-  CREATE VIEW w AS SELECT 1; CREATE PROCEDURE p() INSERT INTO t (v) VALUES (77); CALL p();
-  GRANT SELECT ON shop.* TO bob IDENTIFIED BY 'top-secret'; CREATE SEQUENCE sq; DO NEXTVAL(sq); ANALYZE TABLE t;
-  SET STATEMENT binlog_format=ROW FOR CREATE TABLE c3 AS SELECT UUID() z;
-  BEGIN; INSERT INTO t (v) VALUES (100); DO SLEEP(1.1); SAVEPOINT a; INSERT INTO t (s) VALUES (UUID()); ROLLBACK TO a;
-  INSERT INTO t (s) VALUES (UUID()); INSERT INTO t (v) VALUES (101); DO SLEEP(1.1); COMMIT;
-  ${"INSERT INTO t (v, s) SELECT v, CONCAT(UUID(), REPEAT('y', 50)) FROM t;".repeat(8)}`;
 
 function targetOf(server: MariaDbServer): SqlTarget {
   const tls = { mode: 'Disabled' } as const;
