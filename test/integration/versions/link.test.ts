@@ -11,6 +11,7 @@ import { relayedFirst } from '../../../src/observe/relayed.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { until } from '../../support/wait.ts';
 import {
+  ADDRESS,
   type VersionName,
   act,
   caughtUp,
@@ -110,7 +111,7 @@ for (const [of, at] of PAIRS) {
             assert.deepEqual(
               { host, port, user, io, sql },
               {
-                ...{ host: '127.0.0.1', port: source.port, user: 'mxr_repl', io: 'Yes', sql: 'Yes' },
+                ...{ host: ADDRESS, port: source.port, user: 'mxr_repl', io: 'Yes', sql: 'Yes' },
               },
             );
             assert.deepEqual([usingGtid, connectRetry], [by === 'Gtid' ? 'Slave_Pos' : 'No', 1]);
@@ -152,7 +153,7 @@ describe(
       const source = await serverOf(versions['10.5'], 'member', { name: 's-silent', serverId: 1 });
       const replica = await serverOf(versions['11.8'], 'replica', { name: 'r-silent', serverId: 2 });
       await replica.sql(
-        `CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=${source.port}, MASTER_USER='mxr_repl',
+        `CHANGE MASTER TO MASTER_HOST='${ADDRESS}', MASTER_PORT=${source.port}, MASTER_USER='mxr_repl',
        MASTER_PASSWORD='change-me-repl', MASTER_USE_GTID=slave_pos; START SLAVE`,
       );
       const link = await until('it is refused', async () => {

@@ -9,7 +9,17 @@ import { lookAtReplica, lookAtServer, lookAtVip } from '../../../src/observe/loo
 import { openSession } from '../../support/mariadb-sql.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { until } from '../../support/wait.ts';
-import { VERSIONS, act, caughtUp, follow, prepareVersions, serverOf, settingsOf, withSession } from './servers.ts';
+import {
+  ADDRESS,
+  VERSIONS,
+  act,
+  caughtUp,
+  follow,
+  prepareVersions,
+  serverOf,
+  settingsOf,
+  withSession,
+} from './servers.ts';
 
 const versions = await prepareVersions();
 const OPTIONS = { clock: systemClock, deadlineMs: 5_000 };
@@ -71,7 +81,7 @@ for (const name of VERSIONS) {
       assert.equal(look.files.length, 2);
       assert.deepEqual(look.links, []);
       const dumps = look.dumps?.map(({ connectionId, address, user }) => ({ connectionId, address, user }));
-      assert.deepEqual(dumps, [{ connectionId: Number(truth['dump']), address: '127.0.0.1', user: 'mxr_repl' }]);
+      assert.deepEqual(dumps, [{ connectionId: Number(truth['dump']), address: ADDRESS, user: 'mxr_repl' }]);
       assert.deepEqual(look.settings, {
         syncBinlog: 0,
         slaveNetTimeout: 60,
@@ -100,7 +110,7 @@ for (const name of VERSIONS) {
       assert.equal(formatPosition(gtidIoPos), '0-1-3');
       assert.notEqual(`${ioState}${sqlState}`, '');
       assert.deepEqual(rest, {
-        ...{ channel: '', host: '127.0.0.1', port: source.port, user: 'mxr_repl', io: 'Yes', sql: 'Yes' },
+        ...{ channel: '', host: ADDRESS, port: source.port, user: 'mxr_repl', io: 'Yes', sql: 'Yes' },
         ...{ sourceServerId: 1, read: at, exec: at, usingGtid: 'Slave_Pos', secondsBehind: 0, delay: 0 },
         ...{ ioErrno: 0, ioError: '', sqlErrno: 0, sqlError: '', ssl: false, connectRetry: 1 },
         filters: { Replicate_Wild_Ignore_Table: 'tmp.%' },

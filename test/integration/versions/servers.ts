@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import type { LinkSettings } from '../../../src/act/replication.ts';
 import { changeSql, startSql } from '../../../src/act/replication.ts';
 import type { Attach } from '../../../src/domain/plan.ts';
@@ -8,7 +10,7 @@ import type { Row, SqlSession, SqlTarget, TlsOptions } from '../../../src/sql/po
 import { type MariaDbServer, type ServerOptions, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { OTHER_VERSIONS, mariaDbVersion } from '../../support/versions.ts';
-import type { MariaDbTools } from '../../support/provision.ts';
+import { type MariaDbTools, provision } from '../../support/provision.ts';
 import { until } from '../../support/wait.ts';
 
 /** `own`: the one that all other tests use, as the control. */
@@ -25,6 +27,9 @@ export interface Version {
 const CONNECT = { deadlineMs: 5_000 };
 const PAGE = readFileSync(join(import.meta.dirname, '../../../docs/accounts.md'), 'utf8');
 
+/** Not loopback: to a source there newer replicas connect without verifying its certificate. */
+export const ADDRESS = '10.77.7.1';
+
 /** The versions, fetched where they are not cached yet; then enters the sandbox, which has no network. */
 export async function prepareVersions(): Promise<Readonly<Record<VersionName, Version>>> {
   const prepared: Version[] = [{ name: 'own', skip: false }];
@@ -35,6 +40,8 @@ export async function prepareVersions(): Promise<Readonly<Record<VersionName, Ve
     );
   }
   await enterSandbox();
+  const { ip } = await provision(() => undefined);
+  await promisify(execFile)(ip, ['address', 'add', `${ADDRESS}/32`, 'dev', 'lo']);
   return Object.fromEntries(prepared.map((version) => [version.name, version])) as Record<VersionName, Version>;
 }
 
@@ -48,7 +55,13 @@ export async function serverOf(
   const server = { 'log-slave-updates': true, ...options.server };
   // The name of the server's files ends at a dot.
   const name = options.name.replaceAll('.', '');
-  const started = await startMariaDb({ ...options, name, server, ...(tools === undefined ? {} : { tools }) });
+  const started = await startMariaDb({
+    ...options,
+    name,
+    host: ADDRESS,
+    server,
+    ...(tools === undefined ? {} : { tools }),
+  });
   const { version: said } = await started.row('SELECT @@version AS version');
   if (version.name !== 'own' && said?.startsWith(version.name) !== true) throw new Error(`${name} is ${said}`);
   const block = new RegExp(`^\`\`\`sql accounts=${role}\\n(.*?)^\`\`\`$`, 'msu').exec(PAGE)?.[1];
