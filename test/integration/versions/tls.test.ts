@@ -7,7 +7,7 @@ import { lookAtReplica } from '../../../src/observe/look.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { sandboxDirectory } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
-import { makeCertificates } from '../mariadb/certificates.ts';
+import { makeCertificates } from '../../support/certificates.ts';
 import {
   ADDRESS,
   VERSIONS,
