@@ -3,7 +3,7 @@ import { restartDoubt } from './after-restart.ts';
 import { decideAttached, isAttachedTo } from './attached.ts';
 import type { Context, DecisionInput } from './context.ts';
 import { baselineMember, factsOf } from './context.ts';
-import { isContested } from './contested.ts';
+import { isContested, noticeLink } from './contested.ts';
 import { hasRestarted, startedUnproven } from './crash.ts';
 import { wasAsked } from './fact.ts';
 import { filtered } from './filters.ts';
@@ -197,8 +197,11 @@ function heldUntilNow(context: Context): Holder | null {
 
 /** Two who change one link in turn help nobody: mxr stands back until a person has decided. */
 function contested({ replica, observation }: Context): Decision | null {
-  if (!isContested(replica.memory, observation.wallNow)) return null;
-  const { host, port } = replica.link;
+  const { memory, link } = replica;
+  // The change that this very look shows counts, too: it is remembered only after everything was decided.
+  const noticed = noticeLink(memory, link, observation.wallNow);
+  if (!isContested({ ...memory, ...noticed }, observation.wallNow)) return null;
+  const { host, port } = link;
   const message = `somebody else changed its link twice within ten minutes (now ${host}:${port}); mxr leaves it alone for ten minutes after the last change. End the other management, or take the pod out of the selector`;
   return decide(replica.pod, 'Unproven', 'Contested', message);
 }
