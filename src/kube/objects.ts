@@ -28,7 +28,8 @@ export type ObjectMeta = z.output<typeof ObjectMeta>;
 
 /** A `MariaDBExternalReplica` as the API has it: `spec` and `status` are still untrusted. */
 export const Resource = z.looseObject({
-  metadata: ObjectMeta,
+  /** Who wrote an annotation is read of the field managers. */
+  metadata: ObjectMeta.extend({ managedFields: z.array(z.unknown()).default([]) }),
   spec: z.unknown().optional(),
   status: z.unknown().optional(),
 });

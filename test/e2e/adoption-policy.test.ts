@@ -4,7 +4,7 @@ import { assertRight } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
 import type { Member } from '../support/member.ts';
 import { Writer } from '../support/writer.ts';
-import { Stage } from './support/stage.ts';
+import { NAME, NAMESPACE, Stage } from './support/stage.ts';
 
 // What a person may forbid, hold back or approve, and that a replica at a wrong place is none of mxr's to repair.
 let stage: Stage;
@@ -98,9 +98,14 @@ test('Confirm: proven, stopped and waiting; the printed id is what approves', as
   );
   assert.deepEqual(await hosts(), [b.address, b.address, b.address]);
 
-  await stage.annotate({ 'mxr.dev/approve': id });
+  const person = 'dba-on-call';
+  const annotation = [`mxr.dev/approve=${id}`, '--overwrite', `--field-manager=${person}`];
+  await stage.api.kubectl(['annotate', 'mxr', NAME, '--namespace', NAMESPACE, ...annotation]);
   const status = await stage.following(a.name);
-  assert.ok(status.approvals.some((approval) => approval.id === id && approval.via === 'annotation'));
+  const [other, approval] = ['something-else', id].map((of) => status.approvals.find((one) => one.id === of));
+  // Who approved is what the API server says of the annotation, each time.
+  assert.deepEqual([approval?.by, approval?.via], [person, 'annotation']);
+  assert.ok(other !== undefined && other.by !== person && other.by !== '', JSON.stringify(status.approvals));
   assert.deepEqual([status.handovers[0]?.trigger, status.handovers[0]?.outcome], ['Approval', 'Completed']);
   await assertRight(bench, a);
 });
