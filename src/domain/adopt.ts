@@ -40,6 +40,8 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   if (undone !== null) return undone;
   const attachment = attachmentOf(context, replica, holder);
   if (attachment === 'No') return notYet(replica, whyNotAttached(replica, holder));
+  const again = lookAgain(replica, holder, target);
+  if (again !== null) return again;
   const doubt = doubtOf(replica, holder, target);
   if (doubt !== null)
     return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
@@ -74,6 +76,19 @@ function whyNotAttached(replica: ReplicaFacts, holder: Holder): string {
   return `it replicates from ${link.host}:${link.port}, and ${holder.member.name} has no binlog dump from ${replica.observed.ip ?? 'its address'}`;
 }
 
+function aheadOf(replica: ReplicaFacts, target: ServerLook) {
+  return beyond(stateOfPosition(replica.position), mergeStates(binlogStateOf(target), hiddenState(target)));
+}
+
+/** It has more than an older look at the holder shows: it is ahead, or the holder has logged that meanwhile. */
+function lookAgain(replica: ReplicaFacts, holder: Holder, target: ServerLook): Decision | null {
+  const after = replica.standing.since;
+  if (holder.lookAt > after || aheadOf(replica, target).length === 0) return null;
+  const message = `looking at ${holder.member.name} again before anything is said of what ${replica.pod} has`;
+  const question = { kind: 'LiveLook', target: { member: holder.member.name }, after } as const;
+  return decide(replica.pod, 'Unproven', 'NotAdopted', message, { questions: [question] });
+}
+
 /** Both directions, as far as a first look can tell. */
 function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
   const state = binlogStateOf(target);
@@ -92,13 +107,11 @@ function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Ref
       `${replica.pod} has no GTID position: it never applied a transaction that carries one`,
     );
   }
-  if (holder.lookAt > replica.standing.since) {
-    const ahead = beyond(stateOfPosition(replica.position), mergeStates(state, hiddenState(target)));
-    if (ahead.length > 0) {
-      const transactions = lacking(ahead, state);
-      const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks`;
-      return refused('Ahead', 'Ahead', message, transactions);
-    }
+  const ahead = aheadOf(replica, target);
+  if (ahead.length > 0) {
+    const transactions = lacking(ahead, state);
+    const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks`;
+    return refused('Ahead', 'Ahead', message, transactions);
   }
   return hiddenAtFirstSight(replica, holder, target);
 }

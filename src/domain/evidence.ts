@@ -15,6 +15,7 @@ export type Question =
   | TransactionQuestion
   | LoggedQuestion
   | RelayedQuestion
+  | RelayNextQuestion
   | OwnWritesQuestion
   | LiveLookQuestion;
 
@@ -72,6 +73,14 @@ export interface RelayedQuestion {
   readonly incarnation: string;
   /** The transaction that it is asked because of: an answer from before is not one. */
   readonly because: string;
+}
+/** What a replica with a stopped SQL thread would apply next from its relay log. */
+export interface RelayNextQuestion {
+  readonly kind: 'RelayNext';
+  readonly pod: string;
+  readonly incarnation: string;
+  /** Where its SQL thread stands, in the binlog of the server that it received from. */
+  readonly at: Coordinates;
 }
 /** The last transaction that a replica wrote itself to one table, as far back as its own binlog is read. */
 export interface OwnWritesQuestion {
@@ -151,6 +160,8 @@ export interface Answers {
   Logged: readonly Gtid[] | null;
   /** Null: its relay log begins with none. */
   Relayed: Gtid | null;
+  /** Null: none stands there. */
+  RelayNext: Gtid | null;
   /** Null: there is none. */
   OwnWrites: OwnWrite | null;
   LiveLook: true;

@@ -7,11 +7,11 @@ import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
+import { formatGtid, stateHas } from './gtid.ts';
 import { sameCoordinates } from './observation.ts';
-import type { Plan } from './plan.ts';
 import { planApply, planMove, planRelink, planResume, planStopReceiving } from './plan.ts';
-import type { Asking, ProofInput, ProofResult, Proven } from './proof.ts';
-import { asking } from './proof.ts';
+import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
+import { asking, incarnationKey, refused } from './proof.ts';
 import { mustStopReceiving } from './protect.ts';
 import { prove } from './prove.ts';
 import { refusedAlready } from './refusal.ts';
@@ -91,10 +91,10 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
       const { verdict, reason, message, transactions, questions } = result;
       return decide(replica.pod, verdict, reason, message, { transactions, questions, plan: stop });
     }
-    case 'Undecided':
-      return decide(replica.pod, 'HandingOver', result.reason, result.message, {
-        plan: stop ?? applyWhatWaits(replica),
-      });
+    case 'Undecided': {
+      const applying = stop === null ? applyWhatWaits(context) : null;
+      return applying ?? decide(replica.pod, 'HandingOver', result.reason, result.message, { plan: stop });
+    }
     case 'Asking': {
       const { questions } = result;
       const before = refusedAlready(replica, holder);
@@ -114,10 +114,41 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
   }
 }
 
-function applyWhatWaits(replica: ReplicaFacts): Plan | null {
+/** By file a stopped SQL thread goes on where its position file says; after a restart that may be behind its rows. */
+function applyWhatWaits(context: Context): Decision | null {
+  const { replica } = context;
   const { link, pod } = replica;
-  const waits = link.usingGtid === 'No' && link.sql === 'No' && !replica.drained;
-  return waits ? planApply(pod, baselineMember(replica)) : null;
+  if (link.usingGtid !== 'No' || link.sql !== 'No' || replica.drained) return null;
+  const doubt = hasRestarted(replica) ? placeDoubt(context) : null;
+  if (doubt === null) {
+    const message = `${pod} applies what it received before its server restarted or mxr stopped it`;
+    return decide(pod, 'HandingOver', 'HandingOver', message, { plan: planApply(pod, baselineMember(replica)) });
+  }
+  if (doubt.kind === 'Asking')
+    return decide(pod, 'HandingOver', 'HandingOver', doubt.message, { questions: doubt.questions });
+  return decide(pod, doubt.verdict, doubt.reason, doubt.message);
+}
+
+/** What the relay log has there must be new to the replica's own binlog, the witness of its rows. Null: it is. */
+function placeDoubt({ replica, evidence }: Context): Refused | Asking | null {
+  const { link, pod, look } = replica;
+  const place = `${link.exec.file}:${link.exec.position}`;
+  const cure = `by file/position it could be applied twice. Let the VIP go back to the server that it replicated from, where it can be continued, or reseed ${pod}`;
+  const logged = look.logSlaveUpdates ? look.gtidBinlogState : null;
+  if (logged === null) {
+    const message = `its server restarted with received transactions that are not applied, and without a binlog of its own nothing tells whether its rows are at ${place}: ${cure}; set log_slave_updates=1 on it`;
+    return refused('Unproven', 'ReplicaRestarted', message);
+  }
+  const question = { kind: 'RelayNext', pod, incarnation: incarnationKey(replica.observed), at: link.exec } as const;
+  const next = answerTo(evidence, question);
+  if (!next.known) return asking(`reading what ${pod} would apply next`, question);
+  if (next.value !== null && !stateHas(logged, next.value)) return null;
+  const what =
+    next.value === null
+      ? 'no transaction begins there'
+      : `${formatGtid(next.value)} comes next there, which it has logged already`;
+  const message = `its server restarted, and its position file says ${place}, which is not where its rows are (${what}): ${cure}`;
+  return refused('Unproven', 'ReplicaRestarted', message);
 }
 
 /** Asking again and again for the same thing is for a person to see. */

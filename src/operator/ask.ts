@@ -12,7 +12,7 @@ import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
 import { newestFiles } from '../observe/binlog-files.ts';
-import { relayedFirst } from '../observe/relayed.ts';
+import { relayedFirst, relayedNext } from '../observe/relayed.ts';
 import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
@@ -72,6 +72,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       return loggedAfter(podTarget(runtime, question.pod), question.after, limits);
     case 'Relayed':
       return relayed(runtime, question.pod);
+    case 'RelayNext':
+      return relayNext(runtime, question.pod);
     case 'OwnWrites':
       return ownWrite(runtime, question);
     case 'LiveLook':
@@ -115,6 +117,11 @@ export async function gtidAt(runtime: Runtime, member: string, at: Coordinates):
 async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed']> {
   const { channel } = runtime.resource.spec.link;
   return onPod(runtime, pod, (session, limits) => relayedFirst(session, channel, limits));
+}
+
+async function relayNext(runtime: Runtime, pod: string): Promise<Answers['RelayNext']> {
+  const { channel } = runtime.resource.spec.link;
+  return onPod(runtime, pod, (session, limits) => relayedNext(session, channel, limits));
 }
 
 async function ownWrite(runtime: Runtime, question: OwnWritesQuestion): Promise<Answers['OwnWrites']> {

@@ -118,6 +118,7 @@ export const Answer = z.discriminatedUnion('ask', [
   }),
   z.strictObject({ ask: z.literal('Logged'), of: z.string(), transactions: z.array(gtid) }),
   z.strictObject({ ask: z.literal('Relayed'), of: z.string(), first: gtid }),
+  z.strictObject({ ask: z.literal('RelayNext'), of: z.string(), next: gtid.nullable() }),
   z.strictObject({ ask: z.literal('OwnWrites'), of: z.string(), wrote: gtid.nullable() }),
   z.strictObject({ ask: z.literal('LiveLook') }),
 ]);

@@ -29,6 +29,8 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
     }
     case 'Logged':
       return loggedAfter(reach(world, question.pod), question.after);
+    case 'RelayNext':
+      return reach(world, question.pod).link?.relay[0]?.trx.gtid ?? null;
     case 'Relayed':
     case 'OwnWrites':
       return null;
