@@ -1,3 +1,4 @@
+import { ofChannel } from './channels.ts';
 import type { Evidence } from './evidence.ts';
 import type { Filters } from './filters.ts';
 import type { Holder } from './holder.ts';
@@ -52,14 +53,21 @@ export function factsOf(
   input: Pick<DecisionInput, 'memory' | 'policy' | 'observation'>,
   observed: ReplicaObservation,
 ): ReplicaFacts | null {
-  const look = observed.look;
+  const { look } = observed;
   if (!look.known) return null;
-  const link = linkOf(look.value, input.policy.channel);
+  const { channel } = input.policy;
+  const seen = ofChannel(look.value, channel, memberIds(input.memory));
+  const link = linkOf(seen, channel);
   if (link === undefined) return null;
   const memory = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
   const at = { lookAt: look.at, seenAt: input.observation.now };
-  return replicaFacts(observed, at, { look: look.value, link, memory, source });
+  return replicaFacts(observed, at, { look: seen, link, memory, source });
+}
+
+/** Server ids of the pair, as far as they were seen. */
+export function memberIds({ members }: Memory): readonly number[] {
+  return [...members.values()].map(({ identity }) => identity.serverId);
 }
 
 export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFacts, holder: Holder): LinkTarget {

@@ -1,3 +1,5 @@
+import { ofChannel } from './channels.ts';
+import { memberIds } from './context.ts';
 import type { GtidPosition } from './gtid.ts';
 import { mergeStates, samePosition, stateOfPosition } from './gtid.ts';
 import { findHolder } from './holder.ts';
@@ -36,13 +38,14 @@ export function settleIntents(input: Input): Memory {
     const intent = input.intended.get(observed.pod);
     if (intent === undefined || !observed.look.known || input.busy.has(observed.pod)) continue;
     const known = replicas.get(observed.pod) ?? { pod: observed.pod, ...NEW_REPLICA };
-    const link = linkOf(observed.look.value, input.policy.channel);
+    const { channel } = input.policy;
+    const look = ofChannel(observed.look.value, channel, memberIds(input.memory));
+    const link = linkOf(look, channel);
     const before =
       link === undefined
         ? known
-        : { ...startedByIntent(known, observed.look.value, intent, link), haltedSince: haltedBy(input, known, link) };
+        : { ...startedByIntent(known, look, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
-    const look = observed.look.value;
     if (link === undefined || !wasCarriedOut(input, before, intent, { look, link })) continue;
     // An adoption stops where the replica had got to by then: at the place of the intent, or beyond it.
     const fits = before.baseline === null ? hasReached(look, intent) : isAsIntended(input, look, intent, link);

@@ -3,6 +3,8 @@ import { execute } from '../act/execute.ts';
 import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
 import { NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
+import { ofChannel } from '../domain/channels.ts';
+import { memberIds } from '../domain/context.ts';
 import type { Picture } from '../domain/judge.ts';
 import { failedAgain } from '../domain/pause.ts';
 import type { Plan } from '../domain/plan.ts';
@@ -132,9 +134,10 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
     fence: fenceOf(runtime, job, picture),
     targetLook: () => targetLook(runtime, plan),
     gtidOnTarget: (at) => gtidAt(runtime, plan.target?.member ?? '', at),
-    lookAt: (acting) => {
+    lookAt: async (acting) => {
       const deadlineMs = Math.max(2_000, spec.detection.probeTimeoutMs);
-      return lookAtReplica(acting.session, { clock: shared.clock, deadlineMs, signal });
+      const look = await lookAtReplica(acting.session, { clock: shared.clock, deadlineMs, signal });
+      return ofChannel(look, spec.link.channel, memberIds(runtime.memory));
     },
     onStep: (step) => {
       job.what = `${plan.kind}${plan.target === null ? '' : ` to ${plan.target.member}`}: ${step}`;

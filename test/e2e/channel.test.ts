@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before as beforeAll, test } from 'node:test';
 import type { Bench } from '../support/bench.ts';
-import { ownPosition, slaveStatus } from '../support/link.ts';
+import { slaveStatus } from '../support/link.ts';
 import { MariaDbServer } from '../support/mariadb.ts';
 import { until } from '../support/wait.ts';
 import { movesUnderWrites } from './support/moves.ts';
@@ -22,18 +22,8 @@ const SETTINGS = [
   'Master_SSL_Allowed',
   'Replicate_Wild_Ignore_Table',
 ] as const;
-/** Where it stands, and that it runs. */
-const STATE = [
-  'Slave_IO_Running',
-  'Slave_SQL_Running',
-  'Master_Log_File',
-  'Read_Master_Log_Pos',
-  'Relay_Master_Log_File',
-  'Exec_Master_Log_Pos',
-] as const;
 
-// Each replica has a link to the pair, and another to a server that mxr knows nothing of. That one runs, and its source is
-// at rest: it has written nothing that carries a GTID.
+// Each replica has a link to the pair, and another to a server that mxr knows nothing of.
 let stage: Stage;
 let other: MariaDbServer;
 let before: readonly Channel[];
@@ -88,21 +78,28 @@ async function startOther(bench: Bench): Promise<MariaDbServer> {
     password,
     user,
   ]);
+  await server.sql('CREATE DATABASE stock; CREATE TABLE stock.items (id INT PRIMARY KEY AUTO_INCREMENT)');
   return server;
 }
 
 async function attachOther({ accounts, vip }: Bench, db: MariaDbServer): Promise<void> {
   const { user, password } = accounts.replication;
-  const { file, position } = await ownPosition(other);
-  const own = 'MASTER_CONNECT_RETRY=7, MASTER_HEARTBEAT_PERIOD=3, MASTER_USE_GTID=no';
+  const own = 'MASTER_CONNECT_RETRY=7, MASTER_HEARTBEAT_PERIOD=3, MASTER_USE_GTID=slave_pos';
   await db.sql(
-    `CHANGE MASTER '${OTHER.channel}' TO MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, MASTER_LOG_FILE=?, MASTER_LOG_POS=?, ${own};
+    `CHANGE MASTER '${OTHER.channel}' TO MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, ${own};
      START SLAVE '${OTHER.channel}'`,
-    [OTHER.host, vip.port, user, password, file, position],
+    [OTHER.host, vip.port, user, password],
   );
-  await until(`${OTHER.channel} of ${db.name} runs`, async () => {
+  await reached(db);
+}
+
+/** Resolves when a replica has applied all that the other source has written. */
+async function reached(db: MariaDbServer): Promise<void> {
+  const end = await other.row('SHOW MASTER STATUS');
+  await until(`${db.name} has all of the other source`, async () => {
     const status = await slaveStatus(db, OTHER.channel);
-    return status?.['Slave_IO_Running'] === 'Yes' && status['Slave_SQL_Running'] === 'Yes';
+    const [file, position] = [status?.['Relay_Master_Log_File'], status?.['Exec_Master_Log_Pos']];
+    return file === end['File'] && position === end['Position'];
   });
 }
 
@@ -119,7 +116,7 @@ async function channels(): Promise<Channel[]> {
   return Promise.all(
     stage.bench.replicas.map(async ({ name, host, db }) => {
       const status = await slaveStatus(db, OTHER.channel);
-      const settings = Object.fromEntries([...SETTINGS, ...STATE].map((field) => [field, status?.[field]]));
+      const settings = Object.fromEntries(SETTINGS.map((field) => [field, status?.[field]]));
       const dump = await other.sql(
         "SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%' AND host LIKE ?",
         [`${host.address}:%`],
@@ -135,13 +132,17 @@ function idsOf(rows: readonly Readonly<Record<string, string | null>>[]): string
 }
 
 async function assertOtherUntouched(): Promise<void> {
-  for (const [index, now] of (await channels()).entries()) {
-    const { pod, settings, dump, appliers } = now;
-    const then = before[index];
-    assert.deepEqual(settings, then?.settings, pod);
-    assert.deepEqual(dump, then?.dump, `${pod}: the other link was stopped`);
-    const kept = appliers.filter((id) => then?.appliers.includes(id));
+  await other.sql('INSERT INTO stock.items VALUES ()');
+  const [{ n: rows } = { n: null }] = await other.sql('SELECT COUNT(*) AS n FROM stock.items');
+  const now = await channels();
+  for (const [index, { name, db }] of stage.bench.replicas.entries()) {
+    await reached(db);
+    assert.equal((await db.row('SELECT COUNT(*) AS n FROM stock.items'))['n'], rows, name);
+    const [then, channel] = [before[index], now[index]];
+    assert.deepEqual(channel?.settings, then?.settings, name);
+    assert.deepEqual(channel?.dump, then?.dump, `${name}: the other link was stopped`);
+    const kept = channel?.appliers.filter((id) => then?.appliers.includes(id)) ?? [];
     // That of the channel that mxr leads was started anew.
-    assert.equal(kept.length, 1, `${pod}: of the appliers ${then?.appliers.join()} are left ${kept.join()}`);
+    assert.equal(kept.length, 1, `${name}: of the appliers ${then?.appliers.join()} are left ${kept.join()}`);
   }
 }
