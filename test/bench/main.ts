@@ -6,6 +6,7 @@ import { provision } from '../support/provision.ts';
 import { enterSandbox, sandboxDirectory } from '../support/sandbox.ts';
 import { KINDS, measureMove } from './moves.ts';
 import type { Kind, MoveResult } from './moves.ts';
+import { quantile } from './quantiles.ts';
 import { msText, tableOf } from './table.ts';
 import { waterfallOf } from './waterfall.ts';
 import type { Mode, Side } from './world.ts';
@@ -70,7 +71,15 @@ const rows = all.flatMap(({ mode, results, failed }) =>
   })),
 );
 process.stdout.write(tableOf(rows));
+process.stdout.write(`\n${loadOf(all.flatMap(({ results }) => results))}\n`);
 process.exit(0);
+
+/** What the application got through the VIP before each fault. */
+function loadOf(results: readonly MoveResult[]): string {
+  const rates = results.map(({ ratePerSecond }) => ratePerSecond);
+  const [least, median] = [0, 0.5].map((q) => Math.round(quantile(rates, q) ?? 0));
+  return `Load before the faults: median ${median}, least ${least} transactions acknowledged per second.`;
+}
 
 function tell(line: string): void {
   process.stderr.write(`${line}\n`);

@@ -33,6 +33,8 @@ export interface MoveResult {
   readonly writableAt: number | null;
   /** `monotonicMs` of the first acknowledgement. */
   readonly firstAt: number;
+  /** Transactions per second that were acknowledged before the fault. */
+  readonly ratePerSecond: number;
 }
 
 const ARRIVAL_DEADLINE_MS = 15_000;
@@ -50,7 +52,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
   await world.settle(from);
   await forget(from);
   const writer = new Writer(bench, { ratePerSecond: RATE });
-  const { faultAt, first } = await strikeUnderLoad(writer, { from, to, kind });
+  const { faultAt, first, ratePerSecond } = await strikeUnderLoad(writer, { from, to, kind });
   await allArrived(world, first.token);
   await writer.stop();
   const answeredAt = world.watch.vipAnswered(to.name, faultAt) ?? null;
@@ -69,7 +71,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
   if (mxr === undefined || plain === undefined) throw new Error('a side was not judged');
   await restore(world, from, kind);
   await cureWhatIsNotRight(world, to, { mxr, plain });
-  return { kind, sides: { mxr, plain }, answeredAt, writableAt, firstAt: first.at };
+  return { kind, sides: { mxr, plain }, answeredAt, writableAt, firstAt: first.at, ratePerSecond };
 }
 
 /** The rows of earlier moves are of no use any more, and each judgement reads them all. */
@@ -90,7 +92,12 @@ async function strikeUnderLoad(writer: Writer, { from, to, kind }: Move) {
   await writer.writes(WRITES, to.name, MOVE_DEADLINE_MS);
   const first = writer.firstOn(to.name, faultAt);
   if (first === undefined) throw new Error(`nothing was acknowledged by ${to.name}`);
-  return { faultAt, first };
+  return { faultAt, first, ratePerSecond: rateOf(writer.acknowledged.filter(({ at }) => at < faultAt)) };
+}
+
+function rateOf(acknowledged: Writer['acknowledged']): number {
+  const [from, to] = [acknowledged.at(0)?.at ?? 0, acknowledged.at(-1)?.at ?? 0];
+  return to > from ? ((acknowledged.length - 1) * 1000) / (to - from) : 0;
 }
 
 async function holderOf(bench: Bench): Promise<Member> {
