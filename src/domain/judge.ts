@@ -270,7 +270,7 @@ function rememberReplica(
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
   const refusal = refusalOf(decision, facts, holder);
-  const ownBinlog = ownBinlogOf(facts.look) ?? before.ownBinlog;
+  const ownBinlog = (observed.look.known ? ownBinlogOf(observed.look.value) : null) ?? before.ownBinlog;
   const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal, ownBinlog };
   if (target === undefined || !isReady(decision.verdict)) return seen;
   const at = input.observation.wallNow;

@@ -7,7 +7,7 @@ import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import { mayHaveStrayed } from './fed.ts';
 import type { Holder } from './holder.ts';
-import { formatGtid, stateHas } from './gtid.ts';
+import { formatGtid, formatPosition, formatState, seqIn, stateHas } from './gtid.ts';
 import { sameCoordinates } from './observation.ts';
 import { planApply, planMove, planRelink, planResume, planStopReceiving } from './plan.ts';
 import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
@@ -105,13 +105,30 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
       const message = result.message + failures(context, questions);
       return decide(replica.pod, 'HandingOver', 'HandingOver', message, { questions, plan: stop });
     }
-    case 'Proven':
+    case 'Proven': {
+      const doubt = positionDoubt(replica, holder);
+      if (doubt !== null) return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { plan: stop });
       return decide(replica.pod, 'HandingOver', 'HandingOver', result.because, {
         plan: planFor(context, holder, result, input),
       });
+    }
     default:
       return result satisfies never;
   }
+}
+
+/**
+ * By file a connect writes the place that was read into gtid_slave_pos: a crash soon after leaves it ahead of the rows. The
+ * replica's own binlog says what they are. On the server that it came from its coordinates are compared instead.
+ */
+function positionDoubt({ pod, link, look, memory, position }: ReplicaFacts, { member }: Holder): Refused | null {
+  const own = look.logSlaveUpdates ? look.gtidBinlogState : null;
+  if (link.usingGtid !== 'No' || own === null || memory.baseline?.member === member.name) return null;
+  if (!hasRestarted({ memory, look })) return null;
+  const ahead = [...position.values()].filter((gtid) => seqIn(own, gtid) !== gtid.seq);
+  if (ahead.length === 0) return null;
+  const message = `its server restarted, and its position ${formatPosition(position)} is not what its own binlog ends with (${formatState(own)}): by file/position it may be what was received, not applied. Let the VIP go back to the server that it replicated from, or reseed ${pod}`;
+  return refused('Unproven', 'ReplicaRestarted', message);
 }
 
 /** By file a stopped SQL thread goes on where its position file says; after a restart that may be behind its rows. */
