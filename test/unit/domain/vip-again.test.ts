@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { judge } from '../../../src/domain/judge.ts';
+import type { MemberMemory } from '../../../src/domain/memory.ts';
+import { NEW_PAIR } from '../../../src/domain/situation.ts';
+import { calmPair, POLICY } from './pair-fixture.ts';
+
+const pair = calmPair();
+
+function asksForVip(change: (b: MemberMemory) => Partial<MemberMemory>): boolean {
+  const b = pair.memory.members.get('b');
+  assert.ok(b);
+  const members = new Map([...pair.memory.members, ['b', { ...b, ...change(b) }] as const]);
+  const { questions } = judge({
+    policy: POLICY,
+    observation: pair.observation,
+    memory: { ...pair.memory, members },
+    pair: { ...NEW_PAIR, holder: 'a', situation: 'Stable', silent: false },
+    evidence: new Map(),
+    busy: new Map(),
+    actedAt: new Map(),
+    intended: new Map(),
+    relink: new Set(),
+    approved: new Set(),
+    failures: new Map(),
+  });
+  return questions.some((question) => question.kind === 'LiveLook' && question.target === 'vip');
+}
+
+test('a member that was never known to be a standby is one once the VIP was seen elsewhere after it follows', () => {
+  assert.ok(asksForVip(() => ({ lastStandby: null, anchors: [] })));
+});
+
+test('so is one that has held the VIP since it was a standby last', () => {
+  const held = ({ anchors }: MemberMemory): Partial<MemberMemory> => {
+    const [first] = anchors;
+    assert.ok(first);
+    const old = { ...first, at: first.at - 60_000, binlogState: new Map() };
+    return { lastStandby: old, anchors: [old, { ...first, standby: null, at: first.at - 30_000 }] };
+  };
+  assert.ok(asksForVip(held));
+});
+
+test('one that was a standby all the time is not asked for again and again', () => {
+  assert.ok(!asksForVip(({ anchors }) => ({ lastStandby: anchors.at(-1) ?? null })));
+});
