@@ -24,7 +24,7 @@ export interface VipProbeOptions {
   readonly unasked: () => readonly string[];
   /** A handover is under way. */
   readonly hurry: () => boolean;
-  /** Asked before each hedge (src/observe/hedges.ts). */
+  /** Asked before each hedge (src/observe/budget.ts). */
   readonly mayHedge: () => boolean;
   /** After each counted answer or failure. */
   readonly onLook: () => void;

@@ -28,6 +28,8 @@ export interface WatchedOptions {
   /** Nobody answers at the VIP: what is to be known by then settles long before. */
   readonly silent: () => boolean;
   readonly onChange: () => void;
+  /** Asked before each look that does not wait for the probe interval (src/observe/budget.ts). */
+  readonly mayHurry: () => boolean;
   /** Members only: the name of their nonce lock. */
   readonly lock?: () => string;
   readonly onLost?: () => void;
@@ -86,7 +88,7 @@ export function startWatched(options: WatchedOptions): Watched {
     const intervalMs = options.timing().probeIntervalMs * (1 - JITTER * Math.random());
     if (options.pace() === 'calm') return intervalMs;
     const fastMs = !probe.fact().known ? DEAD_PAUSE_MS : options.silent() ? SILENT_PAUSE_MS : FAST_PAUSE_MS;
-    return Math.min(intervalMs, fastMs);
+    return fastMs < intervalMs && options.mayHurry() ? fastMs : intervalMs;
   }
 
   /** Looks at once, but not again and again at a server that hangs up after each look. */

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from '../domain/observation.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import { markOfVip } from './fingerprint.ts';
-import { createHedgeBudget } from './hedges.ts';
+import { createBudget, HEDGES_PER_SECOND, HURRIED_LOOKS_PER_SECOND } from './budget.ts';
 import type { Pace, Timing, Watched } from './watched.ts';
 import { observeMember, observeReplica, startWatched } from './watched.ts';
 import { startVipProbe } from './vip.ts';
@@ -30,8 +30,9 @@ export interface WatcherOptions extends Timing {
   readonly clock: Clock;
   /** Called when something that matters changed, never on each look. It must only enqueue. */
   readonly onChange: () => void;
-  /** Shared by all watchers of the process (src/observe/hedges.ts); default: a budget of its own. */
+  /** Shared by all watchers of the process (src/observe/budget.ts); default: a budget of its own. */
   readonly mayHedge?: () => boolean;
+  readonly mayHurry?: () => boolean;
 }
 
 export interface WantedLooks {
@@ -66,6 +67,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   const members = new Map<string, Watched>();
   const replicas = new Map<string, Watched>();
   // A watcher that is made later begins higher: its numbers are never those of this one.
+  const mayHurry = options.mayHurry ?? createBudget(clock, HURRIED_LOOKS_PER_SECOND);
   let number = Math.floor(clock.monotonicMs());
   let timing: Timing = options;
   let { targets } = options;
@@ -81,7 +83,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
     timing: () => timing,
     locks: () => Object.fromEntries(targets.members.map(({ name }) => [name, lockOf(name)])),
     unasked: () => [...members].flatMap(([name, { probe }]) => (probe.fact().known ? [] : name)),
-    mayHedge: options.mayHedge ?? createHedgeBudget(clock),
+    mayHedge: options.mayHedge ?? createBudget(clock, HEDGES_PER_SECOND),
     hurry: () => pace === 'fast',
     onLook: tellVip,
   });
@@ -101,7 +103,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   function watch(target: SqlTarget, lock?: () => string): Watched {
     const { onChange } = options;
     const silent = (): boolean => !vip.observation().look.known;
-    const shared = { connect, clock, onChange, newNumber, timing: () => timing, pace: () => pace, silent };
+    const shared = { connect, clock, onChange, newNumber, mayHurry, timing: () => timing, pace: () => pace, silent };
     if (lock === undefined) return startWatched({ ...shared, target });
     // A lost session to a member may be a move: the VIP is asked at once.
     return startWatched({ ...shared, target, lock, onLost: () => void vip.lookNow(0) });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION, KIND } from '../api/names.ts';
 import { parseResource } from '../api/v1alpha1.ts';
-import { sleep, systemClock } from '../clock.ts';
+import { busyness, sleep, systemClock } from '../clock.ts';
 import type { OperatorConfig } from '../config.ts';
 import { isMxrError } from '../errors.ts';
 import type { Kube } from '../kube/client.ts';
@@ -13,7 +13,7 @@ import type { ListWatch } from '../kube/list-watch.ts';
 import type { Pod, Resource } from '../kube/objects.ts';
 import { createQueue } from '../kube/queue.ts';
 import { systemTimers } from '../kube/timers.ts';
-import { createHedgeBudget } from '../observe/hedges.ts';
+import { createBudget, HEDGES_PER_SECOND, HURRIED_LOOKS_PER_SECOND } from '../observe/budget.ts';
 import type { Logger } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResourceView } from '../ops/view.ts';
@@ -44,6 +44,11 @@ const BACKOFF = { baseMs: 100, maxMs: 30_000 };
 const CONCURRENCY = 16;
 /** A pass is due at least so often, whatever the looks say: time itself changes verdicts (hold-down, lag, drain). */
 const TICK_MS = 1_000;
+/**
+ * A process that is busy for so much of a second looks no faster than it has to: answers that lie unread look like silence,
+ * silence makes it look faster, and in the end it has no time left to keep its Lease.
+ */
+const TOO_BUSY = 0.9;
 
 /**
  * Watches resources and pods, and passes over each resource whenever something about it changed. Resolves when the signal
@@ -54,7 +59,9 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   const signal = AbortSignal.any([options.signal, leadership.signal]);
   const runtimes = new Map<string, Runtime>();
   const read = new Map<string, Resource>();
-  const shared = sharedOf(options, signal);
+  const load = { isHigh: false };
+  const shared = sharedOf(options, signal, load);
+  const busy = busyness();
   const queue = createQueue({
     process: async (key) => pass(key),
     onError: (key, error) => {
@@ -85,6 +92,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   });
   options.onViews(() => views(runtimes));
   const tick = setInterval(() => {
+    load.isHigh = busy() > TOO_BUSY;
     if (synced()) options.onSynced();
     wakeAll();
   }, TICK_MS);
@@ -188,7 +196,14 @@ function isSameButStatus({ metadata: a }: Resource, { metadata: b }: Resource): 
   return same && isDeepStrictEqual([a.annotations, a.labels], [b.annotations, b.labels]);
 }
 
-function sharedOf({ kube, connect, log, metrics, leadership, config }: LeadOptions, signal: AbortSignal): Shared {
+interface Load {
+  readonly isHigh: boolean;
+}
+
+function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared {
+  const { kube, connect, log, metrics, leadership, config } = options;
+  const hedges = createBudget(systemClock, HEDGES_PER_SECOND);
+  const hurried = createBudget(systemClock, HURRIED_LOOKS_PER_SECOND);
   const events = createEmitter({
     api: kube,
     table: EVENT_TABLE,
@@ -205,7 +220,8 @@ function sharedOf({ kube, connect, log, metrics, leadership, config }: LeadOptio
     log,
     tell: createTell(metrics, events),
     leaseDurationMs: config.lease.durationMs,
-    mayHedge: createHedgeBudget(systemClock),
+    mayHedge: () => !load.isHigh && hedges(),
+    mayHurry: () => !load.isHigh && hurried(),
     isLeader: () => leadership.isLeader(),
     signal,
   };

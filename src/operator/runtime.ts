@@ -30,6 +30,8 @@ export interface Shared {
   readonly leaseDurationMs: number;
   /** One budget of hedged VIP probes for the whole process. */
   readonly mayHedge: () => boolean;
+  /** And one of looks that do not wait for the probe interval. */
+  readonly mayHurry: () => boolean;
   /** Answers at every call, also right after the process was frozen. */
   readonly isLeader: () => boolean;
   /** Aborted when leadership or the process ends. */

@@ -18,6 +18,7 @@ export function watch(runtime: Runtime, accepted: Extract<Acceptance, { ok: true
     clock,
     onChange: runtime.wake,
     mayHedge: runtime.shared.mayHedge,
+    mayHurry: runtime.shared.mayHurry,
   });
   runtime.evidence ??= createEvidenceStore({ clock, ask: createAsker(runtime), onAnswer: runtime.wake });
   runtime.watcher.setTiming(runtime.resource.spec.detection);

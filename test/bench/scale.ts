@@ -12,6 +12,7 @@ import { NAMESPACE, Stage } from '../e2e/support/stage.ts';
 const TICKS_PER_SECOND = 100;
 const WARM_UP_MS = 10_000;
 const MEASURE_MS = 20_000;
+const LOOKED_MS = 180_000;
 
 const { values: flags } = parseArgs({
   options: { counts: { type: 'string', default: '1,10,100' }, interval: { type: 'string', default: '1000' } },
@@ -43,8 +44,11 @@ try {
   for (const count of counts) {
     for (; made < count; made += 1) await createWatched(made);
     await until(`${count} resources are looked at`, async () => (await looked()) >= count, {
-      deadlineMs: 180_000,
+      deadlineMs: LOOKED_MS,
       intervalMs: 500,
+    }).catch(async (error: unknown) => {
+      tell(`${await looked()} of ${count} are\n${await notLooked()}\n${stage.operator.tail(30)}`);
+      throw error;
     });
     await delay(WARM_UP_MS);
     const [from, at] = [cpuSeconds(pid), monotonicMs()];
@@ -98,6 +102,16 @@ async function looked(): Promise<number> {
     namespace: NAMESPACE,
   });
   return list.filter((one) => (one as { status?: { holder?: string } }).status?.holder === stage.bench.a.name).length;
+}
+
+async function notLooked(): Promise<string> {
+  const list = await stage.api.list({
+    api: 'mxr.dev/v1alpha1',
+    plural: 'mariadbexternalreplicas',
+    namespace: NAMESPACE,
+  });
+  const [one] = list.filter(({ status }) => (status as { holder?: string } | undefined)?.holder !== stage.bench.a.name);
+  return JSON.stringify(one?.['status']).slice(0, 2_000);
 }
 
 function cpuSeconds(pid: number): number {

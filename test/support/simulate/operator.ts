@@ -136,6 +136,7 @@ function sharedOf(cluster: Cluster, state: { readonly alive: boolean }, signal: 
     log: logOf(cluster),
     tell: { statement: noop, error: noop, handover: noop, shows: noop, changed: noop, gone: noop },
     mayHedge: () => true,
+    mayHurry: () => true,
     leaseDurationMs: 15_000,
     isLeader: () => state.alive,
     signal,

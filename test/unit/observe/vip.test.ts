@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
-import { createHedgeBudget } from '../../../src/observe/hedges.ts';
+import { createBudget } from '../../../src/observe/budget.ts';
 import { startVipProbe, type VipProbe } from '../../../src/observe/vip.ts';
 import { until } from '../../support/wait.ts';
 import { type FakeServer, fakeServer, sqlError, TARGET } from './fake-server.ts';
@@ -189,7 +189,7 @@ describe('the VIP probe', () => {
 
 test('the hedge budget lets a burst pass and then its rate', () => {
   let now = 0;
-  const take = createHedgeBudget({ monotonicMs: () => now, wallMs: () => 0 }, 40);
+  const take = createBudget({ monotonicMs: () => now, wallMs: () => 0 }, 40);
   const taken = (): number => Array.from({ length: 100 }, take).filter(Boolean).length;
   assert.equal(taken(), 10);
   now = 100;
