@@ -45,7 +45,7 @@ try {
     for (; made < count; made += 1) await createWatched(made);
     await until(`${count} resources are looked at`, async () => (await looked()) >= count, {
       deadlineMs: LOOKED_MS,
-      intervalMs: 500,
+      intervalMs: 2_000,
     }).catch(async (error: unknown) => {
       tell(`${await looked()} of ${count} are\n${await notLooked()}\n${stage.operator.tail(30)}`);
       throw error;

@@ -136,9 +136,10 @@ function happenToServer(world: World, event: ServerEvent): void {
 }
 
 function loseTail(world: World, member: SimServer, how: Extract<WorldEvent, { kind: 'Start' }>): void {
-  for (const { token } of startServer(member, wallOf(world), how)) {
-    const heard = world.witnessed.has(token) || world.replicas.some((one) => has(one, token));
-    if (!heard) world.unheard.add(token);
+  for (const { token, gtid } of startServer(member, wallOf(world), how)) {
+    if (world.replicas.some((one) => has(one, token))) continue;
+    if (world.witnessed.has(token)) world.heardOnly.push({ token, member: member.name, gtid });
+    else world.unheard.add(token);
   }
 }
 

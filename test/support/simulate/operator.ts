@@ -3,6 +3,10 @@ import { parseResource } from '../../../src/api/v1alpha1.ts';
 import type { ExternalReplica } from '../../../src/api/v1alpha1.ts';
 import { createEvidenceStore } from '../../../src/observe/evidence.ts';
 import type { Acceptance } from '../../../src/operator/accept/accept.ts';
+import { Status } from '../../../src/api/status.ts';
+import { stateHas } from '../../../src/domain/gtid.ts';
+import type { MemberMemory } from '../../../src/domain/memory.ts';
+import { memoryFromStatus } from '../../../src/operator/memory.ts';
 import { beginRuntime } from '../../../src/operator/begin.ts';
 import { reconcile } from '../../../src/operator/reconcile.ts';
 import type { Runtime, Shared } from '../../../src/operator/runtime.ts';
@@ -85,6 +89,7 @@ export function startOperator(cluster: Cluster): Operator {
   const { world } = cluster;
   for (const server of serversOf(world)) server.lockedBy = null;
   world.witnessed.clear();
+  forgetUnstored(cluster);
   const end = new AbortController();
   const state = { alive: true };
   const shared = sharedOf(cluster, state, end.signal);
@@ -114,6 +119,18 @@ export function startOperator(cluster: Cluster): Operator {
       state.alive = value;
     },
   };
+}
+
+/** What the process before had seen lost, and did not store, died with it: no proof can know of it. */
+function forgetUnstored({ world, status }: Cluster): void {
+  const parsed = Status.safeParse(status);
+  const stored = parsed.success ? memoryFromStatus(parsed.data).members : new Map<string, MemberMemory>();
+  for (const { token, member, gtid } of world.heardOnly.splice(0)) {
+    const memory = stored.get(member);
+    const known =
+      memory?.broken != null || memory?.anchors.some(({ binlogState }) => stateHas(binlogState, gtid)) === true;
+    if (!known) world.unheard.add(token);
+  }
 }
 
 /** kill -9: nothing that it has begun goes on, and it writes no status any more. */

@@ -1,3 +1,4 @@
+import type { Gtid } from '../../../src/domain/gtid.ts';
 import type { DumpThread } from '../../../src/domain/observation.ts';
 import type { SimLink } from './link.ts';
 import { apply, newLink, receive, startThreads } from './link.ts';
@@ -33,6 +34,8 @@ export interface World {
   readonly witnessed: Set<string>;
   /** Rows in an engine that no binlog has any more, and of which nobody ever heard: no proof can know of them. */
   readonly unheard: Set<string>;
+  /** Lost likewise, and heard of only by a process of mxr: it may die before it has stored that. */
+  readonly heardOnly: { readonly token: string; readonly member: string; readonly gtid: Gtid }[];
   /** Statements that no MariaDB would take in this place. */
   readonly misuse: string[];
   tokens: number;
@@ -68,6 +71,7 @@ export function newWorld(options: PairOptions): World {
     hidden: new Set(),
     witnessed: new Set(),
     unheard: new Set(),
+    heardOnly: [],
     misuse: [],
     tokens: 0,
     options,
