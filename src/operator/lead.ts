@@ -44,6 +44,10 @@ const BACKOFF = { baseMs: 100, maxMs: 30_000 };
 const CONCURRENCY = 16;
 /** A pass is due at least so often, whatever the looks say: time itself changes verdicts (hold-down, lag, drain). */
 const TICK_MS = 1_000;
+/** Each takes some thirty logins at first: a hundred at once would leave no time to keep the Lease. */
+const BEGUN_PER_SECOND = 8;
+const BEGIN_AGAIN_MS = 100;
+const POD_BURST_MS = 100;
 /**
  * A process that is busy for so much of a second looks no faster than it has to: answers that lie unread look like silence,
  * silence makes it look faster, and in the end it has no time left to keep its Lease.
@@ -60,8 +64,10 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   const runtimes = new Map<string, Runtime>();
   const read = new Map<string, Resource>();
   const load = { isHigh: false };
+  let soon: NodeJS.Timeout | undefined;
   const shared = sharedOf(options, signal, load);
   const busy = busyness();
+  const mayBegin = createBudget(systemClock, BEGUN_PER_SECOND);
   const queue = createQueue({
     process: async (key) => pass(key),
     onError: (key, error) => {
@@ -80,7 +86,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     startInformer({ ...informing, source: options.kube.resources(namespace) }),
   );
   const pods = sources.map((namespace) =>
-    startInformer({ ...informerDefaults(config, log), onChange: wakeAll, source: podsOf(options.kube, namespace) }),
+    startInformer({ ...informerDefaults(config, log), onChange: wakeAllSoon, source: podsOf(options.kube, namespace) }),
   );
   const acceptor = createAcceptor({
     kube: options.kube,
@@ -99,6 +105,7 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
 
   await aborted(signal);
   clearInterval(tick);
+  clearTimeout(soon);
   for (const runtime of runtimes.values()) stopRuntime(runtime);
   await queue.stop(1_000);
   const ended = await allJobsEnd(runtimes, 5_000);
@@ -116,6 +123,14 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     if (object === undefined || before === undefined || !isSameButStatus(object, before)) queue.add(key);
   }
 
+  /** A pod may belong to any resource, and pods change in bursts: one pass over all of them for a whole burst. */
+  function wakeAllSoon(): void {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      wakeAll();
+    }, POD_BURST_MS);
+  }
+
   function wakeAll(): void {
     for (const key of runtimes.keys()) queue.add(key);
   }
@@ -127,6 +142,10 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
     }
     const began = systemClock.monotonicMs();
     const object = resources.map((informer) => informer.get(key)).find((one) => one !== undefined);
+    if (object !== undefined && !runtimes.has(key) && !mayBegin()) {
+      queue.addAfter(key, BEGIN_AGAIN_MS);
+      return;
+    }
     passOver(key, object, { runtimes, read, shared, acceptor, resources, pods, wake: () => queue.add(key) });
     options.metrics.observePass((systemClock.monotonicMs() - began) / 1000);
   }

@@ -20,6 +20,8 @@ export function hurryOf(
   jobs: readonly string[],
   now: number,
 ): Hurry | null {
+  // Nothing is decided before everything has answered once, and a process that begins has enough to do.
+  if (!diagnosis.complete) return null;
   const underWay = jobs.length > 0 || decisions.some(({ verdict }) => verdict === 'HandingOver');
   if (!underWay && diagnosis.situation === 'Stable') return null;
   const verdicts = decisions.map(({ pod, verdict, reason }) => `${pod} ${verdict} ${reason}`);
