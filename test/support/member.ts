@@ -152,26 +152,30 @@ function takeoverFile(host: Host): string {
   return join(host.directory, 'takeover');
 }
 
+/** Until nobody applies anything any more, or for ten seconds. */
+const APPLIED = `BEGIN NOT ATOMIC
+  DECLARE tries INT DEFAULT ${PROMOTION_TRIES};
+  WHILE tries > 0 AND EXISTS (SELECT 1 FROM information_schema.PROCESSLIST
+      WHERE COMMAND = 'Slave_SQL' AND STATE NOT LIKE '%has read all relay log%') DO
+    DO SLEEP(0.1);
+    SET tries = tries - 1;
+  END WHILE;
+END`;
+
 /**
- * The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. All of the
- * latter in one session: each client that is started costs the pair some 20 ms in which it cannot be written to.
+ * The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. All in one
+ * session: each client that is started costs the pair some 20 ms in which it cannot be written to.
  */
 function notifyScripts(pair: PairOptions, takeover: string): Partial<Record<NotifyState, string>> {
-  const state = String.raw`$SQL "SHOW SLAVE STATUS\G" | sed -n 's/^ *Slave_SQL_Running_State: //p'`;
   const promotion = [
+    APPLIED,
     ...(pair.pair === 'standby' ? ['STOP SLAVE'] : []),
     'SHOW MASTER STATUS',
     'SELECT @@gtid_current_pos',
     ...(pair.resetSlaveAll ? ['RESET SLAVE ALL'] : []),
     'SET GLOBAL read_only=0',
   ];
-  const master = [
-    `for try in $(seq ${PROMOTION_TRIES}); do`,
-    `  case "$(${state})" in ''|*'has read all relay log'*) break;; esac`,
-    '  sleep 0.1',
-    'done',
-    `$SQL "${promotion.join('; ')}" >"${takeover}"`,
-  ].join('\n');
+  const master = `$SQL "${promotion.join(' // ')} //" --delimiter=// >"${takeover}"`;
   if (!pair.readOnly) return { master };
   const readOnly = '$SQL "SET GLOBAL read_only=1"';
   return { master, backup: readOnly, fault: readOnly, stop: readOnly };
