@@ -22,7 +22,7 @@ import { relinked } from './relink.ts';
 import { reconnected } from './restart.ts';
 import type { Decision } from './verdict.ts';
 import { decide, isReady } from './verdict.ts';
-import { candidates, frozen, prepareElsewhere, waiting } from './wait.ts';
+import { candidates, frozen, hiddenBySource, prepareElsewhere, waiting } from './wait.ts';
 
 type Check = (context: Context) => Decision | null;
 
@@ -185,7 +185,8 @@ function strayed(context: Context): Decision | null {
 function mayLackHidden(context: Context): Decision | null {
   const { replica, diagnosis, memory } = context;
   const { holder } = diagnosis;
-  const hidden = holder === null ? null : hiddenUnwatched(replica, holder, memory);
+  // What the holder is seen to have applied is more than what may have been written until this process began to look.
+  const hidden = hiddenBySource(context) ?? (holder === null ? null : hiddenUnwatched(replica, holder, memory));
   return hidden === null ? null : decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, hidden);
 }
 

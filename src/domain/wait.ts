@@ -29,7 +29,7 @@ export function frozen(context: Context): Decision | null {
 }
 
 /** A holder that takes the other side's writes in and does not log them: what the replica lacks is known, split or not. */
-function hiddenBySource({ diagnosis, replica }: Context): Refused | null {
+export function hiddenBySource({ diagnosis, replica }: Context): Refused | null {
   const { holder } = diagnosis;
   if (holder === null || holder.look === null || replica.memory.baseline?.member !== holder.member.name) return null;
   return hiddenWrites({ replica, holder, target: holder.look });

@@ -90,20 +90,23 @@ describe('withLock', () => {
   it('lets one in at a time', async () => {
     const order: string[] = [];
     const file = join(folder, 'some.lock');
-    let release = (): void => undefined;
-    const hold = new Promise<void>((resolve) => {
-      release = resolve;
-    });
+    const entered = Promise.withResolvers<void>();
+    const hold = Promise.withResolvers<void>();
     const first = withLock(file, 10_000, async () => {
       order.push('first in');
-      await hold;
+      entered.resolve();
+      await hold.promise;
       order.push('first out');
     });
-    await assert.rejects(
-      withLock(file, 1_000, async () => order.push('second in')),
-      /somebody else held .*some\.lock for more than 1 s/,
-    );
-    release();
+    await Promise.race([entered.promise, first]);
+    try {
+      await assert.rejects(
+        withLock(file, 1_000, async () => order.push('second in')),
+        /somebody else held .*some\.lock for more than 1 s/,
+      );
+    } finally {
+      hold.resolve();
+    }
     await first;
     await withLock(file, 10_000, async () => order.push('third in'));
     assert.deepEqual(order, ['first in', 'first out', 'third in']);
