@@ -82,7 +82,7 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     const dated = dateFiles(input, remembered, observed);
     const read = readUnread(dated.memory, observed, { ...input, wallNow: input.observation.wallNow });
     members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
-    questions.push(...dated.questions, ...('questions' in read ? read.questions : []), ...vipAgain(input, remembered));
+    questions.push(...dated.questions, ...('questions' in read ? read.questions : []), ...vipAgain(input, remembered, lookAt));
     if (!remembered.inQuestion) continue;
     const settled = settleLineage(input, remembered, { observed, look, lookAt });
     if ('questions' in settled) questions.push(...settled.questions);
@@ -93,15 +93,15 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
 
 /**
  * A member that has just become a standby counts as one only once the VIP was seen elsewhere after that: asked at once, for
- * the next failover may come within the second.
+ * the next failover may come within the second. Once per look at the member: each pass would ask again until it is answered.
  */
-function vipAgain({ observation, memory }: JudgeInput, member: MemberMemory): Question[] {
+function vipAgain({ observation, memory }: JudgeInput, member: MemberMemory, lookAt: number): Question[] {
   const { name, anchors, lastStandby, inQuestion } = member;
   const found = findHolder(observation, memory);
   const isStandby = found.kind === 'Found' && found.holder.member.name !== name && anchors.at(-1)?.standby != null;
   if (!isStandby || inQuestion) return [];
   const isNew = lastStandby === null || anchors.some(({ standby, at }) => standby === null && at > lastStandby.at);
-  return isNew ? [{ kind: 'LiveLook', target: 'vip', after: observation.now }] : [];
+  return isNew ? [{ kind: 'LiveLook', target: 'vip', after: lookAt }] : [];
 }
 
 interface SeenMember {

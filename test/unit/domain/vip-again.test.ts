@@ -1,19 +1,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { judge } from '../../../src/domain/judge.ts';
+import type { Question } from '../../../src/domain/evidence.ts';
+import { questionKey } from '../../../src/domain/evidence.ts';
 import type { MemberMemory } from '../../../src/domain/memory.ts';
+import type { Observation } from '../../../src/domain/observation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { calmPair, POLICY } from './pair-fixture.ts';
 
 const pair = calmPair();
 
 function asksForVip(change: (b: MemberMemory) => Partial<MemberMemory>): boolean {
+  return vipQuestions(change, pair.observation).length > 0;
+}
+
+function vipQuestions(
+  change: (b: MemberMemory) => Partial<MemberMemory>,
+  observation: Observation,
+): readonly Question[] {
   const b = pair.memory.members.get('b');
   assert.ok(b);
   const members = new Map([...pair.memory.members, ['b', { ...b, ...change(b) }] as const]);
   const { questions } = judge({
     policy: POLICY,
-    observation: pair.observation,
+    observation,
     memory: { ...pair.memory, members },
     pair: { ...NEW_PAIR, holder: 'a', situation: 'Stable', silent: false },
     evidence: new Map(),
@@ -24,7 +34,7 @@ function asksForVip(change: (b: MemberMemory) => Partial<MemberMemory>): boolean
     approved: new Set(),
     failures: new Map(),
   });
-  return questions.some((question) => question.kind === 'LiveLook' && question.target === 'vip');
+  return questions.filter((question) => question.kind === 'LiveLook' && question.target === 'vip');
 }
 
 test('a member that was never known to be a standby is one once the VIP was seen elsewhere after it follows', () => {
@@ -43,4 +53,11 @@ test('so is one that has held the VIP since it was a standby last', () => {
 
 test('one that was a standby all the time is not asked for again and again', () => {
   assert.ok(!asksForVip(({ anchors }) => ({ lastStandby: anchors.at(-1) ?? null })));
+});
+
+test('passes that see nothing new of it ask nothing new: a hundred resources that begin would dial thousands of times', () => {
+  const isNew = (): Partial<MemberMemory> => ({ lastStandby: null, anchors: [] });
+  const later = { ...pair.observation, now: pair.observation.now + 3, wallNow: pair.observation.wallNow + 3 };
+  const [first, second] = [vipQuestions(isNew, pair.observation), vipQuestions(isNew, later)];
+  assert.deepEqual(second.map(questionKey), first.map(questionKey));
 });
