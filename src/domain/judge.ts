@@ -82,7 +82,11 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     const dated = dateFiles(input, remembered, observed);
     const read = readUnread(dated.memory, observed, { ...input, wallNow: input.observation.wallNow });
     members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
-    questions.push(...dated.questions, ...('questions' in read ? read.questions : []), ...vipAgain(input, remembered, lookAt));
+    questions.push(
+      ...dated.questions,
+      ...('questions' in read ? read.questions : []),
+      ...vipAgain(input, remembered, lookAt),
+    );
     if (!remembered.inQuestion) continue;
     const settled = settleLineage(input, remembered, { observed, look, lookAt });
     if ('questions' in settled) questions.push(...settled.questions);

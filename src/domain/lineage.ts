@@ -75,6 +75,8 @@ export function sameLineage(
 }
 
 function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
+  // Later passes see the same look again: it must not seem newer than what was asked after it.
+  if (memory.lastLook === look) return memory;
   const anchor = anchorOf(look, wallNow);
   if (anchor === null) return memory;
   const last = memory.anchors.at(-1);
@@ -85,7 +87,8 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
   const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
   const unread = memory.watched ? memory.unread : unreadSince(last, look);
   const files = mergeFiles(memory.files, look);
-  return { ...memory, anchors, files, lastStandby: laterStandby(memory, anchor), unwatched, unread, watched: true };
+  const lastStandby = laterStandby(memory, anchor);
+  return { ...memory, anchors, files, lastStandby, unwatched, unread, watched: true, lastLook: look };
 }
 
 /** Under load each look differs, so the older ones are kept ever further apart: together they reach back for hours. */

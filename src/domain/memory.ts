@@ -32,6 +32,8 @@ export interface MemberMemory {
   readonly unwatched: Unwatched | null;
   /** Whether this process has looked at it already; in memory only. */
   readonly watched: boolean;
+  /** The look that was remembered last; in memory only. */
+  readonly lastLook?: ServerLook;
   /** What it logged while nobody looked and nobody has read since; in memory only. */
   readonly unread: Unread | null;
   /** Without log_slave_updates: numbers that its binlog lacks, so it applied something meanwhile; null: none. */

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { judge } from '../../../src/domain/judge.ts';
 import type { Question } from '../../../src/domain/evidence.ts';
 import { questionKey } from '../../../src/domain/evidence.ts';
-import type { MemberMemory } from '../../../src/domain/memory.ts';
+import type { Picture } from '../../../src/domain/judge.ts';
+import type { MemberMemory, Memory } from '../../../src/domain/memory.ts';
 import type { Observation } from '../../../src/domain/observation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { calmPair, POLICY } from './pair-fixture.ts';
@@ -18,13 +19,23 @@ function vipQuestions(
   change: (b: MemberMemory) => Partial<MemberMemory>,
   observation: Observation,
 ): readonly Question[] {
+  const { questions } = pass(memoryWith(change), observation);
+  return questions.filter((question) => question.kind === 'LiveLook' && question.target === 'vip');
+}
+
+function memoryWith(change: (b: MemberMemory) => Partial<MemberMemory>): Memory {
   const b = pair.memory.members.get('b');
   assert.ok(b);
-  const members = new Map([...pair.memory.members, ['b', { ...b, ...change(b) }] as const]);
-  const { questions } = judge({
+  // The looks of the fixture were remembered already; this memory is of looks before them.
+  const { lastLook: _, ...unseen } = b;
+  return { ...pair.memory, members: new Map([...pair.memory.members, ['b', { ...unseen, ...change(b) }] as const]) };
+}
+
+function pass(memory: Memory, observation: Observation): Picture {
+  return judge({
     policy: POLICY,
     observation,
-    memory: { ...pair.memory, members },
+    memory,
     pair: { ...NEW_PAIR, holder: 'a', situation: 'Stable', silent: false },
     evidence: new Map(),
     busy: new Map(),
@@ -34,7 +45,6 @@ function vipQuestions(
     approved: new Set(),
     failures: new Map(),
   });
-  return questions.filter((question) => question.kind === 'LiveLook' && question.target === 'vip');
 }
 
 test('a member that was never known to be a standby is one once the VIP was seen elsewhere after it follows', () => {
@@ -60,4 +70,25 @@ test('passes that see nothing new of it ask nothing new: a hundred resources tha
   const later = { ...pair.observation, now: pair.observation.now + 3, wallNow: pair.observation.wallNow + 3 };
   const [first, second] = [vipQuestions(isNew, pair.observation), vipQuestions(isNew, later)];
   assert.deepEqual(second.map(questionKey), first.map(questionKey));
+});
+
+test('the answer counts whatever passes were between: the same look at the member does not become newer by them', () => {
+  const { observation } = pair;
+  const later = (ms: number): Observation => ({
+    ...observation,
+    now: observation.now + ms,
+    wallNow: observation.wallNow + ms,
+  });
+  const first = pass(
+    memoryWith(() => ({ lastStandby: null, anchors: [] })),
+    observation,
+  );
+  const between = pass(first.memory, later(20));
+  const { look } = observation.vip;
+  assert.ok(look.known);
+  const answered = { ...later(30), vip: { ...observation.vip, look: { ...look, at: observation.now + 10 } } };
+
+  const { memory } = pass(between.memory, answered);
+
+  assert.notEqual(memory.members.get('b')?.lastStandby ?? null, null);
 });
