@@ -9,7 +9,7 @@ import type { Proven } from './proof.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
-const ER_ACCESS_DENIED = 1045;
+export const ER_ACCESS_DENIED = 1045;
 
 /**
  * A link that logs in with an account that was changed lives until its next reconnect. It is written anew before that, at

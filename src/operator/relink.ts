@@ -2,9 +2,8 @@ import type { ExternalReplica } from '../api/v1alpha1.ts';
 import type { Memory } from '../domain/memory.ts';
 import type { Observation } from '../domain/observation.ts';
 import { linkOf } from '../domain/observation.ts';
+import { ER_ACCESS_DENIED } from '../domain/relink.ts';
 import type { ReplicationAccount } from './accept/named.ts';
-
-const ER_ACCESS_DENIED = 1045;
 
 /** What the links log in with, as far as this process knows. In memory only: no server tells a link's password. */
 export interface LinkAccounts {
