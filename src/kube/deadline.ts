@@ -1,10 +1,13 @@
 import { MxrError } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
 
 export interface DeadlineOptions {
   readonly ms: number;
   readonly operation: string;
   readonly target: string;
   readonly signal?: AbortSignal | undefined;
+  /** The code of the error when the caller's signal aborts. */
+  readonly cancelledCode?: ErrorCode;
 }
 
 /**
@@ -13,7 +16,7 @@ export interface DeadlineOptions {
  * process, and everything that hangs on it must be taken off again.
  */
 export async function withDeadline<T>(options: DeadlineOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { ms, operation, target, signal } = options;
+  const { ms, operation, target, signal, cancelledCode } = options;
   const controller = new AbortController();
   let stop: (error: MxrError) => void = () => undefined;
   const stopped = new Promise<never>((_, reject) => {
@@ -23,7 +26,7 @@ export async function withDeadline<T>(options: DeadlineOptions, run: (signal: Ab
     };
   });
   function onAbort(): void {
-    stop(cancelled(operation, target));
+    stop(cancelled(operation, target, cancelledCode));
   }
   const timer = setTimeout(() => {
     stop(new MxrError({ operation, target, code: 'Deadline', detail: `no answer within ${ms} ms`, retryable: true }));
@@ -38,11 +41,11 @@ export async function withDeadline<T>(options: DeadlineOptions, run: (signal: Ab
   }
 }
 
-export function cancelled(operation: string, target: string): MxrError {
+export function cancelled(operation: string, target: string, code: ErrorCode = 'KubeUnavailable'): MxrError {
   return new MxrError({
     operation,
     target,
-    code: 'KubeUnavailable',
+    code,
     detail: 'the call was cancelled',
     retryable: true,
   });
