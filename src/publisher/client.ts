@@ -1,0 +1,165 @@
+import type { IncomingMessage } from 'node:http';
+import { Coordinates } from '../api/publisher.ts';
+import { sleep } from '../clock.ts';
+import type { Clock } from '../clock.ts';
+import { MxrError } from '../errors.ts';
+import { backoffMs } from '../kube/backoff.ts';
+import { withDeadline } from '../kube/deadline.ts';
+import { callOf, notOurs, send, transportError } from './client-call.ts';
+import type { Call, PublisherConnections, PublisherTarget } from './client-call.ts';
+import { EventTooLarge, readServerSentEvents } from './client-events.ts';
+
+export { openConnections } from './client-call.ts';
+export type { PublisherConnections, PublisherTarget };
+
+export interface FetchOptions {
+  /** Of everything: name, connection, TLS, headers and body. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal;
+  /** To use connections again, for who asks often. */
+  readonly connections?: PublisherConnections;
+}
+
+const MAX_BODY_BYTES = 1024 * 1024;
+const OPEN_DEADLINE_MS = 5_000;
+const SILENCE_MS = 15_000;
+const BACKOFF = { baseMs: 250, maxMs: 10_000 };
+/** Whoever sends faster is read no faster. */
+const EVENT_GAP_MS = 10;
+
+/**
+ * What the publisher says now. Rejects with MxrError only: `Deadline`, `HostUnresolved`, `ConnectionRefused`,
+ * `ConnectionLost` (also when the signal aborts), `AccessDenied`, `TlsRefused`, `ProtocolError` for an answer that is
+ * not the schema, `ConfigInvalid` for a target that cannot be asked.
+ */
+export async function fetchCoordinates(target: PublisherTarget, options: FetchOptions): Promise<Coordinates> {
+  const call = callOf(target, 'read the coordinates', '/v1/coordinates');
+  const { deadlineMs: ms, signal, connections = null } = options;
+  return withDeadline({ ...nameOf(call), ms, signal, cancelledCode: 'ConnectionLost' }, async (inner) => {
+    const response = await send(call, { accept: 'application/json', signal: inner, connections });
+    return coordinatesOf(call, await bodyOf(call, response));
+  });
+}
+
+export interface FollowOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onEvent: (seen: Coordinates) => void;
+  /** Connected: the publisher said something. Else why not, at each attempt. */
+  readonly onState: (connected: boolean, error: MxrError | null) => void;
+}
+
+/** Follows /v1/events until the signal aborts; reconnects by itself. A stream that says nothing for 15 s is dead. */
+export function followEvents(target: PublisherTarget, options: FollowOptions): void {
+  void keepFollowing(target, options);
+}
+
+async function keepFollowing(target: PublisherTarget, options: FollowOptions): Promise<void> {
+  const { signal, onState } = options;
+  let failures = 0;
+  while (!signal.aborted) {
+    const error = await followOnce(target, options, () => {
+      failures = 0;
+      onState(true, null);
+    });
+    if (signal.aborted) return;
+    failures += 1;
+    onState(false, error);
+    await sleep(backoffMs(failures, BACKOFF, Math.random), signal);
+  }
+}
+
+/** Resolves with why it ended. `onFirst`: the first event is there. */
+async function followOnce(target: PublisherTarget, options: FollowOptions, onFirst: () => void): Promise<MxrError> {
+  const ending = new AbortController();
+  const end = (): void => ending.abort();
+  options.signal.addEventListener('abort', end, { once: true });
+  if (options.signal.aborted) end();
+  let call: Call | undefined;
+  try {
+    call = callOf(target, 'follow the events', '/v1/events');
+    const response = await openStream(call, ending);
+    return await readStream(call, response, options, onFirst);
+  } catch (error) {
+    if (error instanceof MxrError) return error;
+    // Before there is a call nothing but an MxrError can be thrown.
+    if (call === undefined) throw error;
+    return error instanceof EventTooLarge ? notOurs(call, 'it sent an endless event') : transportError(call, error);
+  } finally {
+    end();
+    options.signal.removeEventListener('abort', end);
+  }
+}
+
+/** The deadline is that of the headers: then the stream lives as long as `ending` lets it. */
+function openStream(call: Call, ending: AbortController): Promise<IncomingMessage> {
+  const { signal } = ending;
+  return withDeadline({ ...nameOf(call), ms: OPEN_DEADLINE_MS, signal, cancelledCode: 'ConnectionLost' }, () =>
+    send(call, { accept: 'text/event-stream', signal, connections: null }),
+  );
+}
+
+async function readStream(
+  call: Call,
+  response: IncomingMessage,
+  { clock, signal, onEvent }: FollowOptions,
+  onFirst: () => void,
+): Promise<MxrError> {
+  let silent = false;
+  const timer = setTimeout(() => {
+    silent = true;
+    response.destroy();
+  }, SILENCE_MS);
+  let lastMs = Number.NEGATIVE_INFINITY;
+  try {
+    for await (const event of readServerSentEvents(response, () => timer.refresh())) {
+      if (event.type !== 'coordinates') continue;
+      const seen = coordinatesOf(call, event.data);
+      if (signal.aborted) break;
+      if (lastMs === Number.NEGATIVE_INFINITY) onFirst();
+      const gapMs = clock.monotonicMs() - lastMs;
+      if (gapMs < EVENT_GAP_MS) await sleep(EVENT_GAP_MS - gapMs, signal);
+      lastMs = clock.monotonicMs();
+      onEvent(seen);
+    }
+  } catch (error) {
+    if (!silent) throw error;
+  } finally {
+    clearTimeout(timer);
+    response.destroy();
+  }
+  const said = silent ? `it said nothing for ${SILENCE_MS} ms` : 'it ended the stream';
+  return new MxrError({ ...nameOf(call), code: silent ? 'Deadline' : 'ConnectionLost', detail: said, retryable: true });
+}
+
+async function bodyOf(call: Call, response: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const part of response as AsyncIterable<Buffer>) {
+      length += part.length;
+      if (length > MAX_BODY_BYTES) throw notOurs(call, `its answer has more than ${MAX_BODY_BYTES} bytes`);
+      parts.push(part);
+    }
+  } catch (error) {
+    throw transportError(call, error);
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+function coordinatesOf(call: Call, text: string): Coordinates {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw notOurs(call, 'its answer is not JSON');
+  }
+  const parsed = Coordinates.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const field = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
+  throw notOurs(call, `its answer is not coordinates (${field === '' ? 'no object' : field})`);
+}
+
+function nameOf({ operation, target }: Call): { operation: string; target: string } {
+  return { operation, target };
+}
