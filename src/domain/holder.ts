@@ -2,12 +2,13 @@ import { valueOf } from './fact.ts';
 import { sameIncarnation } from './memory.ts';
 import type { Memory } from './memory.ts';
 import type { Identity, MemberObservation, Observation, ServerLook, VipLook } from './observation.ts';
+import { toldByPublisher } from './told-by-publisher.ts';
 
 /** The member that answers behind the VIP, and how that is known. */
 export interface Holder {
   readonly member: MemberObservation;
   /** `Lock`: the same process, exactly. The others compare what servers say of themselves. */
-  readonly knownBy: 'Lock' | 'Identity' | 'Match';
+  readonly knownBy: 'Lock' | 'Identity' | 'Publisher' | 'Match';
   /** What is known of the holder as a server: its direct look, else the VIP session's. Null: only its identity. */
   readonly look: ServerLook | null;
   /** Monotonic ms when that look began. */
@@ -23,7 +24,8 @@ export type HolderFinding =
 /**
  * Who holds the VIP, from the newest fresh VIP connection. A lock answer is exact in both directions: the member whose
  * lock the answering server sees *is* it, and one whose live lock it does not see is not (equal hostnames, server ids
- * and uids of clones cannot confuse it). Only members that could not be asked directly are told by their identity.
+ * and uids of clones cannot confuse it). Only members that could not be asked directly are told by their identity, else by
+ * what their publishers say, else by `match`.
  */
 export function findHolder(observation: Observation, memory: Memory): HolderFinding {
   const vip = observation.vip.look;
@@ -37,18 +39,23 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
   if (byIdentity.length === 1 && only !== undefined) {
     return { kind: 'Found', holder: holder(behindVip(only, memory, vip.value), 'Identity', vip.value, vip.at) };
   }
-  const byMatch = candidates.filter((member) => matchFits(member, vip.value.identity));
+  const { identity } = vip.value;
+  const byMatch = candidates.filter((member) => matchFits(member, identity));
+  const told = toldByPublisher(observation, byIdentity.length > 1 ? byIdentity : candidates, identity, byMatch);
+  if (told.member !== null) {
+    return { kind: 'Found', holder: holder(behindVip(told.member, memory, vip.value), 'Publisher', vip.value, vip.at) };
+  }
   const [matched] = byMatch;
-  if (byMatch.length === 1 && matched !== undefined) {
+  if (told.doubt === null && byMatch.length === 1 && matched !== undefined) {
     return { kind: 'Found', holder: holder(behindVip(matched, memory, vip.value), 'Match', vip.value, vip.at) };
   }
-  return { kind: 'NoneOfTheMembers', identity: vip.value.identity, why: whyNone(byIdentity.length + byMatch.length) };
+  return { kind: 'NoneOfTheMembers', identity, why: told.doubt ?? whyNone(byIdentity.length + byMatch.length) };
 }
 
 function whyNone(fits: number): string {
   return fits > 1
-    ? 'more than one member fits what the answering server says of itself; make them reachable directly, or set members[].match'
-    : 'the answering server is none of the members: check spec.source.members, or set members[].match where only the VIP is routed';
+    ? 'more than one member fits what the answering server says of itself; make them reachable directly, or set members[].match or members[].publisher'
+    : 'the answering server is none of the members: check spec.source.members, or set members[].match or members[].publisher where only the VIP is routed';
 }
 
 /** `same` and `other` need a live lock of ours that was taken before the VIP was asked. */

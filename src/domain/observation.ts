@@ -1,5 +1,6 @@
 import type { Fact } from './fact.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
+import type { PublisherLook } from './published.ts';
 
 /** Coordinates in one server's binlog. Meaningless without the lineage they were read from. */
 export interface Coordinates {
@@ -150,6 +151,11 @@ export interface MemberObservation {
   readonly incarnation: number;
   /** Monotonic ms at which the current incarnation was first seen. */
   readonly incarnationSince: number;
+  /**
+   * What its publisher says; absent: none is configured. Its `at` is when this process asked: the part about the
+   * database is older by `ageMs`.
+   */
+  readonly publisher?: Fact<PublisherLook>;
 }
 
 export interface ReplicaObservation {

@@ -1,7 +1,8 @@
 import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { parseGtid } from '../../../src/domain/gtid.ts';
 import type { Gtid } from '../../../src/domain/gtid.ts';
-import { placeOf, position, START, state } from './build.ts';
+import { placeOf, position, state } from './build.ts';
+import { START } from './times.ts';
 import type { Answer } from './vocabulary.ts';
 
 /** What a question is called in `expect.questions`: `Rehearsal b`, `Transaction r0`, `GtidAt a`. */

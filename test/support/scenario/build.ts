@@ -1,4 +1,6 @@
 import { known, NOT_ASKED_YET, unknown } from '../../../src/domain/fact.ts';
+import type { Fact } from '../../../src/domain/fact.ts';
+import type { PublisherLook } from '../../../src/domain/published.ts';
 import { parsePosition, parseState, stateOfPosition } from '../../../src/domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
 import type {
@@ -10,6 +12,8 @@ import type {
   ServerLook,
   VipObservation,
 } from '../../../src/domain/observation.ts';
+import { publisherOf } from './publisher.ts';
+import { START, startOf } from './times.ts';
 import type { Member, Replica, Vip } from './vocabulary.ts';
 
 /** What is seen in one phase, every word resolved against the phases before. */
@@ -19,8 +23,6 @@ export interface Scene {
   readonly replicas: Readonly<Record<string, Replica>>;
 }
 
-export const START = Date.parse('2026-03-01T12:00:00.000Z');
-const DAY_MS = 86_400_000;
 const VIP_HOST = '10.0.0.100';
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
 
@@ -76,7 +78,7 @@ function vipOf(scene: Scene, now: number): VipObservation {
   }
   const name = answering(vip, now) ?? '';
   const member = scene.members[name];
-  const look = lookOf(name, member ?? { serverId: 99 }, { holder: true, dumps: [] });
+  const look = lookOf(name, member ?? { serverId: 99 }, { holder: true, dumps: dumpsOn(scene, name) });
   const lockOwners = Object.fromEntries(Object.keys(scene.members).map((one) => [one, one === name ? 7 : null]));
   const alone = member === undefined || member.down != null;
   const { identity, readOnly } = look;
@@ -87,20 +89,34 @@ function vipOf(scene: Scene, now: number): VipObservation {
 function memberOf(scene: Scene, name: string, at: number): MemberObservation {
   const member = scene.members[name] ?? {};
   const holder = answering(scene.vip, at + 20) === name;
-  const dumps = Object.entries(scene.replicas).flatMap(([pod, { on, fedFor }]) =>
-    on === name ? [{ address: ipOf(pod), fedFor: fedFor ?? 9 }] : [],
-  );
+  const dumps = dumpsOn(scene, name);
   const down = member.down ?? null;
   return {
     name,
     host: hostOf(name),
     port: 3306,
-    match: null,
+    match: member.match ?? null,
     look: down === null ? known(lookOf(name, member, { holder, dumps }), at) : unknown(down, 'no answer', at),
     lockHeldBy: down === null ? 7 : null,
     incarnation: 1 + (member.started ?? 0),
     incarnationSince: 0,
+    ...(member.publisher == null ? {} : { publisher: publisherAt(scene, name, at) }),
   };
+}
+
+function dumpsOn({ replicas }: Scene, name: string): readonly { readonly address: string; readonly fedFor: number }[] {
+  return Object.entries(replicas).flatMap(([pod, { on, fedFor }]) =>
+    on === name ? [{ address: ipOf(pod), fedFor: fedFor ?? 9 }] : [],
+  );
+}
+
+function publisherAt(scene: Scene, name: string, at: number): Fact<PublisherLook> {
+  const said = scene.members[name]?.publisher ?? {};
+  const of = said.of ?? name;
+  const server = scene.members[of] ?? { serverId: 99 };
+  const holds = answering(scene.vip, at + 20) === name;
+  const look = lookOf(of, server, { holder: holds, dumps: [] });
+  return publisherOf(said, { name, look, holds }, at);
 }
 
 function lookOf(
@@ -138,11 +154,6 @@ function lastOf(logged: GtidState): GtidPosition {
       return [domain, { domain, serverId, seq }];
     }),
   );
-}
-
-/** Wall clock ms at which a server's life began. */
-export function startOf(life: number): number {
-  return START - DAY_MS + life * 60_000;
 }
 
 function serverOf(name: string, facts: { readonly serverId: number; readonly started: number }) {

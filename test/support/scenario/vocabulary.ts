@@ -40,6 +40,25 @@ export const Member = z
     started: life,
     /** Not null: it does not answer, with this code. */
     down: z.string().nullable(),
+    match: z.strictObject({ hostname: z.string().default(''), serverId: z.int().default(0) }),
+    /** What its publisher says; by default the truth, a moment ago. Null: it has none. */
+    publisher: z
+      .strictObject({
+        holds: z.boolean().nullable(),
+        /** The member that it runs beside, by its own words. */
+        beside: z.string(),
+        /** The server that it speaks of. */
+        of: z.string(),
+        /** The life of that server. */
+        started: life,
+        /** Seconds since it looked at its database. */
+        age: z.number(),
+        databaseAnswers: z.boolean(),
+        /** It does not answer, with this code. */
+        down: z.string(),
+      })
+      .partial()
+      .nullable(),
   })
   .partial();
 export type Member = z.infer<typeof Member>;

@@ -4,7 +4,7 @@ import { known, unknown } from '../../../src/domain/fact.ts';
 import { findHolder } from '../../../src/domain/holder.ts';
 import type { Memory } from '../../../src/domain/memory.ts';
 import type { MemberObservation, Observation, VipLook } from '../../../src/domain/observation.ts';
-import { calmPair, down, look, memberAt, NOW } from './pair-fixture.ts';
+import { calmPair, down, holderLook, look, memberAt, NOW, published, withPublisher } from './pair-fixture.ts';
 
 const NOTHING: Memory = { members: new Map(), replicas: new Map() };
 
@@ -77,6 +77,114 @@ describe('where a member cannot be asked directly', () => {
   test('an empty match matches nobody', () => {
     const empty = { ...unseen, match: { hostname: '', serverId: 0 } };
     assert.equal(nameOf(seen({}, [empty])), 'NoneOfTheMembers');
+  });
+});
+
+describe('what publishers say, where only the VIP is routed', () => {
+  const holding = holderLook();
+  const behind = { identity: holding.identity, look: holding };
+  const [noA, noB] = [down('a', '10.0.0.11'), down('b', '10.0.0.12')];
+  const [saysHeld, saysNot] = [published(holding), published(b)];
+  const both = [withPublisher(noA, saysHeld), withPublisher(noB, saysNot)];
+
+  function why(observation: Observation): string {
+    const found = findHolder(observation, NOTHING);
+    return found.kind === 'NoneOfTheMembers' ? found.why : found.kind;
+  }
+
+  function ofA(change: Parameters<typeof published>[1], at?: number): Observation {
+    return seen(behind, [withPublisher(noA, published(holding, change, at), at), withPublisher(noB, saysNot)]);
+  }
+
+  test('the one whose host has the VIP and whose server it is', () => {
+    assert.equal(nameOf(seen(behind, both)), 'a by Publisher');
+    assert.equal(nameOf(seen(behind, [withPublisher(noA, saysHeld), noB])), 'a by Publisher');
+    assert.equal(nameOf(seen(behind, [noA, withPublisher(noB, saysNot)])), 'NoneOfTheMembers', 'not by exclusion');
+  });
+
+  test('a start time computed a second apart is the same start, another life is not', () => {
+    const { identity } = saysHeld;
+    assert.ok(identity !== null);
+    const startedAt = (ms: number) => ({ identity: { ...identity, startedAt: identity.startedAt + ms } });
+    assert.equal(nameOf(ofA(startedAt(900))), 'a by Publisher');
+    assert.match(
+      why(ofA(startedAt(60_000))),
+      /publisher of a says that its host has the VIP, but it speaks of another/,
+    );
+  });
+
+  test('each part of the identity counts; a data directory only where it is told', () => {
+    const { identity } = saysHeld;
+    assert.ok(identity !== null);
+    for (const other of [{ hostname: 'z' }, { serverUid: 'z' }, { serverId: 9 }, { port: 9 }, { datadir: '/z/' }]) {
+      assert.equal(nameOf(ofA({ identity: { ...identity, ...other } })), 'NoneOfTheMembers', JSON.stringify(other));
+    }
+    assert.equal(nameOf(ofA({ identity: { ...identity, datadir: '' } })), 'a by Publisher');
+    assert.equal(nameOf(ofA({ identity: null })), 'NoneOfTheMembers');
+  });
+
+  test('nothing from before the VIP answers as it does now', () => {
+    const since = NOW - 60_000;
+    assert.match(why(ofA({ ageMs: 60_000 })), /its database has not answered it since/);
+    assert.equal(nameOf(ofA({ ageMs: 59_000 })), 'a by Publisher');
+    assert.match(why(ofA({ databaseAnswers: false })), /its database has not answered it since/);
+    assert.match(why(ofA({ ageMs: null })), /its database has not answered it since/);
+    // An old answer does not even claim.
+    assert.match(why(ofA({}, since - 1)), /none of the members/);
+  });
+
+  test('a publisher that says no, or does not know, names nobody', () => {
+    assert.match(why(ofA({ vipHeld: false })), /none of the members/);
+    assert.match(why(ofA({ vipHeld: null })), /none of the members/);
+  });
+
+  test('two that claim the VIP name nobody, and no match settles it', () => {
+    const clones = [withPublisher(noA, saysHeld), withPublisher(noB, published(holding, { member: 'b' }))];
+    assert.match(why(seen(behind, clones)), /publishers of a and b each say/);
+    const otherServer = [withPublisher(noA, saysHeld), withPublisher(noB, { ...saysNot, vipHeld: true })];
+    assert.match(why(seen(behind, otherServer)), /publishers of a and b each say/);
+    const matched = clones.map((member) => ({ ...member, match: { hostname: member.name, serverId: 0 } }));
+    assert.match(why(seen(behind, matched)), /publishers of a and b each say/);
+  });
+
+  test('it never overrules the lock, a direct look, or an identity that was seen before', () => {
+    const lies = withPublisher(noB, published(holding, { member: 'b' }));
+    const members = [memberAt('a', '10.0.0.11', holding), lies];
+    assert.equal(nameOf(seen({ ...behind, lockOwners: { a: 7, b: null } }, members)), 'a by Lock');
+    const { memory } = calmPair();
+    assert.equal(nameOf(seen(behind, [noA, lies]), memory), 'a by Identity');
+    // b answers on its own address, without its lock, and is another server than the one behind the VIP.
+    const noLock = { ...withPublisher(atB, published(holding, { member: 'b' })), lockHeldBy: null };
+    assert.match(why(seen(behind, [noA, noLock])), /b itself answers/);
+    // b's lock says that it is not the one: its publisher is not asked.
+    const proven = [withPublisher(noA, saysHeld), withPublisher(atB, published(holding, { member: 'b' }))];
+    assert.equal(nameOf(seen({ ...behind, lockOwners: { b: null } }, proven)), 'a by Publisher');
+  });
+
+  test('with match it must agree', () => {
+    const matching = (hostname: string) => ({ match: { hostname, serverId: 0 } });
+    const agreeing = [withPublisher({ ...noA, ...matching('a') }, saysHeld), noB];
+    assert.equal(nameOf(seen(behind, agreeing)), 'a by Publisher');
+    const other = [withPublisher(noA, saysHeld), { ...noB, ...matching('a') }];
+    assert.match(why(seen(behind, other)), /publisher of a says that its host has the VIP, and match names b/);
+    const own = [withPublisher({ ...noA, ...matching('z') }, saysHeld), noB];
+    assert.match(why(seen(behind, own)), /not what match says of a/);
+    const stale = withPublisher({ ...noA, ...matching('a') }, published(holding, { ageMs: 60_000 }));
+    assert.equal(nameOf(seen(behind, [stale, noB])), 'a by Match');
+  });
+
+  test('one that runs beside another member of the resource is not believed', () => {
+    assert.match(why(ofA({ member: 'b' })), /it runs beside b: correct members\[\]\.publisher\.url of a/);
+    assert.equal(nameOf(ofA({ member: 'db1.example' })), 'a by Publisher', 'a name that is nobody');
+  });
+
+  test('tells two members apart that were one server to all that is remembered', () => {
+    const { memory } = calmPair();
+    const a = memory.members.get('a');
+    assert.ok(a !== undefined);
+    const clones = { ...memory, members: new Map([...memory.members, ['b', { ...a, name: 'b' }]]) };
+    assert.equal(nameOf(seen(behind, [noA, noB]), clones), 'NoneOfTheMembers');
+    assert.equal(nameOf(seen(behind, both), clones), 'a by Publisher');
   });
 });
 

@@ -13,6 +13,7 @@ import type {
   ReplicaObservation,
   ServerLook,
 } from '../../../src/domain/observation.ts';
+import type { PublisherLook } from '../../../src/domain/published.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
 
 /** A calm pair, a (holds the VIP) and b (its standby), with replicas: every test changes one thing of it. */
@@ -132,6 +133,33 @@ export function down(name: string, host: string): MemberObservation {
     lockHeldBy: null,
     look: unknown('Deadline', 'no answer within 1000 ms', NOW - 10),
   };
+}
+
+/** What the publisher beside a server says of it, looked at a moment before it was asked. */
+export function published(seen: ServerLook, change: Partial<PublisherLook> = {}, at = NOW - 3): PublisherLook {
+  const ageMs = change.ageMs ?? 2;
+  return {
+    member: seen.identity.hostname,
+    databaseAnswers: true,
+    identity: { ...seen.identity, machineId: 'machine', datadirId: null },
+    vipHeld: !seen.readOnly,
+    vipHeldSince: 0,
+    readOnly: seen.readOnly,
+    logSlaveUpdates: seen.logSlaveUpdates,
+    end: seen.end,
+    binlogPos: seen.gtidBinlogPos,
+    binlogState: seen.gtidBinlogState ?? new Map(),
+    slavePos: seen.gtidSlavePos,
+    takeover: null,
+    observedAt: WALL - (NOW - at) - ageMs,
+    ageMs,
+    ...change,
+  };
+}
+
+/** The member, with a publisher that was asked at that time. */
+export function withPublisher(member: MemberObservation, said: PublisherLook, at = NOW - 3): MemberObservation {
+  return { ...member, publisher: known(said, at) };
 }
 
 export const POLICY: Policy = {
