@@ -51,7 +51,7 @@ const SILENT_PAUSE_MS = 40;
 /** Dialling one that is dead costs as much as a look, and says nothing new. */
 const DEAD_PAUSE_MS = 100;
 /** Looks drift apart, so that a thousand resources do not ask at the same moment. */
-const JITTER = 0.1;
+export const JITTER = 0.1;
 
 export function startWatched(options: WatchedOptions): Watched {
   const { clock, connect, lock } = options;

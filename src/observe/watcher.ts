@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import type { MemberObservation, Observation, ReplicaObservation } from '../domain/observation.ts';
+import type { PublisherTarget } from '../publisher/client.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
 import { markOfVip } from './fingerprint.ts';
 import { createBudget, HEDGES_PER_SECOND, HURRIED_LOOKS_PER_SECOND } from './budget.ts';
+import type { PublisherPort, WatchedPublisher } from './publisher.ts';
+import { publishersOverHttp, watchPublisher } from './publisher.ts';
 import type { Pace, Timing, Watched } from './watched.ts';
 import { observeMember, observeReplica, startWatched } from './watched.ts';
 import { startVipProbe } from './vip.ts';
@@ -13,6 +16,8 @@ export interface WatchedMember {
   readonly name: string;
   readonly match: MemberObservation['match'];
   readonly target: SqlTarget;
+  /** Absent: there is none. */
+  readonly publisher?: PublisherTarget;
 }
 
 export interface WatchedTargets {
@@ -33,6 +38,8 @@ export interface WatcherOptions extends Timing {
   /** Shared by all watchers of the process (src/observe/budget.ts); default: a budget of its own. */
   readonly mayHedge?: () => boolean;
   readonly mayHurry?: () => boolean;
+  /** Default: over HTTP. */
+  readonly publishers?: PublisherPort;
 }
 
 export interface WantedLooks {
@@ -66,6 +73,8 @@ export function createWatcher(options: WatcherOptions): Watcher {
   const locks = `mxr.dev/${randomUUID()}`;
   const members = new Map<string, Watched>();
   const replicas = new Map<string, Watched>();
+  const publishers = new Map<string, WatchedPublisher>();
+  const overHttp = publishersOverHttp();
   // A watcher that is made later begins higher: its numbers are never those of this one.
   const mayHurry = options.mayHurry ?? createBudget(clock, HURRIED_LOOKS_PER_SECOND);
   let number = Math.floor(clock.monotonicMs());
@@ -109,10 +118,25 @@ export function createWatcher(options: WatcherOptions): Watcher {
     return startWatched({ ...shared, target, lock, onLost: () => void vip.lookNow(0) });
   }
 
+  /** What a publisher says is looked at directly, never believed; it is in nobody's way. */
+  function listen(target: PublisherTarget): WatchedPublisher {
+    const { onChange, publishers: port = overHttp } = options;
+    const answersSince = (): number | null => vip.observation().answersSince;
+    const shared = { clock, onChange, mayHurry, timing: () => timing, pace: () => pace };
+    return watchPublisher({ ...shared, target, port, answersSince, onNews });
+  }
+
+  function onNews(): void {
+    void vip.lookNow(0);
+    for (const member of members.values()) member.wake();
+  }
+
   function setTargets(next: WatchedTargets): void {
     targets = next;
     const wanted = new Map(next.members.map(({ name, target }) => [name, target]));
     sync(members, wanted, (target, name) => watch(target, () => lockOf(name)));
+    const told = next.members.flatMap(({ name, publisher }) => (publisher ? [[name, publisher] as const] : []));
+    sync(publishers, new Map(told), listen);
     setReplicas(pods);
   }
 
@@ -139,7 +163,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   }
 
   function wakeAll(): void {
-    for (const one of [...members.values(), ...replicas.values()]) one.wake();
+    for (const one of [...members.values(), ...replicas.values(), ...publishers.values()]) one.wake();
   }
 
   async function lookNow(wanted: WantedLooks, deadlineMs: number): Promise<void> {
@@ -162,6 +186,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
         host: target.host,
         port: target.port,
         ...observeMember(members.get(name)),
+        ...publishedOf(publishers.get(name)),
       })),
       replicas: pods.map((pod) => ({ ...pod, ...observeReplica(replicas.get(keyOf(pod))) })),
     };
@@ -174,14 +199,17 @@ export function createWatcher(options: WatcherOptions): Watcher {
     options.onChange();
     // Looks that began since the VIP answers are waited for.
     if (pace === 'fast') wakeAll();
+    else for (const publisher of publishers.values()) publisher.wake();
   }
 
   function stop(): void {
     stopped = true;
     vip.stop();
-    for (const one of [...members.values(), ...replicas.values()]) one.stop();
-    members.clear();
-    replicas.clear();
+    for (const watched of [members, replicas, publishers]) {
+      for (const one of watched.values()) one.stop();
+      watched.clear();
+    }
+    overHttp.close();
   }
 }
 
@@ -190,11 +218,20 @@ function keyOf({ pod, podUid }: WatchedReplica): string {
   return `${pod}/${podUid}`;
 }
 
+function publishedOf(publisher: WatchedPublisher | undefined): Pick<MemberObservation, 'publisher'> {
+  return publisher === undefined ? {} : { publisher: publisher.fact() };
+}
+
+interface Retargeted<T> {
+  retarget(target: T): void;
+  stop(): void;
+}
+
 /** Makes the watched set the wanted one: new ones are begun, gone ones stopped, changed targets dialled anew. */
-function sync(
-  watched: Map<string, Watched>,
-  wanted: ReadonlyMap<string, SqlTarget>,
-  start: (target: SqlTarget, key: string) => Watched,
+function sync<T, W extends Retargeted<T>>(
+  watched: Map<string, W>,
+  wanted: ReadonlyMap<string, T>,
+  start: (target: T, key: string) => W,
 ): void {
   for (const [key, one] of watched) {
     if (wanted.has(key)) continue;
