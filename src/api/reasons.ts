@@ -137,6 +137,10 @@ export const FINDING_TEXT = {
     "A setting of the link is not in the replica's configuration and is lost at its next restart.",
   VersionOrder: 'A replica is older than a member that it may have to follow.',
   ReplicaWritable: 'A replica may be written to although replicas.localWrites is Forbidden.',
+  PublisherUnreachable: 'The publisher of a member does not answer, or what it answers cannot be read.',
+  PublisherDisagrees: 'The publisher of a member speaks of another server, or says of the VIP what is not so.',
+  PublisherPlainHttp: 'A token is sent to a publisher over plain http.',
+  ClockSkew: 'The clock of a host of the pair and the clock of mxr are more than a minute apart.',
 } as const;
 export type Finding = keyof typeof FINDING_TEXT;
 export const FINDINGS: readonly Finding[] = namesOf(FINDING_TEXT);

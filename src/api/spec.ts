@@ -46,7 +46,10 @@ const MemberInput = z.object({
   name: z.string().min(1).max(63).regex(NAME).describe('Unique; used in status, metrics and events.'),
   host: host.describe('An IP is preferred; a name is resolved by mxr and never given to MariaDB.'),
   port: port.optional().describe('Default: vip.port.'),
-  publisher: z.object({ url: z.string().max(512).regex(HTTP_URL) }).optional(),
+  publisher: z
+    .object({ url: z.string().max(512).regex(HTTP_URL).describe('For example https://10.0.0.11:9480.') })
+    .optional()
+    .describe('`mxr publisher` beside this member: one more witness, needed where only the VIP is routed.'),
   match: MemberMatch.optional().describe('Tells the members apart where only the VIP is routed.'),
 });
 type MemberInput = z.infer<typeof MemberInput>;
@@ -69,7 +72,10 @@ const SourceInput = z.object({
     .object({ secretName: objectName })
     .describe('Secret with username, password (looks) and replicationUsername, replicationPassword (for the links).'),
   tls: Tls.prefault({}).describe("TLS of mxr's own sessions."),
-  publisherAuth: z.object({ secretName: objectName }).optional().describe('Secret with the key token.'),
+  publisherAuth: z
+    .object({ secretName: objectName })
+    .optional()
+    .describe('Secret with the key token, and ca.crt where the CA is not that of tls.caSecretName.'),
 });
 type SourceInput = z.infer<typeof SourceInput>;
 

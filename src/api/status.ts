@@ -121,7 +121,13 @@ export const MemberStatus = z.object({
   files: z.array(BinlogFile).max(64).default([]).meta(listMap('name')),
   lastStandby: LastStandby.optional(),
   ownTransactions: Transactions.optional().describe('What only this member has.'),
-  publisher: z.object({ reachable: z.boolean(), vipHeld: z.boolean().optional() }).optional(),
+  publisher: z
+    .object({
+      reachable: z.boolean(),
+      vipHeld: z.boolean().optional(),
+      message: z.string().optional().describe('Why it is not reachable.'),
+    })
+    .optional(),
   observedAt: time.optional().describe('When these facts were read; older than now while it does not answer.'),
   message: z.string().default(''),
 });

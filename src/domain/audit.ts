@@ -1,4 +1,5 @@
 import type { Finding } from '../api/reasons.ts';
+import { auditPublishers } from './audit-publisher.ts';
 import { auditStandby } from './audit-standby.ts';
 import type { Policy } from './context.ts';
 import { valueOf } from './fact.ts';
@@ -24,8 +25,12 @@ export interface AuditInput {
   readonly memory: Memory;
   /** The member that held the VIP last: while nobody answers there, the others still are the standbys. */
   readonly lastHolder: string | null;
+  /** Monotonic ms since when the holder has been seen without another in between. */
+  readonly holderSince: number;
   /** `link.netTimeoutSeconds`: what `slave_net_timeout` of every replica should be. */
   readonly netTimeoutSeconds: number;
+  /** Members whose publisher gets a token over plain http. */
+  readonly plainPublishers: readonly string[];
 }
 
 type Check = (input: AuditInput) => readonly AuditFinding[];
@@ -43,6 +48,7 @@ const CHECKS: readonly Check[] = [
   replicaLogSlaveUpdatesOff,
   linkSettings,
   replicaWritable,
+  auditPublishers,
 ];
 
 export function audit(input: AuditInput): readonly AuditFinding[] {

@@ -6,6 +6,7 @@ import { mayServe } from '../domain/serving.ts';
 import type { Decision } from '../domain/verdict.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { Refusal } from './accept/refusal.ts';
+import { plainPublishers } from './accept/static.ts';
 import { endHandover, leaveHandover } from './end-handover.ts';
 import { intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
@@ -45,7 +46,9 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
       diagnosis: picture.diagnosis,
       memory: picture.memory,
       lastHolder: picture.pair.holder,
+      holderSince: picture.pair.holderSince,
       netTimeoutSeconds: resource.spec.link.netTimeoutSeconds,
+      plainPublishers: plainPublishers(resource.spec),
     }),
     serving,
   });

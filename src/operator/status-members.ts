@@ -1,6 +1,6 @@
 import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/status.ts';
 import { ownTransactionsOf } from '../domain/audit-standby.ts';
-import { isRefusal } from '../domain/fact.ts';
+import { isRefusal, wasAsked } from '../domain/fact.ts';
 import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Anchor, MemberMemory, ProvenRestart } from '../domain/memory.ts';
@@ -32,6 +32,7 @@ export function memberStatus(input: MemberInput): MemberStatus {
     ...(holder === undefined ? {} : { holdsVip: holder.name === observed.name }),
     ...(memory === undefined ? { files: [] } : remembered(memory)),
     ...(own.length === 0 ? {} : { ownTransactions: ownStatus(own.map(formatGtid)) }),
+    ...publisherStatus(observed),
     message: bounded(messageOf(observed, memory), MAX_MESSAGE),
   };
 }
@@ -42,6 +43,13 @@ function ownOf(input: MemberInput): readonly Gtid[] {
   if (holder === undefined) return [];
   if (holder.name !== observed.name) return ownTransactionsOf(holder, observed, input);
   return split === null ? [] : ownSince(split, observed);
+}
+
+function publisherStatus({ publisher }: look.MemberObservation): Pick<MemberStatus, 'publisher'> {
+  if (publisher === undefined || !wasAsked(publisher)) return {};
+  if (!publisher.known) return { publisher: { reachable: false, message: bounded(publisher.why, MAX_MESSAGE) } };
+  const { vipHeld } = publisher.value;
+  return { publisher: { reachable: true, ...(vipHeld === null ? {} : { vipHeld }) } };
 }
 
 function ownStatus(gtids: readonly string[]): Transactions {

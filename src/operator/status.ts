@@ -96,7 +96,7 @@ export function statusNotLooked(input: Told & { readonly wallNow: number }): Sta
 const PRESENT_UNKNOWN = { situation: undefined, vip: undefined, message: 'not looked at' } as const;
 
 function memberNotLooked(member: MemberStatus): MemberStatus {
-  return { ...member, holdsVip: undefined, reachable: false, message: 'not looked at' };
+  return { ...member, holdsVip: undefined, publisher: undefined, reachable: false, message: 'not looked at' };
 }
 
 function notLooked(replica: ReplicaStatus, why: string, wallNow: number): ReplicaStatus {

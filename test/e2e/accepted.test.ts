@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { slaveStatus } from '../support/link.ts';
+import type { Member } from '../support/member.ts';
 import {
   RESOURCES,
   acceptedOf,
@@ -174,25 +175,18 @@ test('UnsupportedServer: a member that says it is something else', async (t) => 
 });
 
 test('NotImplemented: every field is named', async (t) => {
-  const { a, b } = stage.bench;
-  const member = { name: a.name, host: a.address };
-  const other = { name: b.name, host: b.address };
   const message = await refuses(stage, t, {
     reason: 'NotImplemented',
     provoke: async () =>
       stage.patchSpec({
-        source: {
-          members: [{ ...member, publisher: { url: `https://${a.address}:9480` } }, other],
-          publisherAuth: { secretName: 'orders-publisher' },
-          topology: 'SharedStorage',
-        },
+        source: { topology: 'SharedStorage' },
         policy: { onGap: 'Fill', onDivergence: 'Reseed', onPurged: 'Reseed' },
         link: { positioning: 'FilePosition', through: 'VIP' },
         reseed: { method: 'Dump', from: 'Sibling', bandwidthLimit: '10M', salvage: { pvc: 'rest' } },
       }),
   });
   const fields = [
-    'source.members[].publisher, source.publisherAuth, source.topology: SharedStorage',
+    'source.topology: SharedStorage',
     'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed',
     'link.positioning: FilePosition with link.through: VIP',
     'reseed.method, reseed.from, reseed.bandwidthLimit, reseed.salvage.pvc',
@@ -202,13 +196,32 @@ test('NotImplemented: every field is named', async (t) => {
   await stage.patchSpec({ policy: { onGap: 'Reseed' } });
   await stage.statusIs('the other value is named', (now) => messageOf(now).includes('policy.onGap: Reseed'));
   await accepts(stage, t, async () =>
-    stage.patchSpec({
-      source: { members: [member, other], publisherAuth: null, topology: null },
-      policy: null,
-      link: null,
-      reseed: null,
-    }),
+    stage.patchSpec({ source: { topology: null }, policy: null, link: null, reseed: null }),
   );
+});
+
+test('publishers: the token is checked as other Secrets are; one that nobody runs is a finding, and no refusal', async (t) => {
+  const { api, bench } = stage;
+  const at = ({ name, address: host }: Member) => ({ name, host, publisher: { url: `http://${host}:9480` } });
+  const spec = { source: { members: bench.members.map(at), publisherAuth: { secretName: 'orders-publisher' } } };
+  const missing = await refuses(stage, t, { reason: 'SecretMissing', provoke: async () => stage.patchSpec(spec) });
+  assert.match(missing, /Secret orders-publisher \(source\.publisherAuth\) does not exist; create it with token/);
+  await accepts(stage, t, async () => api.createSecret(NAMESPACE, 'orders-publisher', { token: `${WRONG}\n` }));
+  const { findings, source } = await stage.statusIs('both are said not to answer', (now) =>
+    now.source.members.every(({ publisher }) => publisher?.reachable === false),
+  );
+  assert.match(source.members[0]?.publisher?.message ?? '', /publisher of hci-a/);
+  const told = findings.filter(({ finding }) => finding.startsWith('Publisher'));
+  assert.deepEqual(
+    told.map(({ finding, severity, subject }) => `${finding} ${severity} ${subject}`),
+    bench.members.flatMap(({ name }) => [`PublisherUnreachable warning ${name}`, `PublisherPlainHttp warning ${name}`]),
+  );
+  const without = bench.members.map(({ name, address: host }) => ({ name, host }));
+  await stage.patchSpec({ source: { members: without, publisherAuth: null } });
+  await stage.statusIs('nothing is said of publishers', (now) =>
+    now.source.members.every(({ publisher }) => publisher === undefined),
+  );
+  await api.remove({ api: 'v1', plural: 'secrets', namespace: NAMESPACE, name: 'orders-publisher' });
 });
 
 test('NotImplemented: a StatefulSet of its own', async () => {

@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
 import { getCACertificates } from 'node:tls';
-import type { Spec, Tls } from '../../api/v1alpha1.ts';
+import type { MemberSpec, Spec, Tls } from '../../api/v1alpha1.ts';
 import type { WatchedTargets } from '../../observe/watcher.ts';
+import type { PublisherTarget } from '../../publisher/client.ts';
 import type { TlsOptions } from '../../sql/port.ts';
 import type { Refusal } from './refusal.ts';
 import { together } from './refusal.ts';
@@ -30,6 +31,9 @@ export interface Known {
 const SOURCE_KEYS = ['username', 'password', 'replicationUsername', 'replicationPassword'] as const;
 const REPLICA_KEYS = ['username', 'password'] as const;
 const CA_KEY = 'ca.crt';
+const TOKEN_KEY = 'token';
+/** What fits in a header. A file that became a Secret often ends with a newline, which is not part of the token. */
+const TOKEN = /^[\x21-\x7E]{1,1024}$/;
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----';
 
 interface Need {
@@ -37,9 +41,13 @@ interface Need {
   readonly field: string;
   readonly secret: string;
   readonly keys: readonly string[];
+  /** Keys that are looked at where they are there. */
+  readonly optional?: readonly string[];
 }
 
 function needsOf({ source, replicas }: Spec): readonly Need[] {
+  const { publisherAuth: auth } = source;
+  const token = { field: 'source.publisherAuth', keys: [TOKEN_KEY], optional: [CA_KEY] };
   const certificates = [
     { field: 'source.tls.caSecretName', secret: source.tls.caSecretName, keys: [CA_KEY] },
     { field: 'replicas.tls.caSecretName', secret: replicas.tls.caSecretName, keys: [CA_KEY] },
@@ -48,6 +56,7 @@ function needsOf({ source, replicas }: Spec): readonly Need[] {
     { field: 'source.credentials', secret: source.credentials.secretName, keys: SOURCE_KEYS },
     { field: 'replicas.credentials', secret: replicas.credentials.secretName, keys: REPLICA_KEYS },
     ...certificates.filter(({ secret }) => secret !== ''),
+    ...(auth === undefined ? [] : [{ ...token, secret: auth.secretName }]),
   ];
 }
 
@@ -78,16 +87,27 @@ function secretMissing(spec: Spec, known: Known): Refusal | null {
 
 function keyMissing(spec: Spec, known: Known): Refusal | null {
   const told: string[] = [];
-  for (const { field, secret, keys } of needsOf(spec)) {
-    const answer = known.secret(secret);
-    if (answer?.state !== 'Read') continue;
-    const missing = keys.filter((key) => (answer.data[key] ?? '') === '');
-    if (missing.length > 0) told.push(`Secret ${secret} (${field}) lacks ${missing.join(', ')}; add it`);
-    else if (keys.includes(CA_KEY) && answer.data[CA_KEY]?.includes(CERTIFICATE) !== true) {
-      told.push(`key ${CA_KEY} of Secret ${secret} (${field}) holds no certificate in PEM form; put the CA there`);
-    }
+  for (const need of needsOf(spec)) {
+    const answer = known.secret(need.secret);
+    if (answer?.state === 'Read') told.push(...wrongIn(need, answer.data));
   }
   return told.length === 0 ? null : { reason: 'SecretKeyMissing', message: together(told) };
+}
+
+function wrongIn({ field, secret, keys, optional = [] }: Need, data: Readonly<Record<string, string>>): string[] {
+  const missing = keys.filter((key) => (data[key] ?? '') === '');
+  if (missing.length > 0) return [`Secret ${secret} (${field}) lacks ${missing.join(', ')}; add it`];
+  const told: string[] = [];
+  const ca = [...keys, ...optional].includes(CA_KEY) ? (data[CA_KEY] ?? '') : '';
+  if (ca !== '' && !ca.includes(CERTIFICATE)) {
+    told.push(`key ${CA_KEY} of Secret ${secret} (${field}) holds no certificate in PEM form; put the CA there`);
+  }
+  if (keys.includes(TOKEN_KEY) && !TOKEN.test((data[TOKEN_KEY] ?? '').trim())) {
+    told.push(
+      `key ${TOKEN_KEY} of Secret ${secret} (${field}) is no token: write one line of at most 1,024 printable characters, without spaces`,
+    );
+  }
+  return told;
 }
 
 function unresolved(spec: Spec, known: Known): Refusal | null {
@@ -115,7 +135,7 @@ function notKnown(spec: Spec, known: Known): string | null {
 /** Everything is there: the checks before have seen to it. */
 function found(spec: Spec, known: Known): Named {
   const { source, replicas } = spec;
-  const data = (name: string, key: string): string => {
+  const data: Read = (name, key) => {
     const answer = name === '' ? undefined : known.secret(name);
     return answer?.state === 'Read' ? (answer.data[key] ?? '') : '';
   };
@@ -135,6 +155,7 @@ function found(spec: Spec, known: Known): Named {
       name: member.name,
       match: member.match ?? null,
       target: { name: `member ${member.name}`, ...server(member) },
+      ...publisherOf(source, member, data),
     })),
     replica: {
       port: replicas.port,
@@ -145,6 +166,17 @@ function found(spec: Spec, known: Known): Named {
   };
   const replication = { user: data(secret, 'replicationUsername'), password: data(secret, 'replicationPassword') };
   return { state: 'Found', targets, replication };
+}
+
+type Read = (secret: string, key: string) => string;
+
+function publisherOf(source: Spec['source'], member: MemberSpec, data: Read): { publisher?: PublisherTarget } {
+  const { publisherAuth: auth, tls } = source;
+  if (member.publisher === undefined) return {};
+  const token = auth === undefined ? null : data(auth.secretName, TOKEN_KEY).trim();
+  const ca = (auth === undefined ? '' : data(auth.secretName, CA_KEY)) || data(tls.caSecretName, CA_KEY);
+  const { url } = member.publisher;
+  return { publisher: { name: `the publisher of ${member.name}`, url, token, ca: ca === '' ? null : ca } };
 }
 
 /** `host` as the spec has it: a certificate names what people write, not what it resolves to. Empty: a pod's address. */

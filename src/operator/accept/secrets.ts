@@ -45,7 +45,12 @@ export function createSecretCache(options: SecretCacheOptions): SecretCache {
   async function ask(key: string, before: SecretAnswer | undefined): Promise<SecretAnswer> {
     try {
       const data = await kube.getSecret(refOf(key), { signal });
-      for (const [name, value] of Object.entries(data)) if (!SHOWN_KEYS.has(name)) onSecret(value);
+      for (const [name, value] of Object.entries(data)) {
+        if (SHOWN_KEYS.has(name)) continue;
+        onSecret(value);
+        // A token is used without the newline that the file ended with.
+        if (value.trim() !== value) onSecret(value.trim());
+      }
       return { state: 'Read', data, stale: null };
     } catch (error) {
       return isMxrError(error, 'KubeNotFound') ? { state: 'Missing' } : unasked(before, errorText(error));

@@ -10,8 +10,6 @@ import { together } from './refusal.ts';
 
 /** Fields that the schema has and no behaviour stands behind yet. Silence would be a promise. */
 const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) => boolean])[] = [
-  ['source.members[].publisher', ({ source }) => source.members.some(({ publisher }) => publisher !== undefined)],
-  ['source.publisherAuth', ({ source }) => source.publisherAuth !== undefined],
   ['source.topology: SharedStorage', ({ source }) => source.topology === 'SharedStorage'],
   ['replicas.statefulSet', ({ replicas }) => replicas.statefulSet !== undefined],
   ['policy.onGap: Fill', ({ policy }) => policy.onGap === 'Fill'],
@@ -34,6 +32,12 @@ export function notImplemented(spec: Spec): Refusal | null {
   if (fields.length === 0) return null;
   const message = `this version of mxr does not do this yet: ${fields.join(', ')}; remove it from the spec`;
   return { reason: 'NotImplemented', message };
+}
+
+/** Members whose publisher would get the token in the clear. */
+export function plainPublishers({ source }: Spec): readonly string[] {
+  if (source.publisherAuth === undefined) return [];
+  return source.members.flatMap(({ name, publisher }) => (publisher?.url.startsWith('http:') === true ? [name] : []));
 }
 
 export interface Selection {

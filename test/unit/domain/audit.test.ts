@@ -21,9 +21,11 @@ import {
   WALL,
 } from './pair-fixture.ts';
 
+const REST = { lastHolder: 'a', holderSince: 0, netTimeoutSeconds: 8, plainPublishers: [] };
+
 function input(change: PairChange = {}, over: Partial<AuditInput> = {}): AuditInput {
   const { observation, memory, diagnosis } = calmPair(change);
-  return { policy: POLICY, observation, memory, diagnosis, lastHolder: 'a', netTimeoutSeconds: 8, ...over };
+  return { policy: POLICY, observation, memory, diagnosis, ...REST, ...over };
 }
 
 function found(value: AuditInput): string[] {

@@ -1,19 +1,14 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, test } from 'node:test';
 import type { Pod } from '../../../src/kube/objects.ts';
 import { replicationManagerOf } from '../../../src/operator/accept/managed-by.ts';
-import { notImplemented, selectionOf } from '../../../src/operator/accept/static.ts';
+import { notImplemented, plainPublishers, selectionOf } from '../../../src/operator/accept/static.ts';
 import type { Sample } from '../api/sample.ts';
 import { STATEFUL_SET } from '../api/sample.ts';
 import { podOf, resourceOf } from './accept-fixture.ts';
 
 describe('fields without a behaviour', () => {
   const ASKED: readonly (readonly [field: string, change: (spec: Sample) => void])[] = [
-    [
-      'source.members[].publisher',
-      ({ source }) => Object.assign(source.members[1] ?? {}, { publisher: { url: 'https://b' } }),
-    ],
-    ['source.publisherAuth', ({ source }) => (source['publisherAuth'] = { secretName: 'token' })],
     ['source.topology: SharedStorage', ({ source }) => (source['topology'] = 'SharedStorage')],
     [
       'replicas.statefulSet',
@@ -49,12 +44,28 @@ describe('fields without a behaviour', () => {
   it('lets everything pass that exists', () => {
     const spec = (one: Sample) => {
       one.source['topology'] = 'DualPrimary';
+      Object.assign(one.source.members[1] ?? {}, { publisher: { url: 'https://b' } });
+      one.source['publisherAuth'] = { secretName: 'token' };
       one['policy'] = { handover: 'Confirm', minServing: 2 };
       one['link'] = { through: 'VIP', positioning: 'GTID' };
       one['serving'] = { maxStalenessSeconds: 5 };
     };
     assert.equal(notImplemented(resourceOf({ spec }).spec), null);
   });
+});
+
+test('a token over plain http is told by member', () => {
+  const publishing = (one: Sample) => {
+    const [a, b] = one.source.members;
+    Object.assign(a ?? {}, { publisher: { url: 'http://a:9480' } });
+    Object.assign(b ?? {}, { publisher: { url: 'https://b:9480' } });
+  };
+  assert.deepEqual(plainPublishers(resourceOf({ spec: publishing }).spec), [], 'no token is sent');
+  const withToken = (one: Sample) => {
+    publishing(one);
+    one.source['publisherAuth'] = { secretName: 'token' };
+  };
+  assert.deepEqual(plainPublishers(resourceOf({ spec: withToken }).spec), ['hci-a']);
 });
 
 describe('the selection of pods', () => {

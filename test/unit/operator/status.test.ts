@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Status } from '../../../src/api/v1alpha1.ts';
-import { unknown } from '../../../src/domain/fact.ts';
+import { known, NOT_ASKED_YET, unknown } from '../../../src/domain/fact.ts';
+import type { MemberObservation } from '../../../src/domain/observation.ts';
 import { decide } from '../../../src/domain/verdict.ts';
 import { statusNotLooked, statusOf } from '../../../src/operator/status.ts';
 import type { StatusInput } from '../../../src/operator/status.ts';
-import { down, link, NOW, position, replicaMemory, state, WALL } from '../domain/pair-fixture.ts';
+import { calmPair, down, link, NOW, position, published, replicaMemory, state, WALL } from '../domain/pair-fixture.ts';
 import { calmInput, calmStatus, EMPTY, handover, resource, stored } from './status-fixture.ts';
 
 function withDecisions(input: StatusInput, decisions: StatusInput['picture']['decisions']): StatusInput {
@@ -85,6 +86,33 @@ describe('what is not known', () => {
   test('a replica that receives from another server is not attached to the holder', () => {
     const [replica] = calmStatus({ a: { dumps: [] }, replica: { links: [link({ sourceServerId: 2 })] } }).replicas;
     assert.equal(replica?.attachedTo, undefined);
+  });
+});
+
+describe('the publisher of a member', () => {
+  function member(publisher: MemberObservation['publisher']) {
+    const input = calmInput();
+    const [a, b] = input.observation.members;
+    assert.ok(a !== undefined && b !== undefined);
+    const members = [a, publisher === undefined ? b : { ...b, publisher }];
+    return stored(statusOf({ ...input, observation: { ...input.observation, members } })).source.members[1]?.publisher;
+  }
+
+  test('is told with whether its host has the VIP, as far as it knows', () => {
+    const { b } = calmPair();
+    assert.deepEqual(member(known(published(b), NOW)), { reachable: true, vipHeld: false });
+    assert.deepEqual(member(known(published(b, { vipHeld: null }), NOW)), { reachable: true });
+  });
+
+  test('that does not answer says why, within bounds', () => {
+    assert.deepEqual(member(unknown('Deadline', 'no answer', NOW)), { reachable: false, message: 'no answer' });
+    const long = member(unknown('ProtocolError', 'x'.repeat(10_000), NOW));
+    assert.equal(long?.message?.length, 600);
+  });
+
+  test('is absent where there is none, and before it was asked', () => {
+    assert.equal(member(undefined), undefined);
+    assert.equal(member(NOT_ASKED_YET), undefined);
   });
 });
 

@@ -1,0 +1,77 @@
+import type { AuditFinding, AuditInput } from './audit.ts';
+import { isRefusal, valueOf, wasAsked } from './fact.ts';
+import type { Known } from './fact.ts';
+import { sameServer } from './memory.ts';
+import type { MemberObservation } from './observation.ts';
+import type { PublisherLook } from './published.ts';
+import { comparable } from './published.ts';
+import { isOfAnother } from './told-by-publisher.ts';
+
+/** The VIP moves, and who has it is heard of at different moments: a contradiction that lasts longer is one. */
+const DISAGREES_AFTER_MS = 5_000;
+const CLOCK_SKEW_MS = 60_000;
+
+/** What is wrong with the publishers. Everything but what only they can tell goes on without them: warnings. */
+export function auditPublishers(input: AuditInput): readonly AuditFinding[] {
+  return input.observation.members.flatMap((member) => {
+    const { publisher } = member;
+    if (publisher === undefined || !wasAsked(publisher)) return [];
+    if (publisher.known) {
+      return [...disagrees(input, member), ...clockSkew(input, member, publisher), ...plainHttp(input, member)];
+    }
+    const does = isRefusal(publisher) ? 'refuses mxr' : 'does not answer';
+    const message = `the publisher of ${member.name} ${does}: ${publisher.why}. mxr goes on without it; where only the VIP is routed nobody tells then which member has it. Start it, or correct its url`;
+    return [finding('PublisherUnreachable', member, message), ...plainHttp(input, member)];
+  });
+}
+
+function finding(name: AuditFinding['finding'], member: MemberObservation, message: string): AuditFinding {
+  return { finding: name, severity: 'warning', subject: member.name, message };
+}
+
+function disagrees(input: AuditInput, member: MemberObservation): AuditFinding[] {
+  const why = ofAnotherServer(input, member) ?? aboutTheVip(input, member);
+  return why === null ? [] : [finding('PublisherDisagrees', member, why)];
+}
+
+function ofAnotherServer({ observation }: AuditInput, member: MemberObservation): string | null {
+  const { name } = member;
+  const told = valueOf(member.publisher);
+  const cure = `correct members[].publisher.url of ${name}, or what that publisher connects to`;
+  if (isOfAnother(member, observation.members)) {
+    return `the publisher of ${name} says that it runs beside ${told?.member ?? ''}: it is not believed. Correct members[].publisher.url, or its own settings`;
+  }
+  const own = valueOf(member.look)?.identity;
+  const published = told?.databaseAnswers === true ? told.identity : null;
+  if (own === undefined || published === null || sameServer(comparable(published, own), own)) return null;
+  return `the publisher of ${name} answers for another server: ${published.hostname} (server_id ${published.serverId}, port ${published.port}), and ${name} itself is ${own.hostname} (server_id ${own.serverId}, port ${own.port}). It is not believed; ${cure}`;
+}
+
+function aboutTheVip({ observation, diagnosis, holderSince }: AuditInput, member: MemberObservation): string | null {
+  const { holder } = diagnosis;
+  const told = valueOf(member.publisher);
+  if (holder === null || holder.knownBy === 'Publisher' || told === undefined || told.vipHeld === null) return null;
+  const holds = holder.member.name === member.name;
+  if (told.vipHeld === holds) return null;
+  if (observation.now - Math.max(told.vipHeldSince, holderSince) < DISAGREES_AFTER_MS) return null;
+  const { name } = member;
+  return holds
+    ? `the publisher of ${name} says that its host does not have the VIP, and ${name} answers behind it: correct the VIP that it was told, or members[].publisher.url`
+    : `the publisher of ${name} says that its host has the VIP, and ${holder.member.name} answers behind it: two hosts may claim the address. Look at the interfaces and at keepalived of both`;
+}
+
+function clockSkew({ observation }: AuditInput, member: MemberObservation, { value, at }: Known<PublisherLook>) {
+  if (value.observedAt === null || value.ageMs === null) return [];
+  const expected = observation.wallNow - (observation.now - at) - value.ageMs;
+  const skewMs = value.observedAt - expected;
+  if (Math.abs(skewMs) <= CLOCK_SKEW_MS) return [];
+  const apart = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? 'ahead of' : 'behind'}`;
+  const message = `the clock of the host of ${member.name} is ${apart} the clock of mxr: times in the status and in journals cannot be compared. Run a time service on both`;
+  return [finding('ClockSkew', member, message)];
+}
+
+function plainHttp({ plainPublishers }: AuditInput, member: MemberObservation): AuditFinding[] {
+  if (!plainPublishers.includes(member.name)) return [];
+  const message = `the url of the publisher of ${member.name} is plain http, and the token of source.publisherAuth is sent there in the clear: give that publisher a certificate and write https`;
+  return [finding('PublisherPlainHttp', member, message)];
+}
