@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
 import { known, unknown } from '../../../src/domain/fact.ts';
 import { findHolder } from '../../../src/domain/holder.ts';
 import type { Memory } from '../../../src/domain/memory.ts';
@@ -176,6 +177,39 @@ describe('what publishers say, where only the VIP is routed', () => {
   test('one that runs beside another member of the resource is not believed', () => {
     assert.match(why(ofA({ member: 'b' })), /it runs beside b: correct members\[\]\.publisher\.url of a/);
     assert.equal(nameOf(ofA({ member: 'db1.example' })), 'a by Publisher', 'a name that is nobody');
+  });
+
+  test('whatever they say, who is known without them stays the holder, and nobody is named by a contradiction', () => {
+    const said = fc.option(
+      fc.record({
+        of: fc.constantFrom(holding, b),
+        vipHeld: fc.constantFrom(true, false, null),
+        databaseAnswers: fc.boolean(),
+        ageMs: fc.constantFrom(0, 59_000, 120_000, null),
+        at: fc.constantFrom(NOW, NOW - 120_000),
+        member: fc.constantFrom('a', 'b', 'z'),
+      }),
+    );
+    type Said = typeof said extends fc.Arbitrary<infer T> ? T : never;
+    const told = (member: MemberObservation, one: Said): MemberObservation =>
+      one === null ? member : withPublisher(member, published(one.of, one, one.at), one.at);
+    const { memory } = calmPair();
+    fc.assert(
+      fc.property(said, said, (ofA, ofB) => {
+        const known = seen({ ...behind, lockOwners: { a: 7 } }, [
+          told(memberAt('a', '', holding), ofA),
+          told(noB, ofB),
+        ]);
+        assert.equal(nameOf(known), 'a by Lock');
+        assert.equal(nameOf(seen(behind, [told(noA, ofA), told(noB, ofB)]), memory), 'a by Identity');
+        const name = nameOf(seen(behind, [told(noA, ofA), told(noB, ofB)]));
+        if (name === 'NoneOfTheMembers') return;
+        const [named, other] = name === 'a by Publisher' ? [ofA, ofB] : [ofB, ofA];
+        assert.ok(named !== null && named.vipHeld === true && named.databaseAnswers && named.of === holding);
+        assert.ok(named.at === NOW && named.ageMs !== null && named.ageMs <= 59_000);
+        assert.ok(other === null || other.vipHeld !== true || other.at !== NOW);
+      }),
+    );
   });
 
   test('tells two members apart that were one server to all that is remembered', () => {
