@@ -158,7 +158,12 @@ export function notOurs(call: Call, detail: string): MxrError {
   return failed(call, 'ProtocolError', `${detail}: is its URL that of a publisher?`);
 }
 
-function failed(call: Pick<Call, 'operation' | 'target'>, code: ErrorCode, detail: string, retryable = false): MxrError {
+function failed(
+  call: Pick<Call, 'operation' | 'target'>,
+  code: ErrorCode,
+  detail: string,
+  retryable = false,
+): MxrError {
   const { operation, target } = call;
   return new MxrError({ operation, target, code, detail, retryable });
 }
@@ -182,6 +187,7 @@ export function transportError(call: Call, error: unknown): MxrError {
 function tlsCure(code: string): string {
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return ': its certificate does not name the host of the URL';
   if (code === 'CERT_HAS_EXPIRED') return ': its certificate has expired';
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL')) return ': does it speak TLS on this port, in version 1.2 or later?';
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL'))
+    return ': does it speak TLS on this port, in version 1.2 or later?';
   return ': the CA that is given is not that of its certificate';
 }

@@ -71,7 +71,9 @@ async function openInside(root: string, path: string): Promise<FileHandle> {
   }
 }
 
-const BinlogFile = z.string().regex(/^[^\s/\\\p{Cc}]{1,200}\.\d{6,10}$/u, { error: 'is not the name of a binlog file' });
+const BinlogFile = z
+  .string()
+  .regex(/^[^\s/\\\p{Cc}]{1,200}\.\d{6,10}$/u, { error: 'is not the name of a binlog file' });
 /** No event begins before the magic number of the file ends. */
 const FIRST_POSITION = 4;
 const BinlogPosition = z

@@ -145,7 +145,8 @@ function isLoopback(host: string): boolean {
 /** As a header can carry it. */
 function requireUsable(token: string): void {
   if (/^[\x21-\x7e]{1,1024}$/u.test(token)) return;
-  const detail = 'it must be 1 to 1024 printable ASCII characters without spaces, for example of `openssl rand -hex 32`';
+  const detail =
+    'it must be 1 to 1024 printable ASCII characters without spaces, for example of `openssl rand -hex 32`';
   const call = { operation: 'use the token', target: 'the publisher' };
   throw new MxrError({ ...call, code: 'ConfigInvalid', detail, retryable: false });
 }

@@ -102,7 +102,10 @@ describe('reading the coordinates', { timeout: 60_000 }, () => {
       const error = await failureAt(t, (socket) => socket.end(answer));
       assert.equal(error.code, code, error.message);
       assert.match(error.message, words);
-      assert.match(error.message, /^could not read the coordinates on publisher of hci-a \(http:\/\/127\.0\.0\.1:\d+\)/u);
+      assert.match(
+        error.message,
+        /^could not read the coordinates on publisher of hci-a \(http:\/\/127\.0\.0\.1:\d+\)/u,
+      );
     });
   }
 
@@ -123,7 +126,12 @@ describe('reading the coordinates', { timeout: 60_000 }, () => {
       };
     };
     const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999\r\n\r\n`;
-    const behaviours = [() => undefined, drip('HTTP/1.1 200 OK\r\nx:'), drip(head), drip('HTTP/1.1 100 Continue\r\n\r\n')];
+    const behaviours = [
+      () => undefined,
+      drip('HTTP/1.1 200 OK\r\nx:'),
+      drip(head),
+      drip('HTTP/1.1 100 Continue\r\n\r\n'),
+    ];
     for (const behaviour of behaviours) {
       const server = await startScripted(t, behaviour);
       const start = performance.now();

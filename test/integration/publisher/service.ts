@@ -61,11 +61,7 @@ export interface Answer {
 
 export const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
 
-export function open(
-  { port }: { port: number },
-  path: string,
-  options: RequestOptions = {},
-): Promise<IncomingMessage> {
+export function open({ port }: { port: number }, path: string, options: RequestOptions = {}): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const call = request({ host: '127.0.0.1', port, path, agent: false, headers: AUTHORIZED, ...options }, resolve);
     call.on('error', reject);

@@ -63,7 +63,9 @@ describe('two publishers with one directory', { timeout: 60_000 }, () => {
     const appender = startAppender(t, directory);
     await until('the child has the journal', () => appender.acknowledged() > 0);
     const refused = (error: unknown): boolean =>
-      isMxrError(error, 'ConfigInvalid') && error.message.includes(directory) && /another publisher/u.test(error.message);
+      isMxrError(error, 'ConfigInvalid') &&
+      error.message.includes(directory) &&
+      /another publisher/u.test(error.message);
     await assert.rejects(journalIn(directory), refused);
     await appender.kill();
     const journal = await journalIn(directory);

@@ -72,7 +72,7 @@ describe('old .pos files', () => {
   const damaged: readonly (readonly [string, string | Buffer, RegExp])[] = [
     ['empty', '', /it is empty/u],
     ['blank', ' \r\n\n', /it is empty/u],
-    ['without a row', 'ERROR 2002 (HY000): Can\'t connect\n', /0 rows instead of one/u],
+    ['without a row', "ERROR 2002 (HY000): Can't connect\n", /0 rows instead of one/u],
     ['with two rows', GOOD + GOOD.replace('1. row', '2. row'), /2 rows instead of one/u],
     ['with File twice', GOOD.replace('Position', 'File: mysql-bin.000043\n        Position'), /File more than once/u],
     ['without a position', GOOD.replace('Position', 'Pos'), /no whole line with Position/u],
