@@ -26,10 +26,10 @@ export async function readTls(files: TlsFiles): Promise<TlsMaterial> {
   const cert = await readFile(files.certFile);
   const key = await readFile(files.keyFile);
   const target = `${files.certFile} and ${files.keyFile}`;
-  let fits: boolean;
+  let fits = false;
   try {
     fits = new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
-    createSecureContext({ cert, key, minVersion: MIN_TLS });
+    if (fits) createSecureContext({ cert, key, minVersion: MIN_TLS });
   } catch (error) {
     throw invalid(target, `they are not a certificate and its private key in PEM form (${opensslCode(error)})`);
   }

@@ -118,10 +118,10 @@ describe('reading the coordinates', { timeout: 60_000 }, () => {
   });
 
   it('ends at its deadline, whatever the other side does', async (t) => {
-    const drip = (first: string): ((socket: Socket) => void) => {
+    const drip = (first: string, more = ' '): ((socket: Socket) => void) => {
       return (socket) => {
         socket.write(first);
-        const timer = setInterval(() => socket.write(' '), 20);
+        const timer = setInterval(() => socket.write(more), 20);
         socket.on('close', () => clearInterval(timer));
       };
     };
@@ -130,7 +130,7 @@ describe('reading the coordinates', { timeout: 60_000 }, () => {
       () => undefined,
       drip('HTTP/1.1 200 OK\r\nx:'),
       drip(head),
-      drip('HTTP/1.1 100 Continue\r\n\r\n'),
+      drip('', 'HTTP/1.1 100 Continue\r\n\r\n'),
     ];
     for (const behaviour of behaviours) {
       const server = await startScripted(t, behaviour);
