@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open, readdir, unlink } from 'node:fs/promises';
+import { open, readdir, stat, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JournalEntry } from '../api/publisher.ts';
@@ -140,12 +140,20 @@ export class JournalDisk {
   async #create(seq: number): Promise<Segment> {
     const name = segmentName(seq);
     const path = join(this.#directory, name);
+    await this.#requireLocked();
     this.#handle = await open(path, CREATE, 0o600);
     const segment: Segment = { name, path, bytes: 0, lastSeq: 0, sealed: false, damage: [] };
     this.#segments.push(segment);
     this.#durable = { bytes: 0, lastSeq: 0 };
     await this.#lock.sync();
     return segment;
+  }
+
+  /** Another directory of the same name is not locked, and another publisher may use it. */
+  async #requireLocked(): Promise<void> {
+    const [ours, there] = await Promise.all([this.#lock.stat(), stat(this.#directory)]);
+    if (ours.ino === there.ino && ours.dev === there.dev) return;
+    throw new Error('somebody replaced the directory: start the publisher again');
   }
 
   /** Never the newest file, which is being written. */

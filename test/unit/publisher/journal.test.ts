@@ -231,4 +231,22 @@ describe('the files of a journal that came to harm', () => {
     assert.match(journal.damage.join(), /somebody removed or cut journal-000000000000001\.jsonl/u);
     await journal.close();
   });
+
+  it('keeps the newest thousand in memory when the directory is gone, and says what that cost', async (t) => {
+    const directory = temporaryDirectory(t);
+    const journal = await journalIn(directory);
+    await journal.append(coordinates(), FLUSH);
+    assert.equal(journal.counts.inMemory, 0);
+    rmSync(directory, { recursive: true });
+    for (let count = 0; count < 1_100; count += 1) await journal.append(coordinates(), { flush: false });
+    assert.deepEqual(await seqsOf(journal), upTo(1_101, 102));
+    assert.match(journal.damage[0] ?? '', /\(ENOENT\): 1000 entries are in memory only/u);
+    assert.match(journal.damage.join('\n'), /entries 2 to 101 are missing: neither disk nor memory/u);
+    // Another directory of that name is not the one that is locked.
+    mkdirSync(directory);
+    await journal.append(coordinates(), FLUSH);
+    assert.match(journal.damage[0] ?? '', /somebody replaced the directory: start the publisher again/u);
+    assert.deepEqual(filesOf(directory), []);
+    await journal.close();
+  });
 });
