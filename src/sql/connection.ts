@@ -17,7 +17,7 @@ export function connectSql(target: SqlTarget, options: ConnectOptions): Promise<
 export async function openSession(target: SqlTarget, options: ConnectOptions): Promise<Session> {
   const context = { operation: 'connect', target: describe(target), secrets: [target.password] };
   if (options.signal?.aborted === true) throw sqlError(ABANDONED, context);
-  const socket = connectSocket({ host: target.host, port: target.port, noDelay: true });
+  const socket = dial(target);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
   if (options.onReached !== undefined) socket.once('connect', options.onReached);
   const trouble = watchForTrouble(socket, options);
@@ -31,6 +31,10 @@ export async function openSession(target: SqlTarget, options: ConnectOptions): P
   } finally {
     trouble.release();
   }
+}
+
+function dial({ host, port, socketPath }: SqlTarget): Socket {
+  return socketPath === undefined ? connectSocket({ host, port, noDelay: true }) : connectSocket({ path: socketPath });
 }
 
 const ABANDONED = lost('it was abandoned');

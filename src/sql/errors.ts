@@ -47,6 +47,8 @@ const BY_SYSTEM_CODE: ReadonlyMap<string, ErrnoClass> = new Map([
   ),
   // A refusal is an answer: the host is there. An address that nobody has on the segment (no ARP answer) is silence.
   ['ECONNREFUSED', REFUSED],
+  // Of a unix socket: its server is not running.
+  ['ENOENT', REFUSED],
   ...['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES'].map(
     (name) => [name, LOST] as const,
   ),

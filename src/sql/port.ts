@@ -18,6 +18,8 @@ export interface SqlTarget {
   readonly name: string;
   readonly host: string;
   readonly port: number;
+  /** A unix socket of this host, dialled instead of host and port. */
+  readonly socketPath?: string;
   readonly user: string;
   readonly password: string;
   readonly tls: TlsOptions;

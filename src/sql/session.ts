@@ -138,7 +138,7 @@ export class Session implements SqlSession {
 }
 
 export function describe(target: SqlTarget): string {
-  return `${target.name} (${target.host}:${target.port})`;
+  return `${target.name} (${target.socketPath ?? `${target.host}:${target.port}`})`;
 }
 
 export function late(deadlineMs: number): SqlFailure {
