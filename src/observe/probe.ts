@@ -22,6 +22,8 @@ export interface ServerProbeOptions {
    * (facts/mariadb.md §11).
    */
   readonly lockName?: () => string;
+  /** What is asked of it; by default a server with a lock is a member. */
+  readonly of?: 'Member' | 'Replica';
   /** The kept session was lost without our doing: the first sign of a server that died or restarted. */
   readonly onLost?: () => void;
 }
@@ -84,7 +86,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
       // Not before: "a look that began before the VIP was asked" must mean that the lock was held then.
       const at = clock.monotonicMs();
       const previousFiles = own.look?.files ?? [];
-      const of = lockName === undefined ? 'Replica' : 'Member';
+      const of = options.of ?? (lockName === undefined ? 'Replica' : 'Member');
       const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles, of } as const;
       own.look = await lookAtServer(own.session, ask, own.facts);
       incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
