@@ -13,9 +13,12 @@ import {
   UNPROVEN_REASON_TEXT,
   VERDICT_TEXT,
 } from '../src/api/reasons.ts';
-import { CONFIG_OPTIONS } from '../src/config.ts';
+import { CONFIG_OPTIONS, PUBLISHER_OPTIONS } from '../src/config.ts';
+import type { ConfigOption } from '../src/config.ts';
 import { EVENT_TABLE } from '../src/operator/event-table.ts';
 import { METRICS } from '../src/ops/metrics-table.ts';
+import type { MetricInfo } from '../src/ops/metrics-table.ts';
+import { PUBLISHER_METRICS } from '../src/publisher/metrics-table.ts';
 
 /** The pages of docs/reference that are made from src/api. */
 
@@ -32,11 +35,18 @@ function page(title: string, notice: string, sections: readonly string[]): strin
 
 /** Every series that `/metrics` shows beside the default ones of the process. */
 export function metricsPage(notice: string): string {
-  const rows = METRICS.map(({ name, type, labels, help, buckets }) => {
+  return page('Metrics', notice, [
+    `## mxr operator\n\n${metricsTable(METRICS)}`,
+    `## mxr publisher\n\n${metricsTable(PUBLISHER_METRICS)}`,
+  ]);
+}
+
+function metricsTable(metrics: readonly MetricInfo[]): string {
+  const rows = metrics.map(({ name, type, labels, help, buckets }) => {
     const bounds = buckets === undefined ? '' : ` Buckets: ${buckets.join(', ')} s.`;
     return [`\`${name}\``, type, labels.map((label) => `\`${label}\``).join(', '), `${help}${bounds}`];
   });
-  return page('Metrics', notice, [table(['Metric', 'Type', 'Labels', 'Meaning'], rows)]);
+  return table(['Metric', 'Type', 'Labels', 'Meaning'], rows);
 }
 
 /** Every Kubernetes event that mxr emits, on transitions only. */
@@ -144,14 +154,19 @@ function typeText(node: SchemaNode): string {
 }
 
 export function environmentPage(notice: string): string {
-  const rows = CONFIG_OPTIONS.map(({ name, flag, default: fallback, description }) => [
+  return page('Environment', notice, [
+    'Configuration comes from these variables, or from the flags, which win. An unknown `MXR_*` variable or a malformed value is an error that names it.',
+    `## mxr operator\n\n${settingsTable(CONFIG_OPTIONS)}`,
+    `## mxr publisher\n\n${settingsTable(PUBLISHER_OPTIONS)}`,
+  ]);
+}
+
+function settingsTable(options: readonly ConfigOption[]): string {
+  const rows = options.map(({ name, flag, default: fallback, description }) => [
     `\`${name}\``,
     flag === '' ? '' : `\`${flag}\``,
     fallback,
     description,
   ]);
-  return page('Environment', notice, [
-    'Configuration comes from these variables, or from the flags, which win. An unknown `MXR_*` variable or a malformed value is an error that names it.',
-    `## mxr operator\n\n${table(['variable', 'flag', 'default', 'meaning'], rows)}`,
-  ]);
+  return table(['variable', 'flag', 'default', 'meaning'], rows);
 }

@@ -10,7 +10,11 @@ const COMMANDS: readonly CommandEntry[] = [
     summary: 'run the operator',
     load: async () => (await import('./commands/operator.ts')).operator,
   },
-  { name: 'publisher', summary: 'run beside a MariaDB of the pair and publish what it knows' },
+  {
+    name: 'publisher',
+    summary: 'run beside a MariaDB of the pair and publish what it knows',
+    load: async () => (await import('./commands/publisher.ts')).publisher,
+  },
   { name: 'status', summary: 'show the pair, the replicas and their verdicts' },
   { name: 'plan', summary: 'show what mxr would do, and why' },
   { name: 'history', summary: 'show the handovers' },

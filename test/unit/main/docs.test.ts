@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
 import { METRICS } from '../../../src/ops/metrics.ts';
+import { PUBLISHER_METRICS } from '../../../src/publisher/metrics-table.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const PAGES = [...globSync('*.md', { cwd: ROOT }), ...globSync('docs/**/*.md', { cwd: ROOT })];
@@ -20,7 +21,7 @@ describe('the documentation', () => {
   });
 
   it('names only metrics that exist', () => {
-    const known = METRICS.map(({ name }) => name);
+    const known = [...METRICS, ...PUBLISHER_METRICS].map(({ name }) => name);
     for (const page of PAGES) {
       for (const [name] of read(page).matchAll(/\bmxr_[a-z_]+(?=[ `{<])/gu)) {
         if (!/^mxr_(look|repl|replica)$/u.test(name)) assert.ok(known.includes(name), `${page}: ${name}`);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { CONFIG_OPTIONS } from '../../../src/config.ts';
+import { CONFIG_OPTIONS, PUBLISHER_OPTIONS } from '../../../src/config.ts';
 import { main } from '../../../src/main.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -35,7 +35,8 @@ describe('mxr', () => {
       const { code, out } = await mxr(args);
       assert.equal(code, 0);
       assert.match(out, /operator +run the operator\n/u);
-      assert.match(out, /publisher .*\(not implemented yet\)\n/u);
+      assert.match(out, /publisher +run beside a MariaDB of the pair and publish what it knows\n/u);
+      assert.match(out, /promote .*\(not implemented yet\)\n/u);
     }
   });
 
@@ -50,9 +51,7 @@ describe('mxr', () => {
   });
 
   it('does not pretend that a command exists', async () => {
-    for (const name of 'publisher status plan history doctor approve suspend resume report explain promote'.split(
-      ' ',
-    )) {
+    for (const name of 'status plan history doctor approve suspend resume report explain promote'.split(' ')) {
       assert.deepEqual(await mxr([name]), { code: 2, out: '', err: `mxr ${name}: not implemented yet\n` });
     }
   });
@@ -66,6 +65,21 @@ describe('mxr', () => {
       assert.equal(code, 0);
       for (const { name, flag } of CONFIG_OPTIONS) assert.ok(out.includes(name) && out.includes(flag), name);
     }
+  });
+
+  it('lists every setting of the publisher', async () => {
+    const { code, out } = await mxr(['publisher', '--help']);
+    assert.equal(code, 0);
+    for (const { name, flag } of PUBLISHER_OPTIONS) assert.ok(out.includes(name) && out.includes(flag), name);
+  });
+
+  it('does not start the publisher with a setting that it does not know, and never shows a password', async () => {
+    const { code, err } = await mxr(['publisher', '--db-password', 'hunter2', '--vpi=10.0.0.1']);
+    assert.equal(code, 2);
+    assert.match(err, /--db-password: every user of this host can read the arguments/u);
+    assert.match(err, /--vpi: there is no such flag; did you mean --vip\?/u);
+    assert.match(err, /mxr publisher --help lists every setting/u);
+    assert.doesNotMatch(err, /hunter2/u);
   });
 
   it('does not start the operator with a setting that it does not know', async () => {
