@@ -10,17 +10,18 @@ import {
   stateHas,
   stateOfPosition,
 } from './gtid.ts';
-import type { Anchor, MemberMemory } from './memory.ts';
+import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, isDrained, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, missingCount, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
+import type { StandbyLook } from './takeover-published.ts';
 import { describeUnique } from './unique.ts';
 
 /** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */
-export function compareByCoordinates(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
+export function compareByCoordinates(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
   const { replica, holder, source, baseline } = input;
   const applied = appliedBy(input, standby);
   if (applied === null) {
@@ -119,13 +120,13 @@ function askSource(
 }
 
 /** Coordinates of a third server, which may have the same file names. 0: not connected since the target started. */
-function appliedFromAnother({ target }: ProofInput, standby: Anchor, source: MemberMemory): boolean {
+function appliedFromAnother({ target }: ProofInput, standby: StandbyLook, source: MemberMemory): boolean {
   const ids = [standbyLinkOf(target)?.sourceServerId, standby.standby?.sourceServerId];
   return ids.some((id) => id !== undefined && id !== 0 && id !== source.identity.serverId);
 }
 
 /** Live while its link still shows them and it has drained; else as it was last seen, drained. */
-function appliedBy({ target }: ProofInput, standby: Anchor): Coordinates | null {
+function appliedBy({ target }: ProofInput, standby: StandbyLook): Coordinates | null {
   const link = standbyLinkOf(target);
   if (link !== undefined && link.exec.file !== '' && (isDrained(target, link) || sameCoordinates(link.read, link.exec)))
     return link.exec;

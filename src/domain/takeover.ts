@@ -12,13 +12,14 @@ import {
   stateHas,
   stateOfPosition,
 } from './gtid.ts';
-import type { Anchor } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, missingCount, proveRehearsal, refused } from './proof.ts';
 import { compareByCoordinates } from './takeover-file.ts';
+import type { StandbyLook } from './takeover-published.ts';
+import { lastStandbyOf } from './takeover-published.ts';
 import { describeUnique } from './unique.ts';
 
 /**
@@ -27,11 +28,16 @@ import { describeUnique } from './unique.ts';
  * the target's own first.
  */
 export function proveTakeover(input: ProofInput): ProofResult {
-  const { replica, holder, targetMemory } = input;
+  const { replica, holder, target, targetMemory } = input;
   if (!replica.drained && !input.stillReceiving) return notDrained(input);
-  const standby = targetMemory.lastStandby;
+  const seen = lastStandbyOf(targetMemory, holder.member, target);
+  if (seen.kind === 'Disagree') {
+    const message = `${seen.why}: one of the two is wrong, so where ${replica.pod} would go on there is not known. Find out which, or reseed ${replica.pod} from ${holder.member.name}`;
+    return refused('Unproven', 'WitnessesDisagree', message);
+  }
+  const standby = seen.look;
   if (standby === null || standby.standby === null) {
-    const message = `${holder.member.name} does not log what it applies, and mxr never saw it as a standby: where its own history begins is not known. Set log_slave_updates=1 on the members, or let mxr watch the pair in calm before the next move; reseed ${replica.pod} from ${holder.member.name}`;
+    const message = `${holder.member.name} does not log what it applies, and mxr never saw it as a standby: where its own history begins is not known. Set log_slave_updates=1 on the members, let mxr watch the pair in calm before the next move, or run mxr publisher beside them; reseed ${replica.pod} from ${holder.member.name}`;
     return refused('Unproven', 'StandbyNeverSeen', message);
   }
   const place = standby.standby.usingGtid ? compareByGtid(input, standby) : compareByCoordinates(input, standby);
@@ -62,7 +68,7 @@ function notDrained({ replica, holder }: ProofInput): Undecided {
 }
 
 /** Where the target stood at its takeover, per domain: what it applied, or its own older transactions if those are later. */
-function positionAtTakeover(input: ProofInput, standby: Anchor): GtidPosition {
+function positionAtTakeover(input: ProofInput, standby: StandbyLook): GtidPosition {
   const position = new Map(input.target.gtidSlavePos);
   for (const [domain, own] of standby.binlogPos) {
     const applied = position.get(domain);
@@ -71,7 +77,7 @@ function positionAtTakeover(input: ProofInput, standby: Anchor): GtidPosition {
   return position;
 }
 
-function compareByGtid(input: ProofInput, standby: Anchor): Refused | Undecided | Asking | null {
+function compareByGtid(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
   const there = positionAtTakeover(input, standby);
   if (samePosition(there, input.replica.position)) return null;
   return notEqual(input, there);
@@ -144,7 +150,7 @@ function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
  * The mandatory cross-check: applying D-S-N makes the server's next own transaction in that domain N+1. A smaller number
  * is an errant write that the last look missed. Nothing written yet: the first transaction is watched after attaching.
  */
-function ownHistoryFollows(input: ProofInput, standby: Anchor, from: Coordinates): Refused | Asking | null {
+function ownHistoryFollows(input: ProofInput, standby: StandbyLook, from: Coordinates): Refused | Asking | null {
   const { target, holder } = input;
   if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
   const question: WalkQuestion = {
@@ -175,7 +181,7 @@ function ownHistoryFollows(input: ProofInput, standby: Anchor, from: Coordinates
 }
 
 /** Where its own history goes on; the file may be purged by now without anything that a replica needs. */
-function continuation(input: ProofInput, standby: Anchor): Coordinates | Refused | Asking {
+function continuation(input: ProofInput, standby: StandbyLook): Coordinates | Refused | Asking {
   const { target, holder, evidence } = input;
   const [oldest] = target.files;
   if (hasFile(target, standby.end.file) || oldest === undefined) return standby.end;
@@ -191,7 +197,7 @@ function continuation(input: ProofInput, standby: Anchor): Coordinates | Refused
   return isWhole ? { file: oldest.name, position: 4 } : purgedSince(input, standby);
 }
 
-function purgedSince({ replica, holder }: ProofInput, { end }: Anchor): Refused {
+function purgedSince({ replica, holder }: ProofInput, { end }: StandbyLook): Refused {
   const message = `${replica.pod} needs what ${holder.member.name} wrote from ${end.file}:${end.position} on, where it took over, and that file is purged; reseed the replica, or restore the purged files`;
   return refused('Purged', 'Purged', message);
 }

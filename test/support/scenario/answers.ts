@@ -1,7 +1,7 @@
 import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { parseGtid } from '../../../src/domain/gtid.ts';
 import type { Gtid } from '../../../src/domain/gtid.ts';
-import { placeOf, position, state } from './build.ts';
+import { placeOf, position, state } from './words.ts';
 import { START } from './times.ts';
 import type { Answer } from './vocabulary.ts';
 

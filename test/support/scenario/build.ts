@@ -1,10 +1,9 @@
 import { known, NOT_ASKED_YET, unknown } from '../../../src/domain/fact.ts';
 import type { Fact } from '../../../src/domain/fact.ts';
 import type { PublisherLook } from '../../../src/domain/published.ts';
-import { parsePosition, parseState, stateOfPosition } from '../../../src/domain/gtid.ts';
-import type { GtidPosition, GtidState } from '../../../src/domain/gtid.ts';
+import { stateOfPosition } from '../../../src/domain/gtid.ts';
+import type { GtidPosition } from '../../../src/domain/gtid.ts';
 import type {
-  Coordinates,
   Link,
   MemberObservation,
   Observation,
@@ -13,6 +12,7 @@ import type {
   VipObservation,
 } from '../../../src/domain/observation.ts';
 import { publisherOf } from './publisher.ts';
+import { lastOf, placeOf, position, state } from './words.ts';
 import { START, startOf } from './times.ts';
 import type { Member, Replica, Vip } from './vocabulary.ts';
 
@@ -25,23 +25,6 @@ export interface Scene {
 
 const VIP_HOST = '10.0.0.100';
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
-
-export function position(text: string): GtidPosition {
-  const parsed = parsePosition(text);
-  if (parsed === undefined) throw new Error(`not a GTID position: ${text}`);
-  return parsed;
-}
-
-export function state(text: string): GtidState {
-  const parsed = parseState(text);
-  if (parsed === undefined) throw new Error(`not a GTID state: ${text}`);
-  return parsed;
-}
-
-export function placeOf(text: string): Coordinates {
-  const colon = text.lastIndexOf(':');
-  return { file: text.slice(0, colon), position: Number(text.slice(colon + 1)) };
-}
 
 export function hostOf(name: string): string {
   return name === 'vip' ? VIP_HOST : `10.0.0.${name.charCodeAt(0) - 86}`;
@@ -116,7 +99,8 @@ function publisherAt(scene: Scene, name: string, at: number): Fact<PublisherLook
   const server = scene.members[of] ?? { serverId: 99 };
   const holds = answering(scene.vip, at + 20) === name;
   const look = lookOf(of, server, { holder: holds, dumps: [] });
-  return publisherOf(said, { name, look, holds }, at);
+  const source = (one: string) => ({ host: hostOf(one), serverId: serverIdOf(one, scene.members[one] ?? {}) });
+  return publisherOf(said, { name, look, holds, source }, at);
 }
 
 function lookOf(
@@ -128,7 +112,7 @@ function lookOf(
   const end = placeOf(member.end ?? `${name}-bin.000001:300`);
   const files = { ...member.files, [end.file]: end.position };
   return {
-    ...serverOf(name, { serverId: member.serverId ?? name.charCodeAt(0) - 96, started: member.started ?? 0 }),
+    ...serverOf(name, { serverId: serverIdOf(name, member), started: member.started ?? 0 }),
     readOnly: member.readOnly ?? !seen.holder,
     logSlaveUpdates: member.logSlaveUpdates ?? true,
     gtidBinlogPos: lastOf(logged),
@@ -146,14 +130,8 @@ function lookOf(
   };
 }
 
-/** The highest number of each domain. */
-function lastOf(logged: GtidState): GtidPosition {
-  return new Map(
-    [...logged].map(([domain, servers]) => {
-      const [serverId, seq] = [...servers].reduce((a, b) => (b[1] > a[1] ? b : a));
-      return [domain, { domain, serverId, seq }];
-    }),
-  );
+function serverIdOf(name: string, { serverId }: Member): number {
+  return serverId ?? name.charCodeAt(0) - 96;
 }
 
 function serverOf(name: string, facts: { readonly serverId: number; readonly started: number }) {

@@ -18,11 +18,12 @@ import type { Observation } from '../../../src/domain/observation.ts';
 import type { PairMemory } from '../../../src/domain/situation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { answerFor, nameOf } from './answers.ts';
-import { observe, placeOf, position } from './build.ts';
+import { observe } from './build.ts';
 import type { Scene } from './build.ts';
 import { startOf } from './times.ts';
 import type { Scenario } from './vocabulary.ts';
 import { Phase } from './vocabulary.ts';
+import { placeOf, position } from './words.ts';
 
 /** What mxr knows while a scenario is played. */
 interface Playing {

@@ -54,6 +54,21 @@ export const Member = z
         /** Seconds since it looked at its database. */
         age: z.number(),
         databaseAnswers: z.boolean(),
+        /** Its takeover record; by default there is none. What it does not say is as the server is now. */
+        takeover: z.strictObject({
+          /** The member that it followed. */
+          of: z.string(),
+          end: place.optional(),
+          logged: gtid.optional(),
+          applied: gtid.optional(),
+          exec: place,
+          mode: z.enum(['GTID', 'File']).default('GTID'),
+          drained: z.boolean().default(true),
+          /** Seconds by the clock of its host, before it looked at its database last. */
+          ago: z.number().default(1),
+        }),
+        /** Hours by which the clock of its host is wrong. */
+        clock: z.number(),
         /** It does not answer, with this code. */
         down: z.string(),
       })
