@@ -9,24 +9,26 @@ import { until } from './wait.ts';
 
 const STOP_DEADLINE_MS = 10_000;
 
-export interface KeepalivedOptions extends Omit<KeepalivedSettings, 'check'> {
+export interface KeepalivedOptions extends Omit<KeepalivedSettings, 'client'> {
   readonly host: Host;
   readonly tools: Tools;
-  /** Local socket of the database whose health decides; in the texts of `notify`, `$SQL` runs a statement on it. */
-  readonly socket: string;
 }
 
 /** keepalived of one host. */
 export class Keepalived {
   readonly log: string;
+  /** Its configuration, its scripts and what they say. */
+  readonly directory: string;
+  /** The pipe to which it tells each change of state; there while it runs. */
+  readonly fifo: string;
   readonly #options: KeepalivedOptions;
-  readonly #directory: string;
   #process: ChildProcess | undefined;
 
   constructor(options: KeepalivedOptions) {
     this.#options = options;
-    this.#directory = join(options.host.directory, 'keepalived');
+    this.directory = join(options.host.directory, 'keepalived');
     this.log = this.#path('keepalived.log');
+    this.fifo = this.#path('mxr.fifo');
   }
 
   get running(): boolean {
@@ -37,7 +39,7 @@ export class Keepalived {
   async start(): Promise<void> {
     const { host, tools } = this.#options;
     if (this.#process !== undefined) throw new Error(`keepalived runs already on ${host.name}`);
-    writeKeepalivedFiles(this.#directory, host.name, this.#settings());
+    writeKeepalivedFiles(this.directory, host.name, { ...this.#options, client: tools.mariadb.client });
     const before = this.#logText().length;
     const files = ['-f', this.#path('keepalived.conf'), '-p', this.#path('main.pid'), '-r', this.#path('vrrp.pid')];
     if (!runsScripts()) await this.#startAgent();
@@ -84,15 +86,8 @@ export class Keepalived {
     return child;
   }
 
-  #settings(): KeepalivedSettings {
-    const { tools, socket, notify } = this.#options;
-    const client = `"${tools.mariadb.client}" --no-defaults --connect-timeout=1 -u root -S "${socket}" -n -N -B -e`;
-    const texts = Object.entries(notify).map(([state, text]) => [state, text.replaceAll('$SQL', client)]);
-    return { ...this.#options, check: `${client} "SELECT 1"`, notify: Object.fromEntries(texts) };
-  }
-
   #path(name: string): string {
-    return join(this.#directory, name);
+    return join(this.directory, name);
   }
 
   #logText(): string {

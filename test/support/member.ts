@@ -1,14 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NotifyState } from './keepalived-files.ts';
 import { Keepalived } from './keepalived.ts';
 import type { Position } from './link.ts';
 import { MariaDbServer, type ServerOptions } from './mariadb.ts';
 import type { Host } from './net.ts';
 import type { Tools } from './provision.ts';
 import { until } from './wait.ts';
-
-const PROMOTION_TRIES = 100;
 
 /** How the pair is run; the same on both sides. */
 export interface PairOptions {
@@ -66,8 +63,12 @@ export class Member {
       advertSeconds: pair.advertSeconds,
       preempt: pair.preempt,
       fall: pair.fall,
+      pair: pair.pair,
+      readOnly: pair.readOnly,
+      resetSlaveAll: pair.resetSlaveAll,
       socket: this.db.socket,
-      notify: notifyScripts(pair, takeoverFile(host)),
+      datadir: this.db.datadir,
+      takeovers: takeoverFile(host),
     });
   }
 
@@ -91,9 +92,15 @@ export class Member {
 
   /** Where its own binlog stood when it was promoted last, before anybody could write: the takeover point. */
   takeoverPoint(): Position {
-    const [end = '', gtid = ''] = readFileSync(takeoverFile(this.host), 'utf8').split('\n');
-    const [file = '', position = ''] = end.split('\t');
-    return { file, position: Number(position), gtid };
+    const lines = readFileSync(takeoverFile(this.host), 'utf8').split('\n');
+    const below = (heading: string): string => {
+      const index = lines.findLastIndex((line) => line.startsWith(heading));
+      const line = lines[index + 1];
+      if (index < 0 || line === undefined) throw new Error(`${this.name} noted no ${heading} when it was promoted`);
+      return line;
+    };
+    const [file = '', position = ''] = below('File\tPosition').split('\t');
+    return { file, position: Number(position), gtid: below('@@gtid_current_pos') };
   }
 
   /** A planned move: keepalived is stopped, the database goes on. */
@@ -150,33 +157,4 @@ export class Member {
 
 function takeoverFile(host: Host): string {
   return join(host.directory, 'takeover');
-}
-
-/** Until nobody applies anything any more, or for ten seconds. */
-const APPLIED = `BEGIN NOT ATOMIC
-  DECLARE tries INT DEFAULT ${PROMOTION_TRIES};
-  WHILE tries > 0 AND EXISTS (SELECT 1 FROM information_schema.PROCESSLIST
-      WHERE COMMAND = 'Slave_SQL' AND STATE NOT LIKE '%has read all relay log%') DO
-    DO SLEEP(0.1);
-    SET tries = tries - 1;
-  END WHILE;
-END`;
-
-/**
- * The scripts that people have: wait for the relay log, stop following, note the coordinates, open for writes. All in one
- * session: each client that is started costs the pair some 20 ms in which it cannot be written to.
- */
-function notifyScripts(pair: PairOptions, takeover: string): Partial<Record<NotifyState, string>> {
-  const promotion = [
-    APPLIED,
-    ...(pair.pair === 'standby' ? ['STOP SLAVE'] : []),
-    'SHOW MASTER STATUS',
-    'SELECT @@gtid_current_pos',
-    ...(pair.resetSlaveAll ? ['RESET SLAVE ALL'] : []),
-    'SET GLOBAL read_only=0',
-  ];
-  const master = `$SQL "${promotion.join(' // ')} //" --delimiter=// >"${takeover}"`;
-  if (!pair.readOnly) return { master };
-  const readOnly = '$SQL "SET GLOBAL read_only=1"';
-  return { master, backup: readOnly, fault: readOnly, stop: readOnly };
 }
