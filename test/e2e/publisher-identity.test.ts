@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { PUBLISHER_PORT, PUBLISHER_TOKEN, PublisherProcess } from './support/publisher-process.ts';
+import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
 
 // Only the VIP and the publishers are routed: the operator reaches no MariaDB of a member by its own address, and has no `match`.
@@ -34,11 +34,7 @@ test('without its publishers nobody can tell the members apart; with them the ho
   await stage.createResource();
   const unknown = await stage.statusIs('the holder is unknown', ({ source }) => source.situation === 'HolderUnknown');
   assert.match(unknown.source.message, /members\[\]\.publisher/);
-  const { members } = stage.bench;
-  const publishing = members.map(({ name, address: host }) => {
-    return { name, host, publisher: { url: `http://${host}:${PUBLISHER_PORT}` } };
-  });
-  await stage.patchSpec({ source: { members: publishing, publisherAuth: { secretName: 'orders-publisher' } } });
+  await stage.patchSpec({ source: publishing(stage.bench) });
   const status = await stage.following('hci-a');
   assert.deepEqual(said(status), ['hci-a true true', 'hci-b true false']);
   assert.equal(

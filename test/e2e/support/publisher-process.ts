@@ -4,11 +4,14 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Coordinates } from '../../../src/api/publisher.ts';
+import { fetchCoordinates } from '../../../src/publisher/client.ts';
 import type { Bench } from '../../support/bench.ts';
 import type { Member } from '../../support/member.ts';
 import { until } from '../../support/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.ts');
+const LYING = join(import.meta.dirname, 'lying-publisher-main.ts');
 export const PUBLISHER_PORT = 9480;
 export const PUBLISHER_TOKEN = 'token-of-the-publishers-51c0d8';
 
@@ -18,26 +21,9 @@ export class PublisherProcess {
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
 
-  private constructor({ vip, accounts }: Bench, { host, name, address }: Member) {
-    const directory = join(host.directory, 'publisher');
-    mkdirSync(directory, { recursive: true });
-    const file = (of: string, text: string): string => {
-      writeFileSync(join(directory, of), `${text}\n`, { mode: 0o600 });
-      return join(directory, of);
-    };
-    const flags = [
-      `--member=${name}`,
-      `--vip=${vip.host}`,
-      `--db-host=${address}`,
-      `--db-port=${vip.port}`,
-      `--db-user=${accounts.look.user}`,
-      `--db-password-file=${file('password', accounts.look.password)}`,
-      `--token-file=${file('token', PUBLISHER_TOKEN)}`,
-      `--state-dir=${directory}`,
-      `--port=${PUBLISHER_PORT}`,
-    ];
+  private constructor({ host, name }: Member, program: readonly string[]) {
     this.#name = name;
-    this.#process = spawn('nsenter', [...host.enter.slice(1), process.execPath, MAIN, 'publisher', ...flags], {
+    this.#process = spawn('nsenter', [...host.enter.slice(1), process.execPath, ...program], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'] },
     });
@@ -48,7 +34,17 @@ export class PublisherProcess {
 
   /** Resolves when it listens. */
   static async start(bench: Bench, member: Member): Promise<PublisherProcess> {
-    const publisher = new PublisherProcess(bench, member);
+    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member)]);
+  }
+
+  /** One that says this instead of the truth. */
+  static async lying(member: Member, coordinates: Coordinates): Promise<PublisherProcess> {
+    const file = fileOf(member, 'lies', JSON.stringify(coordinates));
+    return PublisherProcess.#listening(member, [LYING, file, String(PUBLISHER_PORT)]);
+  }
+
+  static async #listening(member: Member, program: readonly string[]): Promise<PublisherProcess> {
+    const publisher = new PublisherProcess(member, program);
     await until(`the publisher of ${member.name} listens`, () => publisher.#listens(), { deadlineMs: 30_000 });
     return publisher;
   }
@@ -68,4 +64,43 @@ export class PublisherProcess {
     if (this.#ended()) throw new Error(`the publisher of ${this.#name} ended: ${this.#lines.join('\n')}`);
     return this.#lines.some((line) => line.includes('"message":"publishing"'));
   }
+}
+
+function flagsOf({ vip, accounts }: Bench, member: Member): readonly string[] {
+  const directory = join(member.host.directory, 'publisher');
+  return [
+    `--member=${member.name}`,
+    `--vip=${vip.host}`,
+    `--db-host=${member.address}`,
+    `--db-port=${vip.port}`,
+    `--db-user=${accounts.look.user}`,
+    `--db-password-file=${fileOf(member, 'password', accounts.look.password)}`,
+    `--token-file=${fileOf(member, 'token', PUBLISHER_TOKEN)}`,
+    `--state-dir=${directory}`,
+    `--port=${PUBLISHER_PORT}`,
+  ];
+}
+
+function fileOf({ host }: Member, name: string, text: string): string {
+  const directory = join(host.directory, 'publisher');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, name), `${text}\n`, { mode: 0o600 });
+  return join(directory, name);
+}
+
+/** What the publisher of a member says now; asked from the operator's host. */
+export async function published(member: Member): Promise<Coordinates> {
+  const url = `http://${member.address}:${PUBLISHER_PORT}`;
+  return fetchCoordinates(
+    { name: `publisher of ${member.name}`, url, token: PUBLISHER_TOKEN, ca: null },
+    { deadlineMs: 5_000 },
+  );
+}
+
+/** The spec of a resource whose members have publishers. */
+export function publishing({ members }: Bench): Record<string, unknown> {
+  const source = members.map(({ name, address: host }) => {
+    return { name, host, publisher: { url: `http://${host}:${PUBLISHER_PORT}` } };
+  });
+  return { members: source, publisherAuth: { secretName: 'orders-publisher' } };
 }
