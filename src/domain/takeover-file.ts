@@ -23,6 +23,8 @@ import { describeUnique } from './unique.ts';
 /** A file/position standby: its gtid_slave_pos may be the read position, so only applied coordinates count. */
 export function compareByCoordinates(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
   const { replica, holder, source, baseline } = input;
+  const unseen = appliedUnseen(input, standby);
+  if (unseen !== null) return unseen;
   const applied = appliedBy(input, standby);
   if (applied === null) {
     const message = `${holder.member.name} was last seen while it had not applied all that it had received from the old holder, and its link is gone now`;
@@ -131,4 +133,15 @@ function appliedBy({ target }: ProofInput, standby: StandbyLook): Coordinates | 
   if (link !== undefined && link.exec.file !== '' && (isDrained(target, link) || sameCoordinates(link.read, link.exec)))
     return link.exec;
   return standby.standby?.drained === true ? standby.standby.applied : null;
+}
+
+/** Its link is gone, and it applied more before that than was ever seen: where it stopped nobody knows. */
+function appliedUnseen({ holder, target, replica }: ProofInput, standby: StandbyLook): Refused | null {
+  const link = standbyLinkOf(target);
+  if (link !== undefined && link.exec.file !== '') return null;
+  const more = beyond(stateOfPosition(target.gtidSlavePos), stateOfPosition(standby.slavePos)).map(formatGtid);
+  if (more.length === 0) return null;
+  const { name } = holder.member;
+  const message = `${name} shows ${more.join(', ')} as applied, which it was not seen to apply as a standby, and it follows nobody now: by file/position that may be what it received. Run mxr publisher beside the members, which sees it; promote without RESET SLAVE ALL; reseed ${replica.pod} from ${name}`;
+  return refused('Unproven', 'TakeoverUnknown', message);
 }

@@ -30,7 +30,6 @@ before(async () => {
   for (const member of bench.members) publishers.set(member.name, await PublisherProcess.start(bench, member));
   await stage.startOperator();
   await stage.createResource();
-  await stage.patchSpec({ source: publishing(bench) });
 });
 after(async () => {
   for (const publisher of publishers.values()) await publisher.kill9();
@@ -58,12 +57,25 @@ async function recordOf(member: Member): Promise<Coordinates> {
   return seen;
 }
 
-test('the VIP moves while no operator runs: each replica goes on where the publisher saw the takeover', async () => {
+test('the VIP moves while no operator runs: without publishers nobody knows where the new holder took over', async () => {
   const { a, b } = stage.bench;
   await movesUnseen(a, b);
-  await recordOf(b);
 
   await stage.startOperator();
+
+  const { replicas } = await stage.statusIs(
+    'every replica is refused',
+    ({ holder, replicas: all }) => holder === b.name && all.every(({ reason }) => reason === 'TakeoverUnknown'),
+    60_000,
+  );
+  assert.match(replicas[0]?.message ?? '', /Run mxr publisher beside the members/);
+});
+
+test('with them each replica goes on where the publisher saw the takeover', async () => {
+  const { a, b } = stage.bench;
+  await recordOf(b);
+
+  await stage.patchSpec({ source: publishing(stage.bench) });
 
   const status = await stage.statusIs(
     'every replica follows',
