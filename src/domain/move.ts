@@ -12,7 +12,7 @@ import { sameCoordinates } from './observation.ts';
 import { planApply, planMove, planRelink, planResume, planStopReceiving } from './plan.ts';
 import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
 import { asking, incarnationKey, refused } from './proof.ts';
-import { mustStopReceiving } from './protect.ts';
+import { mustStopReceiving, neverStandsStill } from './protect.ts';
 import { prove } from './prove.ts';
 import { refusedAlready } from './refusal.ts';
 import { isCuredByRelink } from './relink.ts';
@@ -108,6 +108,10 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
     case 'Proven': {
       const doubt = positionDoubt(replica, holder);
       if (doubt !== null) return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { plan: stop });
+      if (neverStandsStill(context)) {
+        const message = `it gets what ${holder.member.name} writes through its old source: it is stopped there, and proven where it stands`;
+        return decide(replica.pod, 'HandingOver', 'HandingOver', message, { plan: stop });
+      }
       return decide(replica.pod, 'HandingOver', 'HandingOver', result.because, {
         plan: planFor(context, holder, result, input),
       });

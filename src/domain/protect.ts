@@ -1,6 +1,7 @@
 import type { Context } from './context.ts';
 import { baselineMember, dialsVip, memberOf } from './context.ts';
 import { isRefusal } from './fact.ts';
+import { beyond, stateOf } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { ServerLook } from './observation.ts';
 import type { Plan } from './plan.ts';
@@ -25,7 +26,7 @@ export function mustStopReceiving(context: Context): boolean {
   if (dialsVip(replica, policy) || replica.link.io !== 'Yes') return true;
   const source = memberOf(context, baselineMember(replica));
   if (source === undefined || !source.look.known) return true;
-  if (givesWritesOf(source.look.value, source.name, diagnosis.holder)) return true;
+  if (neverStandsStill(context)) return true;
   const restarted = diagnosis.situation === 'HolderRestarted' && diagnosis.holder?.member.name === source.name;
   return restarted || context.memory.members.get(source.name)?.inQuestion === true;
 }
@@ -41,6 +42,14 @@ export function mustFreeze({ diagnosis, replica, policy, observation }: Context)
   return isRefusal(observation.vip.look) ? replica.link.io !== 'Yes' : dialsVip(replica, policy);
 }
 
+/** It receives from the old holder what the new one writes, and a proof would be made for a place that it has left. */
+export function neverStandsStill(context: Context): boolean {
+  const { replica, diagnosis } = context;
+  const source = memberOf(context, baselineMember(replica));
+  if (replica.link.io === 'No' || source === undefined || !source.look.known) return false;
+  return givesWritesOf(source.look.value, source.name, diagnosis.holder) || hasOvertaken(context);
+}
+
 /**
  * In a dual-primary pair the old holder hands on what the new one writes: there is no end at which its replicas would stand
  * still to be proven. What they lack of it the new holder gives them itself, if it logs what it applied.
@@ -52,6 +61,18 @@ function givesWritesOf(source: ServerLook, name: string, holder: Holder | null):
     (link) => link.sql === 'Yes' && (link.host === holder.member.host || link.sourceServerId === identity.serverId),
   );
   return logSlaveUpdates && source.logSlaveUpdates && follows;
+}
+
+/**
+ * A holder that does not log what it applied gives a replica only its own writes, so the old one fills it up to the
+ * takeover. Once it hands on writes from after that, the replica has all from before, and would never stand still.
+ */
+function hasOvertaken({ diagnosis: { holder }, memory, replica }: Context): boolean {
+  if (holder === null || holder.look === null || replica.memory.baseline?.member === holder.member.name) return false;
+  const { serverId } = holder.look.identity;
+  const before = memory.members.get(holder.member.name)?.lastStandby?.binlogState;
+  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === serverId);
+  return before !== undefined && beyond(stateOf(own), before).length > 0;
 }
 
 /** Its applier failed, and still it does not go on receiving from whoever answers next; once it applies, it is resumed. */

@@ -1,8 +1,8 @@
-import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
+import { beyond, isWithin, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import { proveContained } from './contained.ts';
-import type { ProofInput, ProofResult, Refused } from './proof.ts';
-import { haveEqualIds, lacking, proveContent, refused } from './proof.ts';
+import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
+import { asking, haveEqualIds, lacking, proveContent, refused } from './proof.ts';
 import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { pointedByHand, strayedByFile } from './stray.ts';
@@ -19,6 +19,8 @@ export function prove(input: ProofInput): ProofResult {
   const strayed = pointedByHand(input) ?? strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
+  const again = lookedAtBefore(input);
+  if (again !== null) return again;
   if (!standsInItsBinlog(input)) return proveTakeover(input);
   return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
 }
@@ -49,6 +51,15 @@ function proveStrayed(input: ProofInput): ProofResult {
 function standsInItsBinlog({ replica, target }: ProofInput): boolean {
   const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
   return own.length > 0 && isWithin(stateOfPosition(replica.position), binlogStateOf(target));
+}
+
+/** What it has of the target's own, and the last look at the target lacks, the target wrote since: that look says nothing. */
+function lookedAtBefore({ replica, target, holder }: ProofInput): Asking | null {
+  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
+  if (holder.lookAt >= replica.standing.since || beyond(stateOf(own), binlogStateOf(target)).length === 0) return null;
+  const { name } = holder.member;
+  const question = { kind: 'LiveLook', target: { member: name }, after: replica.standing.since } as const;
+  return asking(`looking at ${name} again: ${replica.pod} has transactions that it wrote since`, question);
 }
 
 /**

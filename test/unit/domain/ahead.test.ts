@@ -5,7 +5,8 @@ import { factsOf } from '../../../src/domain/context.ts';
 import { decideReplica } from '../../../src/domain/decide.ts';
 import type { Memory, Standing } from '../../../src/domain/memory.ts';
 import type { Decision } from '../../../src/domain/verdict.ts';
-import type { ProofInput } from '../../../src/domain/proof.ts';
+import type { ProofInput, ProofResult } from '../../../src/domain/proof.ts';
+import { prove } from '../../../src/domain/prove.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { NOW, POLICY, calmPair, position, replicaMemory, state } from './pair-fixture.ts';
 
@@ -86,4 +87,40 @@ test('without a later transaction that both have, what was never logged there is
   const result = backOn({ binlogState: '0-2-90', slavePos: '0-2-90' });
   assert.equal(result.kind, 'Refused');
   assert.equal(result.verdict, 'Ahead');
+});
+
+/** The replica stands at 0-1-120 since NOW, which a without log_slave_updates wrote; b was followed last. */
+function hasOwnOf(holderLookAt: number): ProofResult {
+  const pair = calmPair({
+    replica: { gtidSlavePos: position('0-1-120'), gtidBinlogState: state('0-1-120') },
+    a: { logSlaveUpdates: false, gtidBinlogState: state('0-1-118'), gtidSlavePos: position('0-2-100') },
+  });
+  const [observed] = pair.observation.replicas;
+  const { holder } = pair.diagnosis;
+  const targetMemory = pair.memory.members.get('a');
+  assert.ok(observed !== undefined && holder !== null && targetMemory !== undefined);
+  const replica = factsOf({ ...pair, policy: POLICY }, observed);
+  const baseline = replica?.memory.baseline;
+  assert.ok(replica !== null && baseline != null);
+  return prove({
+    replica: { ...replica, standing: { ...replica.standing, since: NOW } },
+    baseline: { ...baseline, member: 'b' },
+    holder: { ...holder, lookAt: NOW + holderLookAt },
+    target: pair.a,
+    targetMemory,
+    source: pair.memory.members.get('b'),
+    sourceObserved: undefined,
+    stillReceiving: false,
+    viaVip: false,
+    strayed: false,
+    positioning: 'GTID',
+    evidence: new Map(),
+  });
+}
+
+test("a holder's own transaction that its last look lacks was written since: it is looked at again", () => {
+  const result = hasOwnOf(-10);
+  assert.equal(result.kind, 'Asking');
+  assert.deepEqual(result.questions, [{ kind: 'LiveLook', target: { member: 'a' }, after: NOW }]);
+  assert.notEqual(hasOwnOf(50).kind, 'Asking');
 });
