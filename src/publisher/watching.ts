@@ -39,6 +39,7 @@ export function startWatching(options: WatchingOptions): Watching {
   const { member, intervalMs, timeoutMs, dataDirectory } = config;
   let vip: VipWatch | null = null;
   let wake = (): void => undefined;
+  let stopped = false;
   let gainedAt = Number.NEGATIVE_INFINITY;
   const state = createState({ member, machineId, journal, vipHeld: () => vip?.held() ?? null, clock, log });
   const target = (): SqlTarget => targetOf(config, log);
@@ -63,6 +64,8 @@ export function startWatching(options: WatchingOptions): Watching {
   async function look(): Promise<void> {
     const before = vip?.check() ?? null;
     const fact = await database.look();
+    // Its end was ours, and says nothing of the database.
+    if (stopped) return;
     const after = vip?.check() ?? null;
     state.sawDatabase(fact, before === after ? after : before === null || after === null ? null : true);
     options.onBeat();
@@ -81,6 +84,7 @@ export function startWatching(options: WatchingOptions): Watching {
   }
 
   function stop(): void {
+    stopped = true;
     loop.stop();
     vip?.stop();
     database.close();

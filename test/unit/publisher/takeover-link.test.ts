@@ -61,6 +61,17 @@ describe('a link by file and position in doubt', () => {
     assert.equal(story(STANDBY, { vip: true, links: [peerLink(700)] }), 'WentBack');
   });
 
+  test('the record of a takeover does not outlive an applied position that went back either', () => {
+    const owner = { vip: true, readOnly: false, ...wrote(101, 700) };
+    assert.equal(story(STANDBY, { vip: true }, { ...owner, links: [peerLink(950)] }), '400 / 900');
+    assert.equal(story(STANDBY, { vip: true }, { ...owner, links: [peerLink(700)] }), 'AppliedSince');
+  });
+
+  test('also where the link was reset in between without being removed', () => {
+    const row = peerLink(0, { exec: { file: '', position: 0 }, read: { file: '', position: 4 } });
+    assert.equal(story(STANDBY, { links: [row] }, { links: [peerLink(700)] }), 'WentBack');
+  });
+
   test('a link that was set up anew is a new one', () => {
     const back = { links: [peerLink(700)] };
     assert.equal(story(STANDBY, back, { links: [] }, back), '400 / 700');

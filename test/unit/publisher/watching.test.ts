@@ -5,7 +5,7 @@ import { systemClock } from '../../../src/clock.ts';
 import { readPublisherConfig } from '../../../src/config.ts';
 import type { Watching } from '../../../src/publisher/watching.ts';
 import { startWatching } from '../../../src/publisher/watching.ts';
-import type { FakeServer } from '../observe/fake-server.ts';
+import type { Answer, FakeServer } from '../observe/fake-server.ts';
 import { LINK_ROW, fakeServer, sqlError } from '../observe/fake-server.ts';
 import { until } from '../../support/wait.ts';
 import { keptJournal, keptLog } from './parts.ts';
@@ -13,6 +13,7 @@ import type { KeptJournal } from './parts.ts';
 
 const VIP = '10.0.0.100';
 const PASSWORD = 'hunter2-hunter2';
+const STANDBY = [{ ...LINK_ROW, Using_Gtid: 'No', Master_Server_Id: '9' }];
 const SOON = { deadlineMs: 3_000, intervalMs: 2 };
 
 interface World extends Watching {
@@ -21,6 +22,8 @@ interface World extends Watching {
   readonly said: (message: string) => number;
   readonly text: () => string;
   beats(): number;
+  /** What its binlog had at each look, and in the takeover record. */
+  readonly seen: { readonly now: string; readonly record: string | undefined }[];
   holds: boolean;
   looks(): number;
 }
@@ -33,8 +36,7 @@ afterEach(() => {
 /** Looks so seldom that every look in a test has a reason of its own. */
 function world(overrides: Partial<FakeServer> = {}, flags: readonly string[] = ['--interval-ms=60000']): World {
   const server = fakeServer({
-    answer: (sql) =>
-      sql === 'SHOW ALL SLAVES STATUS' ? [{ ...LINK_ROW, Using_Gtid: 'No', Master_Server_Id: '9' }] : undefined,
+    answer: (sql) => (sql === 'SHOW ALL SLAVES STATUS' ? STANDBY : undefined),
     ...overrides,
   });
   server.variables = { ...server.variables, read_only: '1', log_slave_updates: '0' };
@@ -53,6 +55,7 @@ function world(overrides: Partial<FakeServer> = {}, flags: readonly string[] = [
     said,
     text: () => JSON.stringify(lines),
     beats: () => beats,
+    seen: [],
     holds: false,
     looks: () => server.statements.filter((sql) => sql === 'SHOW ALL SLAVES STATUS').length,
   };
@@ -62,7 +65,11 @@ function world(overrides: Partial<FakeServer> = {}, flags: readonly string[] = [
     machineId: '',
     journal,
     interfaces: () => ({ eth0: part.holds ? [info(VIP)] : [info('10.0.0.12')] }),
-    onBeat: () => (beats += 1),
+    onBeat: () => {
+      beats += 1;
+      const { gtidBinlogState, takeover } = watching.state.coordinates();
+      part.seen.push({ now: gtidBinlogState, record: takeover?.binlogState });
+    },
     clock: systemClock,
     log,
   });
@@ -72,6 +79,23 @@ function world(overrides: Partial<FakeServer> = {}, flags: readonly string[] = [
 
 function info(address: string): NetworkInterfaceInfo {
   return { address, netmask: '', mac: '', internal: false, cidr: null, family: 'IPv4' };
+}
+
+/** A standby by file and position; `next` holds the next look before its last answer, until `release`. */
+function heldLook() {
+  let wanted = false;
+  let held: (() => void) | null = null;
+  return {
+    next: () => (wanted = true),
+    isHeld: () => held !== null,
+    release: () => held?.(),
+    answer: (sql: string): Answer | undefined => {
+      if (sql === 'SHOW ALL SLAVES STATUS') return STANDBY;
+      if (sql !== 'SHOW PROCESSLIST' || !wanted) return undefined;
+      wanted = false;
+      return new Promise((resolve) => (held = () => resolve([])));
+    },
+  };
 }
 
 /** Written to as the holder, and left in peace again. */
@@ -123,32 +147,28 @@ describe('watching the database', () => {
     assert.equal(w.state.coordinates().vipHeld, false);
   });
 
-  test('a look during which the VIP came is no look at a standby', async () => {
-    let answer: (() => void) | undefined;
-    const w = world(
-      {
-        answer: (sql) => {
-          if (sql === 'SHOW PROCESSLIST' && w.beats() > 0 && answer === undefined) {
-            return new Promise((resolve) => (answer = () => resolve([])));
-          }
-          return sql === 'SHOW ALL SLAVES STATUS'
-            ? [{ ...LINK_ROW, Using_Gtid: 'No', Master_Server_Id: '9' }]
-            : undefined;
-        },
-      },
-      ['--interval-ms=50'],
-    );
-    await until('it has looked', () => w.beats() === 1, SOON);
-    const { takeover } = w.state.coordinates();
-    assert.equal(takeover?.binlogState, '0-1-9,0-2-4');
-    w.server.variables = { ...w.server.variables, gtid_binlog_state: '0-2-4,0-1-900' };
-    await until('a look is under way', () => answer !== undefined, SOON);
-    w.holds = true;
-    answer?.();
-    await until('it has looked', () => w.beats() >= 2, SOON);
-    assert.equal(w.state.coordinates().gtidBinlogState, '0-1-900,0-2-4');
-    assert.equal(w.state.coordinates().takeover?.binlogState, '0-1-9,0-2-4');
-  });
+  for (const [what, holds] of [
+    ['came', true],
+    ['went', false],
+  ] as const) {
+    test(`a look during which the VIP ${what} is no look at a standby`, async () => {
+      const held = heldLook();
+      const w = world({ answer: held.answer });
+      await until('it has looked', () => w.beats() === 1, SOON);
+      w.server.variables = { ...w.server.variables, gtid_binlog_state: '0-2-4,0-1-900' };
+      w.holds = !holds;
+      held.next();
+      w.server.sessions.at(-1)?.die();
+      await until('a look is under way', () => held.isHeld(), SOON);
+      w.holds = holds;
+      held.release();
+      await until('it has looked', () => w.beats() >= 2, SOON);
+      assert.deepEqual(w.seen.slice(0, 2), [
+        { now: '0-1-9,0-2-4', record: '0-1-9,0-2-4' },
+        { now: '0-1-900,0-2-4', record: '0-1-9,0-2-4' },
+      ]);
+    });
+  }
 
   test('a database that is gone is asked again, and told of once', async () => {
     const w = world({}, ['--interval-ms=20']);
@@ -178,10 +198,21 @@ describe('watching the database', () => {
     assert.doesNotMatch(w.text(), /hunter2/u);
   });
 
-  test('ends at once, also while the database does not answer', async () => {
-    const w = world({ refuses: 'silent' }, ['--interval-ms=20']);
-    await until('it dials', () => w.server.dialling.size === 1, SOON);
+  test('ends at once, also while the database does not answer, and does not take that for its silence', async () => {
+    const w = world({}, ['--interval-ms=20']);
+    await until('it has looked', () => w.beats() === 1, SOON);
+    w.server.answer = () => new Promise(() => undefined);
+    const asked = w.server.statements.length;
+    await until('it asks', () => w.server.statements.length > asked, SOON);
     w.stop();
-    await until('it has given up', () => w.server.dialling.size === 0, { ...SOON, deadlineMs: 200 });
+    const session = w.server.sessions.at(-1);
+    assert.equal(session?.alive, false);
+    const silent = world({ refuses: 'silent' });
+    await until('it dials', () => silent.server.dialling.size === 1, SOON);
+    silent.stop();
+    await until('it has given up', () => silent.server.dialling.size === 0, { ...SOON, deadlineMs: 200 });
+    assert.equal(w.state.coordinates().databaseAnswers, true);
+    assert.equal(silent.beats(), 0);
+    assert.deepEqual(silent.journal.entries, []);
   });
 });
