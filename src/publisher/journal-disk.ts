@@ -11,6 +11,8 @@ import type { Segment } from './journal-scan.ts';
 const SEGMENTS = 4;
 /** A page is read out of whole files. */
 const MAX_SEGMENT_BYTES = 4 * 1024 * 1024;
+/** So many of the newest files are read with care at the start; of the others whoever turns their pages does it. */
+const THOROUGH = 4;
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW;
 const CREATE = APPEND | constants.O_CREAT | constants.O_EXCL;
 
@@ -179,8 +181,10 @@ async function scanAll(directory: string): Promise<Found> {
   let last: JournalEntry | null = null;
   let expected: number | null = null;
   let nextSeq = 1;
+  const thorough = new Set(names.slice(-THOROUGH));
   for (const name of names) {
-    const scan = await scanSegment(directory, name, { expected, newest: name === names.at(-1) });
+    const newest = name === names.at(-1);
+    const scan = await scanSegment(directory, name, { expected, newest, thorough: thorough.has(name) });
     segments.push(scan.segment);
     last = scan.last ?? last;
     expected = scan.nextSeq;

@@ -1,15 +1,17 @@
 import type { JournalEntry } from '../api/publisher.ts';
 import { entryOf, linesIn, verified } from './journal-line.ts';
 import type { Line } from './journal-line.ts';
-import { readSegment } from './journal-scan.ts';
+import { NOT_OURS, readSegment } from './journal-scan.ts';
 import type { Segment } from './journal-scan.ts';
 
 /** Whoever reads a page bounds it to 1 MiB. */
 const MAX_PAGE_BYTES = 768 * 1024;
+const MAX_DAMAGE = 16;
 
 /** Takes entries in their order until it is full; what does not come in order, or is damaged, is not taken. */
 export class Page {
   readonly entries: JournalEntry[] = [];
+  readonly damage = new Set<string>();
   /** The number that the next page begins with; null: nothing was left over. */
   next: number | null = null;
   readonly #limit: number;
@@ -37,7 +39,10 @@ export class Page {
     const checked = verified(line);
     if (checked === undefined || checked.seq < this.#wanted) return;
     const entry = entryOf(checked.json);
-    if (entry === undefined) return;
+    if (entry === undefined) {
+      if (this.damage.size < MAX_DAMAGE) this.damage.add(`entry ${checked.seq} is left out: ${NOT_OURS}`);
+      return;
+    }
     const isFull = this.entries.length >= this.#limit || this.#bytes + line.length > MAX_PAGE_BYTES;
     if (isFull && this.entries.length > 0) {
       this.next = entry.seq;

@@ -31,6 +31,7 @@ const NAME = /^journal-(\d{15})\.jsonl$/u;
 const MAX_SEGMENT_BYTES = 64 * 1024 * 1024;
 /** One file cannot use up all that a person would read. */
 const MAX_DAMAGE = 8;
+export const NOT_OURS = 'it is not an entry of this version';
 
 export function segmentName(firstSeq: number): string {
   return `journal-${String(firstSeq).padStart(15, '0')}.jsonl`;
@@ -42,23 +43,25 @@ export function firstSeqOf(name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/**
- * Reads one file from begin to end. `expected`: the number of its first entry, null where older files were removed. A
- * line without an end is what a crash leaves, but only at the end of the last file.
- */
-export async function scanSegment(
-  directory: string,
-  name: string,
-  options: { readonly expected: number | null; readonly newest: boolean },
-): Promise<Scan> {
+export interface ScanOptions {
+  /** The number of its first entry; null where nobody knows. */
+  readonly expected: number | null;
+  /** A line without an end is what a crash leaves, but only at the end of this one. */
+  readonly newest: boolean;
+  /** Whether each entry is compared with the schema, which takes ten times as long as its checksum. */
+  readonly thorough: boolean;
+}
+
+/** Reads one file from begin to end. */
+export async function scanSegment(directory: string, name: string, options: ScanOptions): Promise<Scan> {
   const path = join(directory, name);
   const first = firstSeqOf(name) ?? 1;
   const expected = options.expected ?? first;
   try {
     const bytes = await readSegment(path, MAX_SEGMENT_BYTES);
-    const found = scanBytes(name, bytes, { expected, newest: options.newest });
+    const found = scanBytes(name, bytes, { ...options, expected });
     const { end, last, damage } = found;
-    const segment = { name, path, bytes: end, lastSeq: last?.seq ?? 0, sealed: !options.newest, damage };
+    const segment = { name, path, bytes: end, lastSeq: found.lastSeq, sealed: !options.newest, damage };
     const nextSeq = Math.max(found.nextSeq, first);
     return { segment, last, nextSeq, freeSeq: nextSeq };
   } catch (error) {
@@ -74,18 +77,16 @@ export async function scanSegment(
 interface Found {
   readonly end: number;
   readonly last: JournalEntry | null;
+  /** 0: none. */
+  readonly lastSeq: number;
   readonly nextSeq: number;
   readonly damage: readonly string[];
 }
 
-function scanBytes(
-  name: string,
-  bytes: Buffer,
-  { expected, newest }: { readonly expected: number; readonly newest: boolean },
-): Found {
+function scanBytes(name: string, bytes: Buffer, options: ScanOptions & { readonly expected: number }): Found {
   const damage: string[] = [];
-  let next = expected;
-  let last: JournalEntry | null = null;
+  let next = options.expected;
+  let last: { readonly seq: number; readonly json: Buffer } | null = null;
   let end = 0;
   let number = 0;
   let unread = 0;
@@ -96,25 +97,31 @@ function scanBytes(
     end = lineEnd;
     const where = `${name} line ${number}`;
     const checked = verified(line);
-    const entry = checked === undefined ? undefined : entryOf(checked.json);
-    if (entry === undefined) {
-      const why = checked === undefined ? 'its checksum is wrong' : 'it is not an entry of this version';
+    if (checked === undefined || (options.thorough && entryOf(checked.json) === undefined)) {
+      const why = checked === undefined ? 'its checksum is wrong' : NOT_OURS;
       damage.push(`${where} is damaged (${why}): what stands before it in this file is not known to be without gaps`);
       unread += 1;
       const shown = shownSeq(line);
       if (shown < next + bytes.length) free = Math.max(free, shown + 1);
-    } else if (entry.seq < next) {
-      damage.push(`${where} is left out: entry ${entry.seq} stands where ${next} or a later one belongs`);
+    } else if (checked.seq < next) {
+      damage.push(`${where} is left out: entry ${checked.seq} stands where ${next} or a later one belongs`);
     } else {
       // What a damaged line stood for is said already.
-      if (entry.seq > next + unread) damage.push(`${missing(next, entry.seq - 1)} before ${where}`);
+      if (checked.seq > next + unread) damage.push(`${missing(next, checked.seq - 1)} before ${where}`);
       unread = 0;
-      next = entry.seq + 1;
-      last = entry;
+      next = checked.seq + 1;
+      last = checked;
     }
   }
-  if (end < bytes.length && !newest) damage.push(`${name} line ${number + 1} is cut off, and it is not the newest`);
-  return { end, last, nextSeq: Math.max(next + unread, free), damage: bounded(damage, name) };
+  if (end < bytes.length && !options.newest)
+    damage.push(`${name} line ${number + 1} is cut off, and it is not the newest`);
+  return {
+    end,
+    last: last === null ? null : (entryOf(last.json) ?? null),
+    lastSeq: last?.seq ?? 0,
+    nextSeq: Math.max(next + unread, free),
+    damage: bounded(damage, name),
+  };
 }
 
 export function missing(from: number, to: number): string {

@@ -113,9 +113,8 @@ class DiskJournal implements PublisherJournal {
       ...(this.#refused === null ? [] : [this.#refused]),
       ...this.#tail.lost.map(({ from, to }) => `${missing(from, to)}: neither disk nor memory had room for them`),
       ...this.#disk.segments.flatMap((segment) => segment.damage),
-    ].map((text) => text.slice(0, MAX_DAMAGE_CHARS));
-    if (all.length <= MAX_DAMAGE) return all;
-    return [...all.slice(0, MAX_DAMAGE - 1), `and ${all.length - MAX_DAMAGE + 1} more places`];
+    ];
+    return boundedDamage(all);
   }
 
   get counts(): JournalCounts {
@@ -163,7 +162,7 @@ class DiskJournal implements PublisherJournal {
     const segments = this.#disk.segments.map((segment) => ({ ...segment }));
     for (const segment of segments) if (!signal.aborted) await page.read(segment);
     for (const line of tail) page.offer(line);
-    return { entries: page.entries, next: page.next, damage: [...this.damage] };
+    return { entries: page.entries, next: page.next, damage: boundedDamage([...this.damage, ...page.damage]) };
   }
 
   async close(): Promise<void> {
@@ -251,4 +250,10 @@ class DiskJournal implements PublisherJournal {
     if (this.#refused === null) this.#options.log.error('an entry does not fit the journal and is left out', { field });
     this.#refused = `an entry was left out, because its ${field} is out of bounds`;
   }
+}
+
+function boundedDamage(all: readonly string[]): string[] {
+  const texts = all.map((text) => text.slice(0, MAX_DAMAGE_CHARS));
+  if (texts.length <= MAX_DAMAGE) return texts;
+  return [...texts.slice(0, MAX_DAMAGE - 1), `and ${texts.length - MAX_DAMAGE + 1} more places`];
 }

@@ -184,6 +184,33 @@ describe('the files of a journal that came to harm', () => {
     await journal.close();
   });
 
+  it('an entry of another version in one of many old files is said to whoever turns its page', async (t) => {
+    const directory = temporaryDirectory(t);
+    const journal = await journalIn(directory, 64 * 1024);
+    for (let count = 1; count <= 80; count += 1) await journal.append(coordinates(), { flush: false });
+    await journal.close();
+    const [name = ''] = filesOf(directory);
+    const lines = readFileSync(join(directory, name), 'utf8').split('\n');
+    lines[1] = lineOf({ seq: 2, at: 'yesterday' } as unknown as JournalEntry)
+      .bytes.toString('utf8')
+      .trimEnd();
+    writeFileSync(join(directory, name), lines.join('\n'));
+    // Made larger, it has more files than are compared with the schema at the start.
+    const again = await journalIn(directory, 1024 * 1024);
+    for (let count = 1; count <= 1_500; count += 1) await again.append(coordinates(), { flush: false });
+    await again.close();
+    assert.ok(filesOf(directory).length > 4);
+    const third = await journalIn(directory, 1024 * 1024);
+    assert.deepEqual(third.damage, []);
+    const page = await third.page(null, 5);
+    assert.deepEqual(
+      page.entries.map(({ seq }) => seq),
+      [1, 3, 4, 5, 6],
+    );
+    assert.deepEqual(page.damage, ['entry 2 is left out: it is not an entry of this version']);
+    await third.close();
+  });
+
   it('a missing file in the middle is a gap with numbers, and what is cut off before the newest file is said', async (t) => {
     const directory = temporaryDirectory(t);
     const journal = await journalIn(directory, 256 * 1024);
