@@ -34,7 +34,7 @@ async function picture(journal: PublisherJournal): Promise<object> {
 const journal = await open();
 for (let count = 0; count < 3; count += 1) await journal.append(coordinates(), FLUSH);
 fill();
-for (let count = 0; count < 20; count += 1) await journal.append(coordinates(), FLUSH);
+for (let count = 0; count < 20; count += 1) await journal.append(coordinates(), { flush: count % 3 === 1 });
 const full = await picture(journal);
 const saidWhenFull = lines.filter((line) => line.includes('goes on in memory')).length;
 rmSync(filler);

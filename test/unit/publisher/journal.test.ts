@@ -123,7 +123,7 @@ describe('the files of a journal that came to harm', () => {
       await journal.close();
       const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
       assert.equal(lines.length, 3);
-      assert.match(lines[2] ?? '', /"seq":3,.*"position":33,/u);
+      assert.match(lines[2] ?? '', /^[0-9a-f]{8} \{"seq":3,.*"position":33,/u);
     }
   });
 
