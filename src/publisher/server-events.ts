@@ -6,6 +6,7 @@ import type { Logger } from '../ops/log.ts';
 
 const MAX_STREAMS = 32;
 const ALIVE_EVERY_MS = 5_000;
+const ALIVE = ': alive\n\n';
 /** A reader that leaves something unread for so long is cut off. */
 const STUCK_MS = 15_000;
 
@@ -26,17 +27,28 @@ export interface EventStreamOptions {
 
 /** Server-sent events: the coordinates at once and on every change, and a comment now and then. */
 export function createEventStreams(options: EventStreamOptions): EventStreams {
-  const { clock, log } = options;
-  const streams = new Set<EventStream>();
-  const stopListening = options.onChange(broadcast);
-  const timer = setInterval(keepAlive, ALIVE_EVERY_MS);
+  return new AllStreams(options);
+}
 
-  function open(request: Request, response: Response): void {
-    if (streams.size >= MAX_STREAMS) {
+class AllStreams implements EventStreams {
+  readonly #options: EventStreamOptions;
+  readonly #streams = new Set<EventStream>();
+  readonly #stopListening: () => void;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(options: EventStreamOptions) {
+    this.#options = options;
+    this.#stopListening = options.onChange(() => this.#broadcast());
+    this.#timer = setInterval(() => this.#keepAlive(), ALIVE_EVERY_MS);
+  }
+
+  open(request: Request, response: Response): void {
+    if (this.#streams.size >= MAX_STREAMS) {
       response.setHeader('retry-after', '5');
       sendText(response, 503, `there are ${MAX_STREAMS} readers of events already`);
       return;
     }
+    const first = eventOf(this.#options.coordinates());
     response.status(200).setHeader('content-type', 'text/event-stream');
     if (request.method === 'HEAD') {
       response.end();
@@ -44,45 +56,48 @@ export function createEventStreams(options: EventStreamOptions): EventStreams {
     }
     // A stream is a request that takes for ever: the connection is not used for another one.
     response.setHeader('connection', 'close');
-    const first = eventOf(options.coordinates());
-    const stream = new EventStream(response, () => eventOf(options.coordinates()));
-    streams.add(stream);
-    response.on('close', () => streams.delete(stream));
+    const stream = new EventStream(response, () => this.#newest());
+    this.#streams.add(stream);
+    response.on('close', () => this.#streams.delete(stream));
     stream.send(first);
   }
 
-  function broadcast(): void {
-    if (streams.size === 0) return;
+  end(): void {
+    for (const stream of this.#streams) stream.cut();
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#stopListening();
+    this.end();
+  }
+
+  #broadcast(): void {
+    if (this.#streams.size === 0) return;
+    const event = this.#newest();
+    for (const stream of this.#streams) stream.send(event);
+  }
+
+  /** A comment where it cannot be said: nobody up the stack could answer for an error. */
+  #newest(): string {
     try {
-      const event = eventOf(options.coordinates());
-      for (const stream of streams) stream.send(event);
+      return eventOf(this.#options.coordinates());
     } catch (error) {
-      log.error('the coordinates could not be sent', { error });
+      this.#options.log.error('the coordinates could not be sent', { error });
+      return ALIVE;
     }
   }
 
-  function keepAlive(): void {
-    const now = clock.monotonicMs();
-    for (const stream of streams) {
-      if (!stream.isStuck(now)) stream.send(': alive\n\n');
+  #keepAlive(): void {
+    const now = this.#options.clock.monotonicMs();
+    for (const stream of this.#streams) {
+      if (!stream.isStuck(now)) stream.send(ALIVE);
       else {
-        log.debug('a reader of events was cut off, because it does not read');
+        this.#options.log.debug('a reader of events was cut off, because it does not read');
         stream.cut();
       }
     }
   }
-
-  function end(): void {
-    for (const stream of streams) stream.cut();
-  }
-
-  function close(): void {
-    clearInterval(timer);
-    stopListening();
-    end();
-  }
-
-  return { open, end, close };
 }
 
 function eventOf(coordinates: Coordinates): string {

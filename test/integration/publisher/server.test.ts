@@ -185,6 +185,30 @@ describe('the stream of events', { timeout: 60_000 }, () => {
     stream.destroy();
   });
 
+  it('outlives a moment in which nobody can say what the coordinates are', async (t) => {
+    let broken = false;
+    const service = await startService(t, {
+      coordinates: () => {
+        if (broken) throw new Error('inner detail');
+        return coordinates({ position: 7 });
+      },
+    });
+    const stream = await open(service, '/v1/events');
+    let text = '';
+    stream.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    await until('the first event', () => text.includes('event: coordinates'));
+    broken = true;
+    service.change({});
+    await until('a comment', () => text.includes(': alive'), { deadlineMs: 2_000 });
+    broken = false;
+    service.change({});
+    await until('the next event', () => text.match(/event: coordinates/gu)?.length === 2);
+    assert.equal(service.logged.filter((line) => line.includes('could not be sent')).length, 1);
+    stream.destroy();
+  });
+
   it('is for 32 readers, and a place is free again when one leaves', async (t) => {
     const service = await startService(t);
     const streams = await Promise.all(Array.from({ length: 32 }, () => open(service, '/v1/events')));
