@@ -174,18 +174,26 @@ export function createState(options: StateOptions): PublisherState {
 function roleOf({ databaseAnswers, vipHeld, identity, readOnly, logSlaveUpdates, slave }: Entry): string {
   const { masterHost, masterServerId, usingGtid, ioRunning, sqlRunning } = slave ?? {};
   const link = slave === null ? null : [masterHost, masterServerId, usingGtid, ioRunning, sqlRunning];
-  return JSON.stringify([databaseAnswers, vipHeld, identity, readOnly, logSlaveUpdates, link]);
+  return keyOf([databaseAnswers, vipHeld, identity, readOnly, logSlaveUpdates, link]);
 }
 
 /** Everything but when it was seen. */
 function factsOf(entry: Entry): string {
   const { takeover, peer } = entry;
-  return JSON.stringify({
+  return keyOf({
     ...entry,
     seq: undefined,
     at: undefined,
     observedAt: undefined,
     takeover: takeover === null ? null : { ...takeover, at: undefined },
     peer: peer === null ? null : { ...peer, observedAt: undefined },
+  });
+}
+
+/** The same for the same content: what comes back from the journal has its fields in another order. */
+function keyOf(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => {
+    if (typeof part !== 'object' || part === null || Array.isArray(part)) return part;
+    return Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)));
   });
 }

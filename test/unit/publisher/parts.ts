@@ -1,4 +1,4 @@
-import type { JournalEntry } from '../../../src/api/publisher.ts';
+import { JournalEntry } from '../../../src/api/publisher.ts';
 import { systemClock } from '../../../src/clock.ts';
 import type { Logger } from '../../../src/ops/log.ts';
 import { createLogger } from '../../../src/ops/log.ts';
@@ -21,7 +21,8 @@ export function keptJournal(latest: JournalEntry | null = null): KeptJournal {
     flushed,
     latest: () => entries.at(-1) ?? latest,
     append: (entry, { flush }) => {
-      entries.push({ ...entry, seq: entries.length + 1, at: new Date(0).toISOString() });
+      // What comes back from a disk has been parsed.
+      entries.push(JournalEntry.parse({ ...entry, seq: entries.length + 1, at: new Date(0).toISOString() }));
       if (flush) flushed.push(entries.length);
       return Promise.resolve();
     },
