@@ -12,6 +12,7 @@ const TASKS = {
   test: 'test/run.ts',
   check: 'test/check.ts',
   bench: 'test/bench/main.ts',
+  chaos: 'test/chaos/main.ts',
   'bench-scale': 'test/bench/scale.ts',
   generate: 'scripts/generate.ts',
   exec: '',

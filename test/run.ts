@@ -55,7 +55,7 @@ function readArguments(): { full: boolean; table: string | undefined; paths: str
 /** Everything that needs the network happens here, before the sandbox, which has none. */
 async function setUp(): Promise<void> {
   const uses = (pattern: RegExp): boolean => stages.some(({ files }) => files.some((file) => pattern.test(file)));
-  const usesKube = uses(/^test\/(e2e|integration\/kube)/);
+  const usesKube = uses(/^test\/(e2e|chaos|integration\/kube)/);
   try {
     if (usesKube) await requireControlPlane();
     await provision(print);

@@ -67,6 +67,8 @@ export interface Traffic {
   readonly port?: number;
   /** `vrrp`: keepalived's adverts; `syn`: new connections only. */
   readonly kind?: 'vrrp' | 'syn';
+  /** Of a hundred such packets so many are dropped, by chance; without it all. */
+  readonly percent?: number;
 }
 
 /** A machine: network and host name of its own; processes and files are shared with the bench. */
@@ -176,13 +178,14 @@ export class Host {
   }
 }
 
-function dropRules({ direction, peer, port, kind }: Traffic): string[] {
+function dropRules({ direction, peer, port, kind, percent }: Traffic): string[] {
+  const verdict = percent === undefined ? 'drop' : `numgen random mod 100 < ${percent} drop`;
   const match: string[] = [];
   if (peer !== undefined) match.push(`ip ${direction === 'in' ? 'saddr' : 'daddr'} ${peer}`);
   if (kind === 'vrrp') match.push('ip protocol 112');
   if (kind === 'syn') match.push('tcp flags & (syn | ack) == syn');
-  if (port === undefined) return [[...match, 'drop'].join(' ')];
-  return ['sport', 'dport'].map((side) => [...match, `tcp ${side} ${port}`, 'drop'].join(' '));
+  if (port === undefined) return [[...match, verdict].join(' ')];
+  return ['sport', 'dport'].map((side) => [...match, `tcp ${side} ${port}`, verdict].join(' '));
 }
 
 async function shortenArp(enter: readonly string[], device: string): Promise<void> {

@@ -1,0 +1,105 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Replica } from '../support/bench.ts';
+import { slaveStatus } from '../support/link.ts';
+import type { MariaDbServer } from '../support/mariadb.ts';
+import { beyond, numbersOf } from './gtid.ts';
+import type { Numbers } from './gtid.ts';
+
+/** What shows from outside, at the servers and in their files, of a replica beside the holder. mxr has no part in it. */
+export interface Evidence {
+  /** Inserted by a transaction that the replica applied or received, and not in the holder's rows. */
+  readonly more: readonly string[];
+  /** In the holder's rows, and neither in the replica's nor received by it. */
+  readonly lacks: readonly string[];
+  /** Those of them that no binlog file of the holder has. */
+  readonly lacksForEver: readonly string[];
+  /** GTIDs that the replica has and the holder does not. */
+  readonly gtidsAhead: readonly string[];
+  /** Origins (domain-server) in the holder's binlog that the replica knows nothing of. */
+  readonly unknownOrigins: readonly string[];
+  /** Rows of the updated table that the replica has changed more often than the holder. */
+  readonly hotAhead: number;
+  readonly hotBehind: number;
+  readonly io: string;
+  readonly sql: string;
+  readonly sqlErrno: string;
+  readonly usingGtid: string;
+  readonly holderLogsUpdates: boolean;
+  readonly holderByFile: boolean;
+  readonly replicaLogsUpdates: boolean;
+}
+
+/** As the application writes them, see writer-main.ts. */
+const TOKEN = /[0-9a-f]{6}-\d+\.+/g;
+const INSERTED =
+  'SELECT token FROM app.plain UNION ALL SELECT token FROM app.auto UNION ALL SELECT token FROM app.firsts';
+const VARIABLES =
+  'SELECT @@gtid_binlog_state AS logged, @@gtid_slave_pos AS applied, @@gtid_binlog_pos AS own, @@log_slave_updates AS lsu';
+
+/** `isInserted` tells the tokens of rows that stay from those of rows that are updated again. */
+export async function gather(
+  holder: MariaDbServer,
+  { db }: Replica,
+  isInserted: (token: string) => boolean,
+): Promise<Evidence> {
+  const [theirs, mine] = await Promise.all([look(holder), look(db)]);
+  const received = filesTokens(db, /-relay-bin\.\d+$/).filter((token) => isInserted(token));
+  const logged = new Set(filesTokens(holder, /-bin\.\d+$/, /-relay-bin\./));
+  const link = await slaveStatus(db);
+  const have = new Set([...mine.rows, ...received]);
+  const lacks = [...theirs.rows].filter((token) => !have.has(token));
+  const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
+  const holderLink = await slaveStatus(holder);
+  return {
+    more: [...have].filter((token) => !theirs.rows.has(token)),
+    lacks,
+    lacksForEver: lacks.filter((token) => !logged.has(token)),
+    gtidsAhead: beyond(withoutOwn(numbers, db), numbersOf(theirs.variables['logged'], theirs.variables['applied'])),
+    unknownOrigins: [...numbersOf(theirs.variables['logged']).keys()].filter((key) => !numbers.has(key)),
+    ...compareHot(theirs.hot, mine.hot),
+    io: link?.['Slave_IO_Running'] ?? 'none',
+    sql: link?.['Slave_SQL_Running'] ?? 'none',
+    sqlErrno: link?.['Last_SQL_Errno'] ?? '0',
+    usingGtid: link?.['Using_Gtid'] ?? 'none',
+    holderLogsUpdates: theirs.variables['lsu'] === '1',
+    holderByFile: holderLink?.['Using_Gtid'] === 'No',
+    replicaLogsUpdates: mine.variables['lsu'] === '1',
+  };
+}
+
+interface Look {
+  readonly rows: ReadonlySet<string>;
+  readonly hot: ReadonlyMap<string, number>;
+  readonly variables: Readonly<Record<string, string | null>>;
+}
+
+async function look(db: MariaDbServer): Promise<Look> {
+  const rows = new Set((await db.sql(INSERTED)).map((row) => (row['token'] ?? '').trim()));
+  const hot = new Map(
+    (await db.sql('SELECT id, changes FROM app.hot')).map((row) => [row['id'] ?? '', Number(row['changes'])]),
+  );
+  return { rows, hot, variables: await db.row(VARIABLES) };
+}
+
+function compareHot(
+  theirs: ReadonlyMap<string, number>,
+  mine: ReadonlyMap<string, number>,
+): { hotAhead: number; hotBehind: number } {
+  const differences = [...mine].map(([id, changes]) => changes - (theirs.get(id) ?? 0));
+  return {
+    hotAhead: differences.filter((difference) => difference > 0).length,
+    hotBehind: differences.filter((difference) => difference < 0).length,
+  };
+}
+
+function withoutOwn(numbers: Numbers, { serverId }: MariaDbServer): Numbers {
+  return new Map([...numbers].filter(([key]) => key.split('-')[1] !== String(serverId)));
+}
+
+/** Every token in the files of these names, as they are on disk at this moment. */
+function filesTokens({ datadir }: MariaDbServer, names: RegExp, but?: RegExp): string[] {
+  const files = readdirSync(datadir).filter((name) => names.test(name) && but?.test(name) !== true);
+  const texts = files.map((name) => readFileSync(join(datadir, name), 'latin1'));
+  return [...new Set(texts.flatMap((text) => text.match(TOKEN) ?? []))];
+}

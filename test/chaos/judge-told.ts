@@ -1,0 +1,131 @@
+import type { Bench, Replica } from '../support/bench.ts';
+import type { Judgement, TableDifference } from '../support/judge.ts';
+import { judge } from '../support/judge.ts';
+import type { MariaDbServer } from '../support/mariadb.ts';
+import type { Member } from '../support/member.ts';
+import { gather } from './evidence.ts';
+import type { Past } from './field.ts';
+import { canFollow } from './legal.ts';
+import type { Told } from './truth.ts';
+import { untruthOf } from './truth.ts';
+
+/**
+ * `right`: ready, and it is. `refused`: under a verdict that is true. `silent`: called ready and wrong. `untrue`: under a
+ * verdict that is not true. `denied`: refused although the history was legal and the holder can give it everything.
+ */
+export const OUTCOMES = ['right', 'refused', 'silent', 'untrue', 'denied'] as const;
+export type Outcome = (typeof OUTCOMES)[number];
+export const WRONG: readonly Outcome[] = ['silent', 'untrue', 'denied'];
+
+/** How one replica ended. */
+export interface Ended {
+  readonly replica: string;
+  readonly verdict: string;
+  readonly reason: string;
+  readonly outcome: Outcome;
+  /** Rows of the holder that a replica that is called ready lacks, and those it has too often. */
+  readonly lost: number;
+  readonly doubled: number;
+  readonly why: string;
+}
+
+export interface Question {
+  readonly bench: Bench;
+  readonly holder: Member;
+  readonly told: readonly Told[];
+  readonly past: Past;
+  readonly legal: boolean;
+  /** Both members may have written at one time: what they did to one row has no order. */
+  readonly bothWrote: boolean;
+  readonly isInserted: (token: string) => boolean;
+  readonly settleMs: number;
+}
+
+/** Whether what is said of each replica is true, by rows, threads, files and GTIDs. The application must have stopped. */
+export async function judgeTold(question: Question): Promise<Ended[]> {
+  const { bench, holder, told, settleMs } = question;
+  const ready = bench.replicas.filter(({ name }) => told.find(({ pod }) => pod === name)?.ready === true);
+  const judgements = ready.length === 0 ? [] : await judge(bench, holder, { settleMs, replicas: ready });
+  return Promise.all(
+    bench.replicas.map(async (replica) => {
+      const said = told.find(({ pod }) => pod === replica.name);
+      if (said === undefined) return ended(replica, undefined, 'untrue', 'mxr says nothing of it');
+      const judgement = judgements.find(({ replica: name }) => name === replica.name);
+      return judgement === undefined ? refused(question, replica, said) : readyOne(question, replica, said, judgement);
+    }),
+  );
+}
+
+async function readyOne(question: Question, replica: Replica, told: Told, judgement: Judgement): Promise<Ended> {
+  const { holder, bothWrote } = question;
+  const differences = judgement.differences.filter((one) => !(bothWrote && isOrderOnly(one)));
+  const others = judgement.findings.filter((text) => !text.startsWith('table '));
+  const shapes = await compareShapes(holder.db, replica.db);
+  const findings = differences.length > 0 ? judgement.findings : [...others, ...shapes];
+  if (findings.length > 0) {
+    const counts = { lost: total(differences, 'missing'), doubled: total(differences, 'extra') };
+    return { ...ended(replica, told, 'silent', findings.join('; ')), ...counts };
+  }
+  if (!told.labelled) return ended(replica, told, 'untrue', 'it is ready and its pod is not in the read Service');
+  return ended(replica, told, 'right', '');
+}
+
+async function refused({ holder, past, legal, isInserted }: Question, replica: Replica, told: Told): Promise<Ended> {
+  const evidence = await gather(holder.db, replica, isInserted);
+  const untruth = untruthOf(told, evidence, past);
+  const seen = `${told.message} | seen: ${JSON.stringify(evidence, shortened)}`;
+  if (untruth !== null) return ended(replica, told, 'untrue', `${untruth} (${seen})`);
+  if (legal && canFollow(evidence)) return ended(replica, told, 'denied', `the history was legal (${seen})`);
+  return ended(replica, told, 'refused', seen);
+}
+
+function ended({ name }: Replica, told: Told | undefined, outcome: Outcome, why: string): Ended {
+  const { verdict = 'none', reason = 'none' } = told ?? {};
+  return { replica: name, verdict, reason, outcome, lost: 0, doubled: 0, why };
+}
+
+const SHOWN = 6;
+
+function shortened(_: string, value: unknown): unknown {
+  if (!Array.isArray(value) || value.length <= SHOWN) return value;
+  return [...(value as unknown[]).slice(0, SHOWN), `and ${value.length - SHOWN} more`];
+}
+
+function total(differences: readonly TableDifference[], side: 'missing' | 'extra'): number {
+  return differences.flatMap((one) => [...one[side].values()]).reduce((sum, copies) => sum + copies, 0);
+}
+
+/** The same number of changes of each row, the last one by another transaction. */
+function isOrderOnly({ table, missing, extra }: TableDifference): boolean {
+  if (table !== 'hot') return false;
+  const changes = (rows: ReadonlyMap<string, number>): string =>
+    [...rows.keys()]
+      .map((row) => row.split(':').slice(0, 2).join(':'))
+      .sort()
+      .join();
+  return changes(missing) === changes(extra);
+}
+
+const COLUMNS =
+  "SELECT CONCAT_WS(' ', table_name, column_name, column_type) AS text FROM information_schema.columns WHERE table_schema = 'app'";
+
+/** What the application made of its database's shape, and the rows of the tables that came with that. */
+async function compareShapes(source: MariaDbServer, copy: MariaDbServer): Promise<string[]> {
+  const [there, here] = await Promise.all([shapeOf(source), shapeOf(copy)]);
+  return [
+    ...there.filter((line) => !here.includes(line)).map((line) => `shape: lacks ${line}`),
+    ...here.filter((line) => !there.includes(line)).map((line) => `shape: has too much ${line}`),
+  ].slice(0, SHOWN);
+}
+
+async function shapeOf(db: MariaDbServer): Promise<string[]> {
+  const columns = (await db.sql(COLUMNS)).map((row) => row['text'] ?? '');
+  const tables = [...new Set(columns.map((line) => line.split(' ')[0] ?? ''))].filter((name) =>
+    name.startsWith('shape_'),
+  );
+  const sums: string[] = [];
+  for (const table of tables) {
+    sums.push(`${table} with checksum ${(await db.row(`CHECKSUM TABLE app.${table}`))['Checksum']}`);
+  }
+  return [...columns, ...sums];
+}

@@ -1,0 +1,55 @@
+import type { Evidence } from './evidence.ts';
+import type { Past } from './field.ts';
+import type { Configuration, Fault, Kind, Plan } from './plan.ts';
+import { isAhead, lacksForEver } from './truth.ts';
+
+/** What a pair goes through without losing anything, if its administrators do nothing wrong. */
+const HARMLESS: readonly Kind[] = [
+  'planned-move',
+  'drained-kill-holder',
+  'flap',
+  'silent-vip',
+  'kill-standby',
+  'freeze-standby',
+  'kill-replica',
+  'restart-replica',
+  'freeze-replica',
+  'lock-replica',
+  'half-open',
+  'packet-loss',
+  'api-down',
+  'api-frozen',
+  'kill-operator',
+  'freeze-operator',
+];
+const MOVES: readonly Kind[] = ['planned-move', 'drained-kill-holder'];
+
+/**
+ * Whether the drawn history was legal and without a gap: every replica then has to end Following. Only where that is beyond
+ * doubt: by GTID, everybody logs what he applies, nothing is lost or purged, and everything of the pair's went as planned.
+ */
+export function isLegal({ configuration, faults }: Plan, past: Past): boolean {
+  return (
+    keepsAll(configuration) &&
+    faults.every((fault) => isHarmless(fault, configuration)) &&
+    !past.split &&
+    past.cloned.size === 0 &&
+    past.unplanned.length === 0
+  );
+}
+
+function keepsAll(configuration: Configuration): boolean {
+  const { logSlaveUpdates, replicaLogSlaveUpdates, positioning, through, preempt, readOnly } = configuration;
+  const logged = logSlaveUpdates.every((on) => on) && replicaLogSlaveUpdates;
+  return logged && positioning === 'Auto' && through !== 'VIP' && !preempt && readOnly;
+}
+
+/** Two primaries follow each other by themselves; a standby has to be made one again, with its data. */
+function isHarmless({ kind, comeback }: Fault, { pair }: Configuration): boolean {
+  return HARMLESS.includes(kind) && (!MOVES.includes(kind) || pair === 'dual' || comeback === 'keep');
+}
+
+/** Of one replica: it has nothing that the holder lacks, and the holder can give it all that it lacks. */
+export function canFollow(evidence: Evidence): boolean {
+  return !isAhead(evidence) && !lacksForEver(evidence);
+}

@@ -1,0 +1,177 @@
+// `npm run chaos`: storms of drawn faults on the real bench, and whether what mxr then says of each replica is true.
+import { existsSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { controlPlane, helm, requireControlPlane } from '../support/kube/build.ts';
+import { ProvisionError, provision } from '../support/provision.ts';
+import { WRONG } from './judge-told.ts';
+import { runMany } from './many.ts';
+import { configurationText, drawPlan, faultText } from './plan.ts';
+import type { RunResult } from './run-plan.ts';
+import { isFailed } from './run-plan.ts';
+import { sourceHash } from './source.ts';
+import type { Row } from './table.ts';
+import { endedText, merged, page, rowOf, rowsIn, sourceIn, totalsOf, totalsText } from './table.ts';
+
+const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minutes M] [--floor P] [--table FILE] [--keep] [--dry]
+  --runs     how many, with the seeds S, S+1, ...; default 20
+  --seed     the first seed; the same one draws the same set-up and the same faults; default 1
+  --width    benches side by side, 1 to 8; default 2
+  --minutes  no run begins after so many; default 60
+  --floor    percent of the replicas that have to end Following, or all of it has failed; default 40
+  --table    adds the runs to this page, keyed by seed; runs of another source are dropped from it
+  --keep     keeps logs and positions of every run, not only of failing ones
+  --dry      prints what would be done`;
+const MOST_WIDTH = 8;
+const MOST_VOID = 0.2;
+const INTERRUPTED = 130;
+/** Few replicas say nothing of a share. */
+const LEAST_JUDGED = 20;
+
+const flags = readFlags();
+const seeds = Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
+if (flags.dry) {
+  for (const seed of seeds) print(planText(seed));
+  process.exit(0);
+}
+await setUp();
+const directory = mkdtempSync(join(tmpdir(), 'mxr-chaos-'));
+const rows: Row[] = [];
+const stop = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
+await runMany(
+  { seeds, width: flags.width, notAfterMs: flags.minutes * 60_000, directory, keepsAll: flags.keep, onResult },
+  stop.signal,
+);
+print(`\n${totalsText(rows)}`);
+if (flags.table !== undefined) writeTable(resolve(flags.table));
+removeIfEmpty(directory);
+const failure = failureOf();
+if (failure !== '') print(`\nFAILED: ${failure}`);
+process.exit(stop.signal.aborted ? INTERRUPTED : failure === '' ? 0 : 1);
+
+function onResult(result: RunResult): void {
+  rows.push(rowOf(result));
+  print(lineOf(result));
+}
+
+function lineOf(result: RunResult): string {
+  const { seed, seconds, configuration, faults, ended, legal, kept } = result;
+  const state = isFailed(result) ? 'FAILED' : result.void === '' ? 'ok' : 'void';
+  const lines = [
+    `seed ${seed} ${state} (${seconds} s${legal ? ', legal' : ''}): ${endedText(rowOf(result).ended)}`,
+    `  ${configuration}`,
+    `  ${faults.join('; ')}`,
+    ...ended
+      .filter(({ outcome }) => WRONG.includes(outcome))
+      .map(({ replica, outcome, why }) => `  ${replica} ${outcome}: ${why}`),
+  ];
+  if (result.unplanned.length > 0) lines.push(`  other than drawn: ${result.unplanned.join('; ')}`);
+  if (result.void !== '') lines.push(`  void: ${result.void}`);
+  if (result.broken !== '') lines.push(`  broken: ${result.broken}`);
+  if (kept !== '') lines.push(`  kept in ${kept}`);
+  return lines.join('\n');
+}
+
+function planText(seed: number): string {
+  const { configuration, faults } = drawPlan(seed);
+  return `seed ${seed}: ${configurationText(configuration)}\n  ${faults.map(faultText).join('; ')}`;
+}
+
+function failureOf(): string {
+  const totals = totalsOf(rows);
+  const reasons: string[] = [];
+  if (totals.failed > 0) reasons.push(`${totals.failed} of ${totals.runs} runs failed`);
+  if (totals.void > MOST_VOID * totals.runs)
+    reasons.push(`${totals.void} of ${totals.runs} runs left nothing to judge`);
+  if (totals.replicas >= LEAST_JUDGED && totals.following < flags.floor)
+    reasons.push(`${totals.following} % of the replicas ended Following, less than ${flags.floor} %`);
+  if (rows.length === 0) reasons.push('no run ended');
+  return reasons.join('; ');
+}
+
+function writeTable(file: string): void {
+  const source = sourceHash();
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  const before = sourceIn(text) === source ? rowsIn(text) : [];
+  const all = merged(before, rows);
+  writeFileSync(file, page(all, source));
+  print(`\n${file}: ${all.length} runs of source ${source}`);
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Something was kept in it.
+  }
+}
+
+/** Everything that needs the network happens here, before the sandboxes, which have none. */
+async function setUp(): Promise<void> {
+  try {
+    await requireControlPlane();
+    await provision(print);
+    await controlPlane(print);
+    await helm(print);
+  } catch (error) {
+    if (!(error instanceof ProvisionError)) throw error;
+    fail(error.message);
+  }
+}
+
+interface Flags {
+  readonly runs: number;
+  readonly seed: number;
+  readonly width: number;
+  readonly minutes: number;
+  readonly floor: number;
+  readonly table: string | undefined;
+  readonly keep: boolean;
+  readonly dry: boolean;
+}
+
+function readFlags(): Flags {
+  const text = { type: 'string' } as const;
+  const options = {
+    runs: text,
+    seed: text,
+    width: text,
+    minutes: text,
+    floor: text,
+    table: text,
+    keep: { type: 'boolean' },
+    dry: { type: 'boolean' },
+  } as const;
+  try {
+    const { values } = parseArgs({ options });
+    return {
+      runs: numberOf('--runs', values.runs ?? '20', 1, 100_000),
+      seed: numberOf('--seed', values.seed ?? '1', 0, 2 ** 32 - 1),
+      width: numberOf('--width', values.width ?? '2', 1, MOST_WIDTH),
+      minutes: numberOf('--minutes', values.minutes ?? '60', 1, 10_000),
+      floor: numberOf('--floor', values.floor ?? '40', 0, 100),
+      table: values.table,
+      keep: values.keep === true,
+      dry: values.dry === true,
+    };
+  } catch (error) {
+    return fail(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+  }
+}
+
+function numberOf(name: string, text: string, least: number, most: number): number {
+  const number = Number(text);
+  if (/^\d+$/.test(text) && number >= least && number <= most) return number;
+  throw new Error(`${name} ${text}: write a whole number from ${least} to ${most}`);
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function fail(message: string): never {
+  process.stderr.write(`${message}\n`);
+  process.exit(2);
+}

@@ -1,0 +1,159 @@
+import { Stage } from '../e2e/support/stage.ts';
+import type { Member } from '../support/member.ts';
+import { monotonicMs } from '../support/monotonic.ts';
+import { Writer } from '../support/writer.ts';
+import { Field } from './field.ts';
+import type { Ended } from './judge-told.ts';
+import { WRONG, judgeTold } from './judge-told.ts';
+import { keep } from './keep.ts';
+import { isLegal } from './legal.ts';
+import type { Plan } from './plan.ts';
+import { configurationText, faultText } from './plan.ts';
+import { askOf, comesToRest, textOf } from './rest.ts';
+import { Shaper } from './shaper.ts';
+import { stageOptions } from './stage-options.ts';
+import { calmDown, storm } from './storm.ts';
+import { Supervisor } from './supervisor.ts';
+
+const FOLLOWING_DEADLINE_MS = 60_000;
+const SETTLE_DEADLINE_MS = 90_000;
+const JUDGE_SETTLE_MS = 12_000;
+const FIRST_WRITES = 20;
+const LAST_WRITES = 10;
+
+export interface RunResult {
+  readonly seed: number;
+  readonly configuration: string;
+  readonly faults: readonly string[];
+  readonly seconds: number;
+  readonly legal: boolean;
+  readonly ended: readonly Ended[];
+  /** Why there was nothing to judge: the pair itself did not come back. */
+  readonly void: string;
+  /** Faults that could not be made or healed, and whatever else went another way than drawn. */
+  readonly unplanned: readonly string[];
+  /** What went wrong with the run itself. */
+  readonly broken: string;
+  /** Where logs and positions were kept, where something went wrong. */
+  readonly kept: string;
+}
+
+export function isFailed({ ended, broken }: RunResult): boolean {
+  return broken !== '' || ended.some(({ outcome }) => WRONG.includes(outcome));
+}
+
+export interface Keeping {
+  /** Made only where something is kept. */
+  readonly directory: string;
+  /** Also where nothing went wrong. */
+  readonly always: boolean;
+}
+
+/**
+ * One run, in a sandbox of its own, whose end is the end of everything that runs here.
+ */
+export async function runPlan(plan: Plan, keeping: Keeping): Promise<RunResult> {
+  const begun = monotonicMs();
+  const texts = { configuration: configurationText(plan.configuration), faults: plan.faults.map(faultText) };
+  let result: RunResult = {
+    seed: plan.seed,
+    ...texts,
+    seconds: 0,
+    legal: false,
+    unplanned: [],
+    ended: [],
+    void: '',
+    broken: '',
+    kept: '',
+  };
+  try {
+    const stage = await Stage.open(stageOptions(plan.configuration));
+    result = { ...result, ...(await play(stage, plan, keeping)) };
+  } catch (error) {
+    result = { ...result, broken: messageOf(error) };
+  }
+  return { ...result, seconds: Math.round((monotonicMs() - begun) / 100) / 10 };
+}
+
+type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;
+
+async function play(stage: Stage, plan: Plan, keeping: Keeping): Promise<Played> {
+  const supervisor = new Supervisor(stage, plan.configuration.clockHours);
+  const field = new Field(stage, supervisor, plan.configuration);
+  let writer: Writer | null = null;
+  let played: Played = { legal: false, ended: [], unplanned: field.past.unplanned, void: '', broken: '', kept: '' };
+  try {
+    await delayLast(field);
+    await supervisor.start();
+    await stage.createResource();
+    await stage.following(stage.bench.a.name, FOLLOWING_DEADLINE_MS);
+    writer = new Writer(stage.bench, { ratePerSecond: plan.configuration.ratePerSecond });
+    const shaper = new Shaper(stage.bench);
+    await writer.writes(FIRST_WRITES);
+    field.note('the storm begins');
+    await storm(field, plan);
+    played = { ...played, ...(await judged(field, plan, writer, shaper)) };
+  } catch (error) {
+    played = { ...played, broken: messageOf(error) };
+  }
+  if (keeping.always || played.broken !== '' || played.ended.some(({ outcome }) => WRONG.includes(outcome))) {
+    await keep(field, writer, played.ended, keeping.directory);
+    played = { ...played, kept: keeping.directory };
+  }
+  return played;
+}
+
+async function judged(field: Field, plan: Plan, writer: Writer, shaper: Shaper): Promise<Partial<Played>> {
+  let holder: Member;
+  try {
+    holder = await calmDown(field, writer);
+  } catch (error) {
+    return { void: messageOf(error) };
+  }
+  const deadlineAt = monotonicMs() + SETTLE_DEADLINE_MS;
+  await comesToRest(field, plan.approves, deadlineAt);
+  // What is wrong at the place where a replica was attached often shows at the next transactions only.
+  await writer.writes(LAST_WRITES, holder.name);
+  await Promise.all([shaper.stop(), writer.stop()]);
+  const legal = isLegal(plan, field.past);
+  for (;;) {
+    const told = await comesToRest(field, plan.approves, deadlineAt);
+    const ended = await judgeTold({
+      bench: field.bench,
+      holder,
+      told,
+      past: field.past,
+      legal,
+      bothWrote: plan.configuration.pair === 'dual',
+      isInserted: insertedBy(writer),
+      settleMs: JUDGE_SETTLE_MS,
+    });
+    const stands = textOf(await askOf(field.stage)) === textOf(told);
+    const wrong = ended.filter(({ outcome }) => WRONG.includes(outcome));
+    field.note(
+      `judged: ${ended.map(({ replica, verdict, outcome }) => `${replica} ${verdict} ${outcome}`).join(', ')}`,
+    );
+    if ((stands && wrong.every(({ outcome }) => outcome === 'silent')) || monotonicMs() >= deadlineAt) {
+      return { legal, ended };
+    }
+  }
+}
+
+/** Tokens of rows that are never updated. */
+function insertedBy(writer: Writer): (token: string) => boolean {
+  const updates = [...writer.acknowledged, ...writer.failed].filter(({ table }) => table === 'hot');
+  const updated = new Set(updates.map(({ token }) => token));
+  return (token) => !updated.has(token);
+}
+
+async function delayLast({ configuration, bench }: Field): Promise<void> {
+  const { delaySeconds, channel } = configuration;
+  const replica = bench.replicas.at(-1);
+  if (delaySeconds === 0 || replica === undefined) return;
+  const name = channel === '' ? '' : ` '${channel}'`;
+  await replica.db.sql(`STOP SLAVE${name}; CHANGE MASTER${name} TO MASTER_DELAY = ${delaySeconds}; START SLAVE${name}`);
+}
+
+function messageOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).slice(0, 2_000);
+}

@@ -1,0 +1,83 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LEASE } from '../e2e/support/killed-operator.ts';
+import { OperatorProcess } from '../e2e/support/operator-process.ts';
+import type { Stage } from '../e2e/support/stage.ts';
+import { OPERATOR_USER } from '../support/kube/servers.ts';
+import { monotonicMs } from '../support/monotonic.ts';
+import { until } from '../support/wait.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts');
+const CLOCK = join(import.meta.dirname, 'clock-shift.ts');
+const HOUR_MS = 3_600_000;
+const CHECK_MS = 250;
+/** Between two starts: without a control plane each of them ends at once. */
+const LEAST_BETWEEN_MS = 1_000;
+const LEADS_DEADLINE_MS = 60_000;
+
+/** Does for the operator what a kubelet does: one that ended is started again, unless a fault keeps it down. */
+export class Supervisor {
+  /** Of all its processes. */
+  readonly lines: string[] = [];
+  readonly #stage: Stage;
+  readonly #clockHours: readonly [number, number];
+  #process: OperatorProcess | null = null;
+  #down = false;
+  #count = 0;
+  #launchedAt = 0;
+
+  constructor(stage: Stage, clockHours: readonly [number, number]) {
+    this.#stage = stage;
+    this.#clockHours = clockHours;
+  }
+
+  /** Resolves when the first process leads. */
+  async start(): Promise<void> {
+    this.#launch();
+    await until('the operator leads', () => this.lines.some((line) => line.includes('"message":"leading"')), {
+      deadlineMs: LEADS_DEADLINE_MS,
+    }).catch((error: unknown) => {
+      throw new Error(`${String(error)}\n${this.tail()}`, { cause: error });
+    });
+    const timer = setInterval(() => {
+      const isDue = monotonicMs() - this.#launchedAt >= LEAST_BETWEEN_MS;
+      if (isDue && !this.#down && this.#process?.running !== true) this.#launch();
+    }, CHECK_MS);
+    timer.unref();
+  }
+
+  async kill(): Promise<void> {
+    this.#down = true;
+    await this.#process?.kill9();
+  }
+
+  release(): void {
+    this.#down = false;
+    this.#process?.thaw();
+  }
+
+  freeze(): void {
+    if (this.#process?.running === true) this.#process.freeze();
+  }
+
+  tail(count = 20): string {
+    return this.lines.slice(-count).join('\n');
+  }
+
+  #launch(): void {
+    const kubeconfig = join(this.#stage.bench.op.directory, 'kubeconfig');
+    writeFileSync(kubeconfig, this.#stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
+    const hours = this.#clockHours[this.#count === 0 ? 0 : 1];
+    this.lines.push(`--- process ${this.#count}, its clock ${hours} h off`);
+    this.#process = new OperatorProcess({
+      host: this.#stage.bench.op,
+      kubeconfig,
+      podName: `mxr-${this.#count}`,
+      program: hours === 0 ? [MAIN, 'operator'] : ['--import', CLOCK, MAIN, 'operator'],
+      env: { ...LEASE, CHAOS_CLOCK_SHIFT_MS: String(hours * HOUR_MS) },
+      onLine: (line) => this.lines.push(line),
+    });
+    this.#count += 1;
+    this.#launchedAt = monotonicMs();
+  }
+}

@@ -1,0 +1,102 @@
+import type { UnprovenReason, Verdict } from '../../src/api/reasons.ts';
+import type { Evidence } from './evidence.ts';
+import type { Past } from './field.ts';
+
+/** What mxr says of a replica. */
+export interface Told {
+  readonly pod: string;
+  readonly verdict: Verdict;
+  readonly reason: string;
+  readonly message: string;
+  readonly ready: boolean;
+  readonly attachedTo?: string | undefined;
+  /** Whether the pod really has the label of the read Service. */
+  readonly labelled: boolean;
+}
+
+const OUT_OF_SERVICE: readonly Verdict[] = ['Diverged', 'Ahead', 'LocalConflict', 'Unproven', 'Unseeded', 'Reseeding'];
+
+/** What is untrue about a verdict that keeps a replica from following, once everything is healed; null: nothing. */
+export function untruthOf(told: Told, evidence: Evidence, past: Past): string | null {
+  if (OUT_OF_SERVICE.includes(told.verdict) && told.labelled) return 'its pod is still in the read Service';
+  switch (told.verdict) {
+    case 'Following':
+    case 'CatchingUp':
+      return 'it is ready: rows decide, not this';
+    case 'Ahead':
+      return isAhead(evidence) ? null : 'it has nothing that the holder lacks';
+    case 'Diverged':
+      return isAhead(evidence) || evidence.lacks.length > 0 || evidence.hotBehind > 0 ? null : 'it has the same rows';
+    case 'Behind':
+    case 'Purged':
+      return lacksForEver(evidence) ? null : "nothing that it needs is missing in the holder's binlog";
+    case 'ApplierFailed':
+      return evidence.sql === 'No' && evidence.sqlErrno !== '0'
+        ? null
+        : `its SQL thread is ${evidence.sql}, errno ${evidence.sqlErrno}`;
+    case 'Unproven':
+      return implausible(told, evidence, past);
+    case 'Frozen':
+      return past.split || past.restarted.size > 0 ? frozen(told, past) : 'the pair was never split';
+    case 'LocalConflict':
+      return 'nobody wrote on the replica itself';
+    case 'StoppedByHand':
+    case 'Suspended':
+    case 'AwaitingApproval':
+    case 'Unseeded':
+    case 'Reseeding':
+    case 'Filling':
+      return 'nobody did or asked for that';
+    case 'LinkBroken':
+    case 'Unreachable':
+    case 'Waiting':
+    case 'HandingOver':
+      return 'everything is healed and it still says so';
+    default:
+      return told.verdict satisfies never;
+  }
+}
+
+export function isAhead({ more, gtidsAhead, hotAhead }: Evidence): boolean {
+  return more.length > 0 || gtidsAhead.length > 0 || hotAhead > 0;
+}
+
+/** Where no inserted row is missing, only what was updated can be. */
+export function lacksForEver({ lacks, lacksForEver, hotBehind, holderLogsUpdates }: Evidence): boolean {
+  return lacksForEver.length > 0 || (lacks.length === 0 && hotBehind > 0 && !holderLogsUpdates);
+}
+
+function frozen({ message }: Told, past: Past): string | null {
+  if (past.approved) return 'a person approved, and nothing followed';
+  return message.includes('mxr.dev/approve=') ? null : 'the pair has one holder again, and it asks nobody';
+}
+
+type Check = (evidence: Evidence, past: Past, pod: string) => boolean;
+
+/** What must at least have been for each of these to be true. */
+const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
+  // Adopted in calm, and never forgotten since.
+  NotAdopted: () => false,
+  UnknownDomain: ({ unknownOrigins }) => unknownOrigins.length > 0,
+  HolderHidesPeerWrites: ({ holderLogsUpdates }) => !holderLogsUpdates,
+  CrashUnsafePosition: ({ usingGtid }, past, pod) => usingGtid === 'No' && past.restarted.has(pod),
+  LostTail: (_, past) => past.lostTail.size > 0 || past.cloned.size > 0,
+  StandbyNeverSeen: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
+  NotComparable: ({ replicaLogsUpdates, holderLogsUpdates }, past) =>
+    !replicaLogsUpdates || !holderLogsUpdates || past.cloned.size > 0,
+  WitnessesDisagree: () => true,
+  Contested: () => false,
+  LineageChanged: (_, past) => past.restarted.size > 0 || past.cloned.size > 0,
+  TakeoverUnknown: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
+  FiltersDiffer: () => false,
+  NotPrefix: () => true,
+  RehearsalRefused: () => true,
+  IntentMismatch: () => true,
+  ReplicaRestarted: (_, past, pod) => past.restarted.has(pod),
+};
+
+function implausible(told: Told, evidence: Evidence, past: Past): string | null {
+  const check = Object.hasOwn(PLAUSIBLE, told.reason) ? PLAUSIBLE[told.reason as UnprovenReason] : undefined;
+  if (check === undefined) return `${told.reason} is no reason of Unproven`;
+  return check(evidence, past, told.pod) ? null : `nothing happened that ${told.reason} could come from`;
+}

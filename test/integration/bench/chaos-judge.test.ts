@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { after, describe, it } from 'node:test';
+import type { Past } from '../../chaos/field.ts';
+import type { Ended } from '../../chaos/judge-told.ts';
+import { judgeTold } from '../../chaos/judge-told.ts';
+import type { Told } from '../../chaos/truth.ts';
+import { createBench } from '../../support/bench.ts';
+import { enterSandbox } from '../../support/sandbox.ts';
+import { until } from '../../support/wait.ts';
+import { Writer } from '../../support/writer.ts';
+
+await enterSandbox();
+const bench = await createBench();
+after(() => bench.close());
+const writer = new Writer(bench);
+await writer.writes(60, 'hci-a');
+await writer.stop();
+const [r1, r2, r3] = bench.replicas;
+assert.ok(r1 !== undefined && r2 !== undefined && r3 !== undefined);
+
+const past: Past = {
+  restarted: new Set(),
+  cloned: new Set(),
+  lostTail: new Set(),
+  split: false,
+  unplanned: [],
+  approved: false,
+};
+const FOLLOWS = { verdict: 'Following', reason: 'Following', message: '', ready: true, labelled: true } as const;
+const updated = new Set(writer.acknowledged.filter(({ table }) => table === 'hot').map(({ token }) => token));
+
+async function judged(told: Readonly<Record<string, Partial<Told>>>, legal = false): Promise<Ended[]> {
+  return judgeTold({
+    bench,
+    holder: bench.a,
+    told: bench.replicas.map(({ name }) => ({ ...FOLLOWS, pod: name, ...told[name] })),
+    past,
+    legal,
+    bothWrote: false,
+    isInserted: (token) => !updated.has(token),
+    settleMs: 2_000,
+  });
+}
+
+function refusal(verdict: Told['verdict'], reason: string = verdict): Partial<Told> {
+  return { verdict, reason, ready: false, labelled: false };
+}
+
+function outcomes(ended: readonly Ended[]): string[] {
+  return ended.map(({ replica, outcome, lost, doubled }) => `${replica} ${outcome} ${lost} ${doubled}`);
+}
+
+describe('the judge of a storm', () => {
+  it('finds nothing wrong with replicas that follow and are right', async () => {
+    assert.deepEqual(outcomes(await judged({}, true)), ['r1 right 0 0', 'r2 right 0 0', 'r3 right 0 0']);
+  });
+
+  it('calls untrue what is said of a replica that is right', async () => {
+    const ended = await judged({ r1: refusal('Ahead'), r2: refusal('Purged'), r3: refusal('ApplierFailed') });
+    assert.deepEqual(outcomes(ended), ['r1 untrue 0 0', 'r2 untrue 0 0', 'r3 untrue 0 0']);
+    const [one, two, three] = await judged({
+      r1: refusal('Unproven', 'LostTail'),
+      r2: refusal('Waiting'),
+      r3: { labelled: false },
+    });
+    assert.deepEqual([one?.outcome, two?.outcome, three?.outcome], ['untrue', 'untrue', 'untrue']);
+  });
+
+  it('calls denied what was refused in a legal history', async () => {
+    const told = { r1: refusal('Unproven', 'NotPrefix') };
+    assert.equal((await judged(told, true))[0]?.outcome, 'denied');
+    assert.equal((await judged(told))[0]?.outcome, 'refused');
+  });
+
+  it('calls silent what is said to follow and is damaged: a row gone, a row doubled, another shape', async () => {
+    await r1.db.sql('SET sql_log_bin=0; DELETE FROM app.plain LIMIT 1');
+    await r2.db.sql('SET sql_log_bin=0; INSERT INTO app.plain SELECT token FROM app.plain LIMIT 1');
+    await r3.db.sql('SET sql_log_bin=0; CREATE TABLE app.shape_1 (id INT PRIMARY KEY)');
+    const ended = await judged({});
+    assert.deepEqual(outcomes(ended), ['r1 silent 1 0', 'r2 silent 0 1', 'r3 silent 0 0']);
+    assert.match(ended[2]?.why ?? '', /shape: has too much shape_1/);
+  });
+
+  it('takes Ahead and Diverged for true where the rows say so, and Purged where the binlog is gone', async () => {
+    await r1.db.sql('SET sql_log_bin=0; DELETE FROM app.auto LIMIT 1');
+    await r2.db.sql("SET sql_log_bin=0; INSERT INTO app.plain VALUES ('only here')");
+    const told = { r1: refusal('Purged'), r2: refusal('Ahead') };
+    const [before, ahead] = await judged(told);
+    assert.equal(before?.outcome, 'untrue', "the holder's binlog still has the row");
+    assert.equal(ahead?.outcome, 'refused');
+    const files = await bench.a.db.sql('FLUSH BINARY LOGS; SHOW BINARY LOGS');
+    const newest = files.at(-1)?.['Log_name'] ?? '';
+    await until('the holder has purged everything', async () => {
+      return (await bench.a.db.sql(`PURGE BINARY LOGS TO '${newest}'; SHOW BINARY LOGS`)).length === 1;
+    });
+    const [after, diverged] = await judged({ r1: refusal('Purged'), r2: refusal('Diverged') });
+    assert.deepEqual([after?.outcome, diverged?.outcome], ['refused', 'refused']);
+  });
+
+  it('sees the label of a pod that nobody may read', async () => {
+    const [, ahead] = await judged({ r2: { ...refusal('Ahead'), labelled: true } });
+    assert.equal(ahead?.outcome, 'untrue');
+    assert.match(ahead.why, /read Service/);
+  });
+});

@@ -1,0 +1,121 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Evidence } from '../../chaos/evidence.ts';
+import type { Past } from '../../chaos/field.ts';
+import { beyond, numbersOf } from '../../chaos/gtid.ts';
+import { canFollow, isLegal } from '../../chaos/legal.ts';
+import { drawPlan } from '../../chaos/plan.ts';
+import type { Plan } from '../../chaos/plan.ts';
+import type { Told } from '../../chaos/truth.ts';
+import { untruthOf } from '../../chaos/truth.ts';
+
+const EVIDENCE: Evidence = {
+  more: [],
+  lacks: [],
+  lacksForEver: [],
+  gtidsAhead: [],
+  unknownOrigins: [],
+  hotAhead: 0,
+  hotBehind: 0,
+  io: 'No',
+  sql: 'Yes',
+  sqlErrno: '0',
+  usingGtid: 'Slave_Pos',
+  holderLogsUpdates: true,
+  holderByFile: false,
+  replicaLogsUpdates: true,
+};
+const TOLD: Told = { pod: 'r1', verdict: 'Ahead', reason: 'Ahead', message: '', ready: false, labelled: false };
+
+function past(changes: Partial<Past> = {}): Past {
+  const empty = { restarted: new Set<string>(), cloned: new Set<string>(), lostTail: new Set<string>() };
+  return { ...empty, split: false, unplanned: [], approved: false, ...changes };
+}
+
+describe('the truth of a verdict', () => {
+  it('Ahead needs rows, GTIDs or changes that the holder lacks', () => {
+    assert.match(untruthOf(TOLD, EVIDENCE, past()) ?? '', /nothing that the holder lacks/);
+    for (const more of [{ more: ['x'] }, { gtidsAhead: ['0-1-5'] }, { hotAhead: 1 }]) {
+      assert.equal(untruthOf(TOLD, { ...EVIDENCE, ...more }, past()), null);
+    }
+  });
+
+  it('Behind and Purged need something that the binlog of the holder cannot give', () => {
+    for (const verdict of ['Behind', 'Purged'] as const) {
+      const told = { ...TOLD, verdict };
+      assert.notEqual(untruthOf(told, { ...EVIDENCE, lacks: ['x'] }, past()), null);
+      assert.equal(untruthOf(told, { ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'] }, past()), null);
+    }
+  });
+
+  it('ApplierFailed needs a stopped applier with an error', () => {
+    const told = { ...TOLD, verdict: 'ApplierFailed' } as const;
+    assert.notEqual(untruthOf(told, EVIDENCE, past()), null);
+    assert.equal(untruthOf(told, { ...EVIDENCE, sql: 'No', sqlErrno: '1062' }, past()), null);
+  });
+
+  it('Frozen needs a split that waits for a person, Unproven something that its reason can come from', () => {
+    const frozen: Told = {
+      ...TOLD,
+      verdict: 'Frozen',
+      reason: 'SplitBrain',
+      message: 'annotate mxr.dev/approve=split-1',
+    };
+    assert.notEqual(untruthOf(frozen, EVIDENCE, past()), null);
+    assert.equal(untruthOf(frozen, EVIDENCE, past({ split: true })), null);
+    assert.notEqual(untruthOf(frozen, EVIDENCE, past({ split: true, approved: true })), null);
+    const unproven: Told = { ...TOLD, verdict: 'Unproven', reason: 'LostTail' };
+    assert.notEqual(untruthOf(unproven, EVIDENCE, past()), null);
+    assert.equal(untruthOf(unproven, EVIDENCE, past({ lostTail: new Set(['hci-a']) })), null);
+    assert.notEqual(untruthOf({ ...unproven, reason: 'Contested' }, EVIDENCE, past()), null);
+  });
+
+  it('whatever is over is untrue at the end, and a pod that must not be read has no label', () => {
+    for (const verdict of ['Waiting', 'HandingOver', 'LinkBroken', 'Unreachable', 'StoppedByHand'] as const) {
+      assert.notEqual(untruthOf({ ...TOLD, verdict }, EVIDENCE, past()), null);
+    }
+    assert.match(untruthOf({ ...TOLD, labelled: true }, { ...EVIDENCE, more: ['x'] }, past()) ?? '', /read Service/);
+  });
+});
+
+describe('a legal history', () => {
+  const drawn = drawPlan(1);
+  const [fault] = drawn.faults;
+  assert.ok(fault);
+  const legal: Plan = {
+    ...drawn,
+    configuration: {
+      ...drawn.configuration,
+      pair: 'standby',
+      logSlaveUpdates: [true, true],
+      replicaLogSlaveUpdates: true,
+      positioning: 'Auto',
+      through: 'Auto',
+      preempt: false,
+      readOnly: true,
+    },
+    faults: [{ ...fault, kind: 'planned-move', comeback: 'keep' }],
+  };
+
+  it('loses nothing, and goes as planned', () => {
+    assert.equal(isLegal(legal, past()), true);
+    assert.equal(isLegal({ ...legal, faults: [{ ...fault, kind: 'kill-holder', comeback: 'keep' }] }, past()), false);
+    assert.equal(isLegal({ ...legal, faults: [{ ...fault, kind: 'planned-move', comeback: 'clone' }] }, past()), false);
+    assert.equal(isLegal(legal, past({ unplanned: ['hci-a died undrained'] })), false);
+    assert.equal(
+      isLegal({ ...legal, configuration: { ...legal.configuration, logSlaveUpdates: [true, false] } }, past()),
+      false,
+    );
+  });
+
+  it('obliges where the replica has nothing more, and the holder can give it the rest', () => {
+    assert.equal(canFollow({ ...EVIDENCE, lacks: ['x'] }), true);
+    assert.equal(canFollow({ ...EVIDENCE, more: ['x'] }), false);
+    assert.equal(canFollow({ ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'] }), false);
+  });
+});
+
+it('GTIDs are compared per domain and server id', () => {
+  const mine = numbersOf('0-1-5,0-2-9', '1-1-3', null);
+  assert.deepEqual(beyond(mine, numbersOf('0-1-5,0-2-8')), ['0-2-9', '1-1-3']);
+});
