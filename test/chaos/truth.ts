@@ -90,7 +90,7 @@ const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
   TakeoverUnknown: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
   FiltersDiffer: () => false,
   NotPrefix: () => true,
-  RehearsalRefused: () => true,
+  RehearsalRefused: (evidence, past) => isAhead(evidence) || lacksForEver(evidence) || past.lostTail.size > 0,
   IntentMismatch: () => true,
   ReplicaRestarted: (_, past, pod) => past.restarted.has(pod),
 };

@@ -50,18 +50,28 @@ export interface Replica {
 
 /** Builds the whole bench: network, pair under keepalived with the VIP on `a`, replicas that follow. Takes about 6 s. */
 export async function createBench(options: BenchOptions = {}): Promise<Bench> {
+  const bench = await layBench(options);
+  try {
+    await bench.build();
+    return bench;
+  } catch (error) {
+    await bench.close();
+    throw error;
+  }
+}
+
+/** The hosts of a bench, on which nothing runs yet: `build` does the rest. */
+export async function layBench(options: BenchOptions = {}): Promise<Bench> {
   const tools = await provision(options.log ?? (() => undefined));
   const network = await Network.create(tools);
   try {
-    const bench = new Bench(options, tools, network, {
+    return new Bench(options, tools, network, {
       a: await network.addHost('hci-a', ADDRESSES.a, options.hostname),
       b: await network.addHost('hci-b', ADDRESSES.b, options.hostname),
       op: await network.addHost('op', ADDRESSES.op),
       app: await network.addHost('app', ADDRESSES.app),
       replicas: await replicaHosts(network, options.replicas?.count ?? 3),
     });
-    await bench.build();
-    return bench;
   } catch (error) {
     await network.close();
     throw error;

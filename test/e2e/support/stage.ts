@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import type { Bench, BenchOptions } from '../../support/bench.ts';
-import { createBench } from '../../support/bench.ts';
+import { layBench } from '../../support/bench.ts';
 import type { KubeApi } from '../../support/kube/api.ts';
 import { startKubeApi } from '../../support/kube/api.ts';
 import { controlPlane, helm } from '../../support/kube/build.ts';
@@ -42,14 +42,24 @@ export class Stage {
     const log = options.log ?? (() => undefined);
     const binaries = await controlPlane(log);
     const helmProgram = await helm(log);
-    const bench = await createBench({ ...options.bench, log });
+    const bench = await layBench({ ...options.bench, log });
     const dir = join(bench.op.directory, 'kube');
     mkdirSync(dir, { recursive: true });
-    const api = await startKubeApi({ binaries, dir, netns: bench.op.name, address: bench.op.address });
-    const stage = new Stage(bench, api, options);
-    await installChart(api, { helm: helmProgram });
-    await stage.createObjects();
-    return stage;
+    const startApi = async (): Promise<KubeApi> => {
+      const api = await startKubeApi({ binaries, dir, netns: bench.op.name, address: bench.op.address });
+      await installChart(api, { helm: helmProgram });
+      return api;
+    };
+    try {
+      const [api] = await Promise.all([startApi(), bench.build()]);
+      const stage = new Stage(bench, api, options);
+      await stage.createObjects();
+      return stage;
+    } catch (error) {
+      // Whatever has started by then runs on one of its hosts.
+      await bench.close();
+      throw error;
+    }
   }
 
   get operator(): OperatorProcess {
