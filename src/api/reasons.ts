@@ -92,6 +92,8 @@ export const UNPROVEN_REASON_TEXT = {
   NotPrefix: "The replica's transactions are not a prefix of the holder's binlog: it has some after one that it lacks.",
   RehearsalRefused: 'The holder refused the position when it was rehearsed; its own words are in the message.',
   IntentMismatch: 'The link shows something else than what the open handover intended.',
+  SharedStorageTwice:
+    'Two members of one shared storage (topology: SharedStorage) were seen alive at the same time: its data may be destroyed.',
   ReplicaRestarted: 'The replica restarted and its position is not proven again yet.',
 } as const;
 export type UnprovenReason = keyof typeof UNPROVEN_REASON_TEXT;
@@ -136,6 +138,9 @@ export const FINDING_TEXT = {
   LinkSettingsNotPersistent:
     "A setting of the link is not in the replica's configuration and is lost at its next restart.",
   VersionOrder: 'A replica is older than a member that it may have to follow.',
+  SharedStorageTwice: 'Two members of what is declared as one shared storage ran at the same time.',
+  BinlogNameFollowsHost:
+    'On shared storage the binlog is named after the host: after a move a new one begins, and no replica can be continued.',
   ReplicaWritable: 'A replica may be written to although replicas.localWrites is Forbidden.',
   PublisherUnreachable: 'The publisher of a member does not answer, or what it answers cannot be read.',
   PublisherDisagrees: 'The publisher of a member speaks of another server, or says of the VIP what is not so.',

@@ -96,7 +96,11 @@ export const MemberStatus = z.object({
   lineage: z.string().optional(),
   inQuestion: z.boolean().optional().describe('It restarted, and its lineage is not proven to go on yet.'),
   broken: z
-    .object({ reason: z.enum(['LostTail', 'LineageChanged']), message: z.string() })
+    .object({
+      reason: z.enum(['LostTail', 'LineageChanged']),
+      message: z.string(),
+      survived: gtid.optional().describe('Of a lost tail: all that was left, per domain and server id.'),
+    })
     .optional()
     .describe('Why this lineage is not the one that mxr knew before.'),
   restart: z
@@ -115,6 +119,16 @@ export const MemberStatus = z.object({
     .object({ between: z.array(gtid).max(2), at: time })
     .optional()
     .describe('Its own transactions around numbers that its binlog lacks: it applied something and does not log that.'),
+  sharedStorage: z
+    .object({
+      tenure: count.describe('Grows each time another host takes the storage over.'),
+      from: z.string().optional().describe('The member whose history it goes on with, until that is proven.'),
+    })
+    .optional()
+    .describe('Another member runs on the same data directory, one at a time: declared, or found out.'),
+  besideAt: time
+    .optional()
+    .describe('When it ran beside another member although topology is SharedStorage: they are two servers since.'),
   identity: Identity.optional().describe('Of the incarnation that the lineage was last proven for.'),
   logBinBasename: z.string().optional(),
   binlogState: gtid.optional(),

@@ -18,7 +18,7 @@ import { binlogStateOf } from './memory.ts';
 import type { ServerLook } from './observation.ts';
 import { planAdopt } from './plan.ts';
 import type { Proven, Refused } from './proof.ts';
-import { lacking, refused } from './proof.ts';
+import { lacking, proveContent, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { refusedBefore, restore } from './restore.ts';
 import type { Decision } from './verdict.ts';
@@ -52,9 +52,11 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
 
 /** Where the holder is known to have restarted, a replica may be attached over a lost tail: what can be compared must be equal. */
 function reusedNumbers(context: Context, replica: ReplicaFacts, holder: Holder): Decision | null {
-  const restart = context.memory.members.get(holder.member.name)?.restart ?? null;
-  if (restart === null) return null;
-  const doubt = restartDoubt({ replica, holder, evidence: context.evidence }, restart);
+  const { restart = null, storage = null, broken = null } = context.memory.members.get(holder.member.name) ?? {};
+  const input = { replica, holder, evidence: context.evidence };
+  // On the same data under another binlog the numbers begin anew: an equal one says nothing.
+  const beganAnew = storage !== null && broken?.reason === 'LineageChanged';
+  const doubt = restart !== null ? restartDoubt(input, restart) : beganAnew ? proveContent(input) : null;
   if (doubt?.kind === 'Asking') {
     return decide(replica.pod, 'Unproven', 'NotAdopted', doubt.message, { questions: doubt.questions });
   }

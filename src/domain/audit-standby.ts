@@ -6,6 +6,7 @@ import { beyond, formatGtid, gtidsOf, isWithin, mergeStates, seqIn, stateOf, sta
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Link, MemberObservation, Observation, ServerLook } from './observation.ts';
+import { areOneServer } from './shared.ts';
 
 /** A standby further behind than this makes a takeover wait or lose. */
 const LAGGING_SECONDS = 5;
@@ -24,7 +25,7 @@ export function auditStandby(input: AuditInput): readonly AuditFinding[] {
     return [finding('NoStandby', 'error', holder.name, message)];
   }
   return input.observation.members
-    .filter((member) => member.name !== holder.name)
+    .filter((member) => !areOneServer(input.memory, member.name, holder.name))
     .flatMap((member) => auditOne(input, holder, member));
 }
 
@@ -37,7 +38,7 @@ function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberO
   const { name, host, port } = standby;
   if (!standby.look.known) {
     const does = isRefusal(standby.look) ? 'refuses mxr' : 'does not answer';
-    const message = `${name} (${host}:${port}) ${does}, so nobody can tell whether it could take over: ${standby.look.why}`;
+    const message = `${name} (${host}:${port}) ${does}, so nobody can tell whether it could take over: ${standby.look.why}${storageHint(input, name)}`;
     return [finding('StandbyUnreachable', 'error', name, message)];
   }
   const look = standby.look.value;
@@ -47,6 +48,12 @@ function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberO
     ...ownWrites(input, holder, standby),
     ...logsUpdates(look, name),
   ];
+}
+
+/** Where it was never seen it may be a host that runs no database by design. */
+function storageHint({ policy, memory }: AuditInput, name: string): string {
+  if (policy.topology !== 'Auto' || memory.members.has(name)) return '';
+  return '. If both hosts run one data directory in turn, set source.topology: SharedStorage';
 }
 
 function historyBroken({ memory }: AuditInput, name: string): AuditFinding[] {

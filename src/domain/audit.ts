@@ -1,5 +1,6 @@
 import type { Finding } from '../api/reasons.ts';
 import { auditPublishers } from './audit-publisher.ts';
+import { auditShared } from './audit-shared.ts';
 import { auditStandby } from './audit-standby.ts';
 import type { Policy } from './context.ts';
 import { valueOf } from './fact.ts';
@@ -39,6 +40,7 @@ type Check = (input: AuditInput) => readonly AuditFinding[];
 const CHECKS: readonly Check[] = [
   unknownHolder,
   auditStandby,
+  auditShared,
   equalServerIds,
   notAdopted,
   vipLink,

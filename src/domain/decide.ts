@@ -20,6 +20,7 @@ import type { ReplicaFacts } from './replica.ts';
 import { hiddenUnwatched } from './hidden.ts';
 import { relinked } from './relink.ts';
 import { reconnected } from './restart.ts';
+import { areOneServer, twiceMessage, usedTwice } from './shared.ts';
 import type { Decision } from './verdict.ts';
 import { decide, isReady } from './verdict.ts';
 import { candidates, frozen, hiddenBySource, prepareElsewhere, waiting } from './wait.ts';
@@ -32,6 +33,7 @@ const CHECKS: readonly Check[] = [
   beingMoved,
   applierFailed,
   filtered,
+  storageUsedTwice,
   notAdopted,
   wentBack,
   crashUnsafe,
@@ -108,6 +110,15 @@ function applierFailed(context: Context): Decision | null {
   const conflict = localConflict(context, message);
   if (conflict !== null) return conflict;
   return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
+}
+
+/** Two servers on one data directory destroy it: what arrives from either may be damaged, and both wrote. */
+function storageUsedTwice({ policy, memory, observation, replica }: Context): Decision | null {
+  const twice = usedTwice(policy.topology, memory, observation);
+  const { baseline } = replica.memory;
+  if (twice === null || (!twice.now && (baseline === null || baseline.at > twice.at))) return null;
+  const plan = baseline === null || replica.link.io === 'No' ? null : planStopReceiving(replica.pod, baseline.member);
+  return decide(replica.pod, 'Unproven', 'SharedStorageTwice', twiceMessage(twice), { plan });
 }
 
 function notAdopted(context: Context): Decision | null {
@@ -212,7 +223,9 @@ function comparedAfterRestart(context: Context): Decision | null {
   const { replica, diagnosis, memory } = context;
   const holder = diagnosis.holder;
   const restart = holder === null ? null : (memory.members.get(holder.member.name)?.restart ?? null);
-  if (holder === null || restart === null || replica.memory.baseline?.member !== holder.member.name) return null;
+  const source = replica.memory.baseline?.member;
+  if (holder === null || restart === null || source === undefined) return null;
+  if (!areOneServer(memory, source, holder.member.name)) return null;
   if (replica.memory.clearedFor === restart.file || !reconnected(replica, restart)) return null;
   const doubt = restartDoubt({ replica, holder, evidence: context.evidence }, restart);
   if (doubt === null) return null;

@@ -80,7 +80,7 @@ function keepsCoordinatesOnTheirLineage(plan: Plan, { memory, replica }: PlanCon
   if (plan.proven === null || target === undefined) return null;
   if (target.inQuestion) return broken(3, `the lineage of ${target.name} is in question`);
   if (isOfAdoption(plan) || plan.proven.proof !== 'SameServer') return null;
-  if (baseline?.member === target.name && baseline.lineage === target.lineage) return null;
+  if (baseline?.lineage === target.lineage) return null;
   return broken(3, `${plan.pod} would resume coordinates of ${baseline?.lineage ?? 'nowhere'} on ${target.lineage}`);
 }
 

@@ -9,17 +9,19 @@ import type { Gtid } from './gtid.ts';
 import { parseGtid, sameGtid } from './gtid.ts';
 import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
-import { newLineage, rememberMember, sameLineage, seenAsStandby } from './lineage.ts';
+import { rememberMember, seenAsStandby } from './lineage.ts';
 import type { Baseline, MemberMemory, Memory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
-import type { Link, MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
+import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
 import { incarnationKey } from './proof.ts';
 import { refusalOf } from './refusal.ts';
 import { forgetReplaced, ownBinlogOf } from './replaced.ts';
-import { judgeRestart } from './restart.ts';
+import { settleLineage } from './settle.ts';
+import { declared, parted, standingOf, stillAlive } from './shared.ts';
+import type { SeenMember } from './shared.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
 import { diagnosePair, rememberPair } from './situation.ts';
 import { readUnread } from './unread.ts';
@@ -74,25 +76,33 @@ export function judge(input: JudgeInput): Picture {
 }
 
 function rememberMembers(input: JudgeInput): { memory: Memory; questions: readonly Question[] } {
-  const members = new Map(input.memory.members);
+  const { observation, policy } = input;
+  const alive = stillAlive(input.memory.alive ?? new Map(), observation);
+  let members = new Map(input.memory.members);
   const questions: Question[] = [];
-  for (const { observed, look, lookAt } of looksAtMembers(input)) {
-    const before = asStandby(input, members.get(observed.name), observed);
-    const remembered = rememberMember(before, observed.name, look, input.observation.wallNow);
+  for (const seen of looksAtMembers(input)) {
+    const { observed, look } = seen;
+    const shared = { observation, members, alive, topology: policy.topology };
+    const standing = standingOf(shared, seen);
+    if (standing.kind === 'Later') {
+      questions.push(...standing.questions);
+      continue;
+    }
+    if (standing.kind === 'Beside') members = parted(shared, seen, standing.other);
+    const known = standing.kind === 'Heir' ? standing.memory : members.get(observed.name);
+    const before = asStandby(input, known, observed);
+    const remembered = declared(rememberMember(before, observed.name, look, observation.wallNow), policy.topology);
     const dated = dateFiles(input, remembered, observed);
-    const read = readUnread(dated.memory, observed, { ...input, wallNow: input.observation.wallNow });
+    const read = readUnread(dated.memory, observed, { ...input, wallNow: observation.wallNow });
     members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
-    questions.push(
-      ...dated.questions,
-      ...('questions' in read ? read.questions : []),
-      ...vipAgain(input, remembered, lookAt),
-    );
+    questions.push(...dated.questions, ...('questions' in read ? read.questions : []));
+    questions.push(...vipAgain(input, remembered, seen.lookAt));
     if (!remembered.inQuestion) continue;
-    const settled = settleLineage(input, remembered, { observed, look, lookAt });
+    const settled = settleLineage({ ...input, ...shared, members }, remembered, seen);
     if ('questions' in settled) questions.push(...settled.questions);
-    else members.set(observed.name, settled.memory);
+    else for (const [name, memory] of settled.members) members.set(name, memory);
   }
-  return { memory: { ...input.memory, members }, questions };
+  return { memory: { ...input.memory, members, alive }, questions };
 }
 
 /**
@@ -106,13 +116,6 @@ function vipAgain({ observation, memory }: JudgeInput, member: MemberMemory, loo
   if (!isStandby || inQuestion) return [];
   const isNew = lastStandby === null || anchors.some(({ standby, at }) => standby === null && at > lastStandby.at);
   return isNew ? [{ kind: 'LiveLook', target: 'vip', after: lookAt }] : [];
-}
-
-interface SeenMember {
-  readonly observed: MemberObservation;
-  readonly look: ServerLook;
-  /** Monotonic ms when it began. */
-  readonly lookAt: number;
 }
 
 /** Each member that was looked at: directly, or behind the VIP where only that is routed and the member holds it. */
@@ -160,45 +163,6 @@ function dateFiles(
   if (!header.known) return { memory, questions: input.pair.situation === 'Stable' ? [question] : [] };
   const files = [...memory.files.slice(0, -1), { ...newest, createdAt: header.value.createdAt }];
   return { memory: { ...memory, files }, questions: [] };
-}
-
-type Settled = { memory: MemberMemory } | { questions: readonly Question[] };
-
-/** A replica that is on its way to another member says nothing of this one any more, whatever its baseline is yet. */
-function dialsOther({ members }: Observation, observed: MemberObservation, { host, port }: Link): boolean {
-  return members.some((member) => member.name !== observed.name && member.host === host && member.port === port);
-}
-
-/** A restarted member is the same history, or it is not; until that is proven nothing rests on it. */
-function settleLineage(input: JudgeInput, memory: MemberMemory, { observed, look, lookAt }: SeenMember): Settled {
-  const replicas = input.observation.replicas
-    .flatMap((replica) => factsOf(input, replica) ?? [])
-    .filter(({ link }) => !dialsOther(input.observation, observed, link));
-  const judgement = judgeRestart({ memory, observed, look, lookAt, replicas, evidence: input.evidence });
-  const wallNow = input.observation.wallNow;
-  switch (judgement.kind) {
-    case 'Asking':
-      return { questions: judgement.questions };
-    case 'SameLineage':
-      return { memory: sameLineage(memory, look, wallNow, judgement.restart) };
-    case 'LostTail':
-      return {
-        memory: {
-          ...newLineage(memory.name, look, wallNow),
-          restart: judgement.restart,
-          broken: { reason: 'LostTail', message: judgement.message },
-        },
-      };
-    case 'NewLineage':
-      return {
-        memory: {
-          ...newLineage(memory.name, look, wallNow),
-          broken: { reason: 'LineageChanged', message: judgement.message },
-        },
-      };
-    default:
-      return judgement satisfies never;
-  }
 }
 
 const ADOPTION_BLOCKED_AFTER_MS = 5_000;

@@ -60,6 +60,8 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
     watched: true,
     unread: null,
     tookIn: null,
+    storage: null,
+    besideAt: null,
   };
   return withLook(fresh, look, wallNow);
 }

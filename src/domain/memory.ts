@@ -9,6 +9,16 @@ import type { Transactions } from './proof.ts';
 export interface Memory {
   readonly members: ReadonlyMap<string, MemberMemory>;
   readonly replicas: ReadonlyMap<string, ReplicaMemory>;
+  /** When each member was seen alive; in memory only. */
+  readonly alive?: ReadonlyMap<string, Alive>;
+}
+
+/** One life of a member, as far as this process has seen it. Monotonic ms: it lived at least from `from` to `to`. */
+export interface Alive {
+  readonly incarnation: number;
+  readonly from: number;
+  /** When the last look that it answered began. */
+  readonly to: number;
 }
 
 export interface MemberMemory {
@@ -19,7 +29,7 @@ export interface MemberMemory {
   /** The server restarted (or was replaced) and the lineage is not proven yet: nothing may rest on it. */
   readonly inQuestion: boolean;
   /** Why this lineage is not the one that mxr knew before; null for a lineage that never broke. */
-  readonly broken: { readonly reason: 'LostTail' | 'LineageChanged'; readonly message: string } | null;
+  readonly broken: Broken | null;
   /** The last restart that was proven to go on with the same history; null: none since mxr watches. */
   readonly restart: ProvenRestart | null;
   readonly logBinBasename: string;
@@ -38,6 +48,24 @@ export interface MemberMemory {
   readonly unread: Unread | null;
   /** Without log_slave_updates: numbers that its binlog lacks, so it applied something meanwhile; null: none. */
   readonly tookIn: TookIn | null;
+  /** Its data directory is used by another member too, one at a time; null: as far as mxr knows it has its own. */
+  readonly storage: SharedStorage | null;
+  /** Wall clock ms when it was seen alive beside another member of one shared storage; null: never. */
+  readonly besideAt: number | null;
+}
+
+export interface SharedStorage {
+  /** Grows each time another host takes the storage over: what the highest one was seen to have is the newest. */
+  readonly tenure: number;
+  /** The member whose memory this is, until it is proven that the history goes on; null: it was seen here. */
+  readonly from: string | null;
+}
+
+export interface Broken {
+  readonly reason: 'LostTail' | 'LineageChanged';
+  readonly message: string;
+  /** Of a lost tail: everything that was left. It starts again, and then begins with numbers that were given anew. */
+  readonly survived?: GtidState;
 }
 
 export interface Unread {

@@ -106,7 +106,7 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
       return decide(replica.pod, 'HandingOver', 'HandingOver', message, { questions, plan: stop });
     }
     case 'Proven': {
-      const doubt = positionDoubt(replica, holder);
+      const doubt = positionDoubt(replica, holder, result);
       if (doubt !== null) return decide(replica.pod, doubt.verdict, doubt.reason, doubt.message, { plan: stop });
       if (neverStandsStill(context)) {
         const message = `it gets what ${holder.member.name} writes through its old source: it is stopped there, and proven where it stands`;
@@ -125,9 +125,14 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
  * By file a connect writes the place that was read into gtid_slave_pos: a crash soon after leaves it ahead of the rows. The
  * replica's own binlog says what they are. On the server that it came from its coordinates are compared instead.
  */
-function positionDoubt({ pod, link, look, memory, position }: ReplicaFacts, { member }: Holder): Refused | null {
+function positionDoubt(
+  { pod, link, look, memory, position }: ReplicaFacts,
+  { member }: Holder,
+  { proof }: Proven,
+): Refused | null {
   const own = look.logSlaveUpdates ? look.gtidBinlogState : null;
   if (link.usingGtid !== 'No' || own === null || memory.baseline?.member === member.name) return null;
+  if (proof === 'SameServer') return null;
   if (!hasRestarted({ memory, look })) return null;
   const ahead = [...position.values()].filter((gtid) => seqIn(own, gtid) !== gtid.seq);
   if (ahead.length === 0) return null;

@@ -10,10 +10,10 @@ import { proveTakeover } from './takeover.ts';
 import { writtenAsStandby } from './own-history.ts';
 
 export function prove(input: ProofInput): ProofResult {
-  const lost = lostTail(input);
+  const lost = lostTail(input) ?? otherHistory(input);
   if (lost !== null) return lost;
-  const same =
-    input.baseline.member === input.holder.member.name && input.baseline.lineage === input.targetMemory.lineage;
+  // On shared storage another member goes on with the history that the replica was proven on.
+  const same = input.baseline.lineage === input.targetMemory.lineage;
   if (same && !input.strayed) return proveSameServer(input);
   if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
   const strayed = pointedByHand(input) ?? strayedByFile(input);
@@ -71,7 +71,7 @@ function lostTail(input: ProofInput): Refused | null {
   if (baseline.lineage === targetMemory.lineage) return null;
   if (targetMemory.broken?.reason !== 'LostTail') return null;
   // Measured by what survived: the numbers that were lost are given out again.
-  const state = targetMemory.restart?.survived ?? binlogStateOf(target);
+  const state = targetMemory.broken.survived ?? targetMemory.restart?.survived ?? binlogStateOf(target);
   const own = target.identity.serverId;
   // What others wrote it can have got again from them: only its own numbers are given out again.
   const ahead = beyond(replica.received, state).filter(
@@ -81,4 +81,12 @@ function lostTail(input: ProofInput): Refused | null {
   return ahead.length > 0
     ? refused('Ahead', 'LostTail', message, lacking(ahead, state))
     : refused('Unproven', 'LostTail', message);
+}
+
+/** On shared storage, where nothing says that the history went on: its numbers may have been given to other transactions. */
+function otherHistory({ replica, baseline, targetMemory }: ProofInput): Refused | null {
+  const { broken, storage, lineage } = targetMemory;
+  if (baseline.lineage === lineage || storage === null || broken?.reason !== 'LineageChanged') return null;
+  const cure = `then reseed ${replica.pod}, or compare its data and configure its link again (it is adopted anew)`;
+  return refused('Unproven', 'LineageChanged', `${broken.message}; ${cure}`);
 }

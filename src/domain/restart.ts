@@ -7,8 +7,9 @@ import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking } from './proof.ts';
-import { asking, incarnationKey } from './proof.ts';
+import { asking, incarnationKey, lacking } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { binlogName } from './shared.ts';
 
 export interface RestartInput {
   readonly memory: MemberMemory;
@@ -34,7 +35,7 @@ export type RestartJudgement =
  */
 export function judgeRestart(input: RestartInput): RestartJudgement {
   const { memory, look } = input;
-  if (memory.logBinBasename !== look.logBinBasename) {
+  if (binlogName(memory.logBinBasename) !== binlogName(look.logBinBasename)) {
     const message = `the binlog of ${memory.name} is now called ${look.logBinBasename} and was ${memory.logBinBasename}: another history`;
     return { kind: 'NewLineage', message };
   }
@@ -48,11 +49,33 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
     return shorter === null || begun.kind === 'Asking' ? begun : { kind: 'LostTail', message: shorter, restart: null };
   }
   const lost =
-    shorter === null ? lostAtStart(input, begun) : ({ kind: 'LostTail', message: shorter, restart: begun } as const);
+    shorter === null
+      ? lostAtStart(input, begun)
+      : ({ kind: 'LostTail', message: shorter + whatWasLost(input, begun), restart: begun } as const);
   if (lost?.kind === 'LostTail' && lostOthersOnly(input, begun)) return { kind: 'NewLineage', message: lost.message };
   if (lost !== null) return lost;
   const because = `every file of ${memory.name} is at least as long as it was seen`;
   return { kind: 'SameLineage', because, restart: begun };
+}
+
+/** As far as anybody was seen to have it: what only the server itself had is in no other place. */
+function whatWasLost({ memory, replicas }: RestartInput, begun: ProvenRestart): string {
+  const logged = memory.anchors.at(-1)?.binlogState ?? new Map();
+  const received = replicas
+    .filter((replica) => followed(replica, memory))
+    .map((one) => receivedBefore(one, memory, begun));
+  const lost = beyond(mergeStates(logged, ...received), begun.survived);
+  const { count, gtids } = lacking(lost, begun.survived);
+  const [first, last] = [gtids[0], gtids.at(-1)];
+  if (first === undefined || last === undefined) return '';
+  const known = count === null || count === 1 ? gtids.join(', ') : `${first} to ${last} (${count} transactions)`;
+  return `; lost is, as far as mxr knows, ${known}`;
+}
+
+/** Whether a replica was proven on this server's history, or on this very server. */
+function followed({ memory: { baseline } }: ReplicaFacts, server: MemberMemory): boolean {
+  if (baseline?.lineage === server.lineage) return true;
+  return server.storage === null && baseline?.member === server.name;
 }
 
 /** A standby that nobody follows gets what it lost of others again: its coordinates changed, no transaction is gone. */
@@ -60,7 +83,7 @@ function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart
   const anchor = memory.anchors.at(-1);
   const lost = anchor === undefined ? [] : beyond(anchor.binlogState, begun.survived);
   const own = lost.some((gtid) => gtid.serverId === memory.identity.serverId);
-  return lost.length > 0 && !own && !replicas.some((replica) => replica.memory.baseline?.member === memory.name);
+  return lost.length > 0 && !own && !replicas.some((replica) => followed(replica, memory));
 }
 
 function shortened(input: RestartInput): string | Asking | null {
@@ -78,7 +101,7 @@ function shortened(input: RestartInput): string | Asking | null {
     return `${newest.name}, the newest binlog file of ${memory.name}, is gone`;
   }
   for (const replica of replicas) {
-    if (replica.memory.baseline?.member !== memory.name) continue;
+    if (!followed(replica, memory)) continue;
     const beyondEnd = readsOf(replica, memory).find((read) => (sizes.get(read.file) ?? read.position) < read.position);
     if (beyondEnd === undefined) continue;
     // It goes on receiving from a file that grows: the side that must be the larger is read last.
@@ -149,8 +172,7 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
     return { kind: 'LostTail', message, restart: begun };
   }
   for (const replica of replicas) {
-    const baseline = replica.memory.baseline;
-    if (baseline?.member !== memory.name || baseline.lineage !== memory.lineage) continue;
+    if (replica.memory.baseline?.lineage !== memory.lineage) continue;
     const gtids = beyond(receivedBefore(replica, memory, begun), begun.survived).filter(
       (gtid) => !appliedThere(look, gtid),
     );

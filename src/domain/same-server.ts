@@ -46,8 +46,14 @@ export function proveSameServer(input: ProofInput): ProofResult {
     gtid: replica.position,
     at: place,
     contains: replica.contains,
-    because: `${holder.member.name} is the server that it followed, with the same binlog`,
+    because: becauseOf(input),
   };
+}
+
+function becauseOf({ holder, baseline }: ProofInput): string {
+  const [there, before] = [holder.member.name, baseline.member];
+  if (there === before) return `${there} is the server that it followed, with the same binlog`;
+  return `${there} runs on the storage of ${before}, with the same binlog: it is the server that it followed`;
 }
 
 const ER_MASTER_FATAL_ERROR_READING_BINLOG = 1236;

@@ -50,7 +50,7 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     identity,
     // A restart that cannot be read may have lost something: it is proven again.
     inQuestion: status.inQuestion === true || (status.restart !== undefined && restart === undefined),
-    broken: status.broken ?? null,
+    broken: brokenOf(status.broken),
     restart: restart ?? null,
     logBinBasename,
     files: status.files.map(({ name: file, size, createdAt }) => ({
@@ -64,7 +64,20 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     watched: false,
     unread: null,
     tookIn: tookInOf(status.tookIn) ?? null,
+    storage: storageOf(status.sharedStorage),
+    besideAt: timeOf(status.besideAt) ?? null,
   };
+}
+
+function brokenOf(status: MemberStatus['broken']): domain.Broken | null {
+  if (status === undefined) return null;
+  const { reason, message } = status;
+  const survived = stateOf(status.survived);
+  return { reason, message, ...(survived === undefined ? {} : { survived }) };
+}
+
+function storageOf(status: MemberStatus['sharedStorage']): domain.SharedStorage | null {
+  return status === undefined ? null : { tenure: status.tenure, from: status.from ?? null };
 }
 
 function restartOf(status: MemberStatus['restart']): domain.ProvenRestart | undefined {

@@ -3,7 +3,7 @@ import { ownTransactionsOf } from '../domain/audit-standby.ts';
 import { isRefusal, wasAsked } from '../domain/fact.ts';
 import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
-import type { Anchor, MemberMemory, ProvenRestart } from '../domain/memory.ts';
+import type { Anchor, Broken, MemberMemory, ProvenRestart } from '../domain/memory.ts';
 import { standbyLinkOf } from '../domain/memory.ts';
 import type * as look from '../domain/observation.ts';
 import type { Split } from '../domain/split.ts';
@@ -89,9 +89,7 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
   return {
     lineage: memory.lineage,
     ...(memory.inQuestion ? { inQuestion: true } : {}),
-    ...(memory.broken === null
-      ? {}
-      : { broken: { reason: memory.broken.reason, message: bounded(memory.broken.message, MAX_MESSAGE) } }),
+    ...(memory.broken === null ? {} : { broken: brokenStatus(memory.broken) }),
     ...(memory.restart === null ? {} : { restart: restartStatus(memory.restart) }),
     ...(memory.unwatched === null
       ? {}
@@ -99,6 +97,7 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     ...(memory.tookIn === null
       ? {}
       : { tookIn: { between: memory.tookIn.between.map(formatGtid), at: iso(memory.tookIn.at) } }),
+    ...sharedStatus(memory),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
     ...(newest === undefined ? {} : anchorStatus(newest)),
@@ -108,6 +107,19 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
       ...(createdAt === null ? {} : { createdAt: iso(createdAt) }),
     })),
     ...(memory.lastStandby === null ? {} : lastStandbyStatus(memory.lastStandby)),
+  };
+}
+
+function brokenStatus({ reason, message, survived }: Broken): NonNullable<MemberStatus['broken']> {
+  const left = survived === undefined ? {} : { survived: formatState(survived) };
+  return { reason, message: bounded(message, MAX_MESSAGE), ...left };
+}
+
+function sharedStatus({ storage, besideAt }: MemberMemory): Pick<MemberStatus, 'sharedStorage' | 'besideAt'> {
+  const from = storage?.from ?? null;
+  return {
+    ...(storage === null ? {} : { sharedStorage: { tenure: storage.tenure, ...(from === null ? {} : { from }) } }),
+    ...(besideAt === null ? {} : { besideAt: iso(besideAt) }),
   };
 }
 
@@ -148,6 +160,9 @@ function lastStandbyStatus(anchor: Anchor): { lastStandby?: LastStandby } {
 
 function messageOf({ look: fact }: look.MemberObservation, memory: MemberMemory | undefined): string {
   if (!fact.known) return `${isRefusal(fact) ? 'refuses mxr' : 'does not answer'}: ${fact.why}`;
+  const from = memory?.storage?.from ?? null;
+  if (from !== null)
+    return `was started where ${from} was active; that it goes on with the same history is being proven`;
   if (memory?.inQuestion === true) return 'restarted; its binlog is not proven to go on where it was';
   return memory?.broken?.message ?? '';
 }

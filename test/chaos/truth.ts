@@ -89,6 +89,7 @@ const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
   LineageChanged: (_, past) => past.restarted.size > 0 || past.cloned.size > 0,
   TakeoverUnknown: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
   FiltersDiffer: () => false,
+  SharedStorageTwice: () => false,
   NotPrefix: () => true,
   RehearsalRefused: (evidence, past) => isAhead(evidence) || lacksForEver(evidence) || past.lostTail.size > 0,
   IntentMismatch: () => true,

@@ -179,14 +179,12 @@ test('NotImplemented: every field is named', async (t) => {
     reason: 'NotImplemented',
     provoke: async () =>
       stage.patchSpec({
-        source: { topology: 'SharedStorage' },
         policy: { onGap: 'Fill', onDivergence: 'Reseed', onPurged: 'Reseed' },
         link: { positioning: 'FilePosition', through: 'VIP' },
         reseed: { method: 'Dump', from: 'Sibling', bandwidthLimit: '10M', salvage: { pvc: 'rest' } },
       }),
   });
   const fields = [
-    'source.topology: SharedStorage',
     'policy.onGap: Fill, policy.onDivergence: Reseed, policy.onPurged: Reseed',
     'link.positioning: FilePosition with link.through: VIP',
     'reseed.method, reseed.from, reseed.bandwidthLimit, reseed.salvage.pvc',
@@ -195,9 +193,7 @@ test('NotImplemented: every field is named', async (t) => {
   assert.match(message, /remove it from the spec$/);
   await stage.patchSpec({ policy: { onGap: 'Reseed' } });
   await stage.statusIs('the other value is named', (now) => messageOf(now).includes('policy.onGap: Reseed'));
-  await accepts(stage, t, async () =>
-    stage.patchSpec({ source: { topology: null }, policy: null, link: null, reseed: null }),
-  );
+  await accepts(stage, t, async () => stage.patchSpec({ policy: null, link: null, reseed: null }));
 });
 
 test('publishers: the token is checked as other Secrets are; one that nobody runs is a finding, and no refusal', async (t) => {

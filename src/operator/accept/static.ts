@@ -10,7 +10,6 @@ import { together } from './refusal.ts';
 
 /** Fields that the schema has and no behaviour stands behind yet. Silence would be a promise. */
 const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) => boolean])[] = [
-  ['source.topology: SharedStorage', ({ source }) => source.topology === 'SharedStorage'],
   ['replicas.statefulSet', ({ replicas }) => replicas.statefulSet !== undefined],
   ['policy.onGap: Fill', ({ policy }) => policy.onGap === 'Fill'],
   ['policy.onGap: Reseed', ({ policy }) => policy.onGap === 'Reseed'],

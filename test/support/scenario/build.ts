@@ -113,6 +113,7 @@ function lookOf(
   const files = { ...member.files, [end.file]: end.position };
   return {
     ...serverOf(name, { serverId: serverIdOf(name, member), started: member.started ?? 0 }),
+    logBinBasename: `/var/lib/mysql/${member.binlog ?? `${name}-bin`}`,
     readOnly: member.readOnly ?? !seen.holder,
     logSlaveUpdates: member.logSlaveUpdates ?? true,
     gtidBinlogPos: lastOf(logged),

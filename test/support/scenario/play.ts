@@ -107,7 +107,6 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
   const policy = {
     channel: '',
     vip: { host: '10.0.0.100', port: 3306 },
-    topology: 'Auto' as const,
     keepReadOnly: true,
     ...scenario.policy,
   };

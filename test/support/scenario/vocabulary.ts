@@ -21,6 +21,8 @@ export const Member = z
     applied: gtid,
     /** SHOW MASTER STATUS. */
     end: place,
+    /** What its binlog is called; by default after its name. */
+    binlog: z.string(),
     /** Binlog files that are still there with their sizes; the file of `end` is added. */
     files: z.record(z.string(), z.int()),
     /** Its link to another member; null: none. */
@@ -214,6 +216,7 @@ export const Scenario = z.strictObject({
   policy: z
     .strictObject({
       positioning: z.enum(['GTID', 'FilePosition']).default('GTID'),
+      topology: z.enum(['Auto', 'PrimaryStandby', 'DualPrimary', 'SharedStorage']).default('Auto'),
       through: z.enum(['Auto', 'Member', 'VIP']).default('Auto'),
       onSplitBrain: z.enum(['Confirm', 'Resume']).default('Confirm'),
       filters: Filters.prefault({}),

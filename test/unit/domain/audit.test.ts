@@ -88,7 +88,8 @@ describe('the standby', () => {
   });
 
   test('of a shared storage is not expected to answer', () => {
-    const value = input({}, { policy: { ...POLICY, topology: 'SharedStorage' } });
+    const named = { a: { logBinBasename: '/var/lib/mysql/mysql-bin' } };
+    const value = input(named, { policy: { ...POLICY, topology: 'SharedStorage' } });
     const members = [value.observation.members[0], down('b', '10.0.0.12')].filter((one) => one !== undefined);
     assert.deepEqual(found(withMembers(value, members)), []);
   });

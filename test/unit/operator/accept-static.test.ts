@@ -9,7 +9,6 @@ import { podOf, resourceOf } from './accept-fixture.ts';
 
 describe('fields without a behaviour', () => {
   const ASKED: readonly (readonly [field: string, change: (spec: Sample) => void])[] = [
-    ['source.topology: SharedStorage', ({ source }) => (source['topology'] = 'SharedStorage')],
     [
       'replicas.statefulSet',
       ({ replicas }) => Object.assign(replicas, { selector: undefined, statefulSet: STATEFUL_SET }),
@@ -34,16 +33,16 @@ describe('fields without a behaviour', () => {
 
   it('names all of them at once', () => {
     const spec = (one: Sample) => {
-      one.source['topology'] = 'SharedStorage';
+      one['reseed'] = { from: 'Holder' };
       one['policy'] = { onGap: 'Fill', onPurged: 'Reseed' };
     };
-    const told = 'source.topology: SharedStorage, policy.onGap: Fill, policy.onPurged: Reseed';
+    const told = 'policy.onGap: Fill, policy.onPurged: Reseed, reseed.from';
     assert.ok(notImplemented(resourceOf({ spec }).spec)?.message.includes(told));
   });
 
   it('lets everything pass that exists', () => {
     const spec = (one: Sample) => {
-      one.source['topology'] = 'DualPrimary';
+      one.source['topology'] = 'SharedStorage';
       Object.assign(one.source.members[1] ?? {}, { publisher: { url: 'https://b' } });
       one.source['publisherAuth'] = { secretName: 'token' };
       one['policy'] = { handover: 'Confirm', minServing: 2 };

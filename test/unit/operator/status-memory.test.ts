@@ -54,11 +54,18 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     lineage: fc.string({ minLength: 1, maxLength: 40 }),
     identity,
     inQuestion: fc.boolean(),
-    broken: fc.option(fc.record({ reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text })),
+    broken: fc.option(
+      fc.record(
+        { reason: fc.constantFrom('LostTail', 'LineageChanged'), message: text, survived: state },
+        { requiredKeys: ['reason', 'message'] },
+      ),
+    ),
     restart: fc.option(fc.record({ file, survived: state, later: fc.array(state, { maxLength: 2 }) })),
     unwatched: fc.option(fc.record({ own: state, at: wall })),
     watched: fc.constant(false),
     unread: fc.constant(null),
+    storage: fc.option(fc.record({ tenure: fc.nat(), from: fc.option(text) })),
+    besideAt: fc.option(wall),
     tookIn: fc.option(fc.record({ between: fc.array(gtid, { maxLength: 2 }), at: wall })),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
