@@ -113,12 +113,13 @@ function silence({ observation, memory, pair, policy }: Input): ReturnType<Check
   if (vip.failures < 2 && !ioStopped && pair.situation === 'Stable') {
     return { situation: 'Stable', message: 'one probe of the VIP failed; asking again', holder: null };
   }
-  if (observation.members.every((member) => !member.look.known)) {
-    return { situation: 'AllDown', message: `neither the VIP nor any member answers: ${vip.look.why}`, holder: null };
-  }
+  // On shared storage the other host runs no database either: that the VIP refuses says more.
   if (vip.look.code === 'ConnectionRefused') {
     const message = `the host that holds the VIP answers, but its database takes no connection: ${vip.look.why}`;
     return { situation: 'DatabaseDown', message, holder: null };
+  }
+  if (observation.members.every((member) => !member.look.known)) {
+    return { situation: 'AllDown', message: `neither the VIP nor any member answers: ${vip.look.why}`, holder: null };
   }
   return { situation: 'VipSilent', message: `the VIP does not answer: ${vip.look.why}`, holder: null };
 }
@@ -145,6 +146,11 @@ function holderRestarted({ memory }: Input, holder: Holder | null): ReturnType<C
     return { situation: 'HolderRestarted', message, holder };
   }
   if (!remembered.inQuestion && sameIncarnation(remembered.identity, holder.look.identity)) return null;
+  const from = remembered.storage?.from ?? null;
+  if (from !== null) {
+    const message = `${holder.member.name} holds the VIP and was started where ${from} was active; that it goes on with the same history is being proven`;
+    return { situation: 'HolderRestarted', message, holder };
+  }
   const message = `${holder.member.name} holds the VIP and restarted at ${new Date(holder.look.identity.startedAt).toISOString()}; its history is being proven`;
   return { situation: 'HolderRestarted', message, holder };
 }
