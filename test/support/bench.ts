@@ -11,6 +11,9 @@ import { until } from './wait.ts';
 export const VIP = '10.77.0.100';
 const ADDRESSES = { a: '10.77.0.11', b: '10.77.0.12', op: '10.77.0.50', app: '10.77.0.60' } as const;
 const FIRST_REPLICA = 21;
+const MEMBER_SERVER = { 'log-slave-updates': 1, 'sync-binlog': 1 };
+/** The same on both hosts: log-basename names the list of binlog files too. */
+const SHARED_NAMES = { 'log-basename': 'mysql', 'log-bin': 'mysql-bin' };
 const HOLDER_DEADLINE_MS = 60_000;
 const FOLLOW_DEADLINE_MS = 30_000;
 
@@ -24,6 +27,11 @@ export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
   readonly server?: ServerOptions;
   readonly a?: MemberSettings;
   readonly b?: MemberSettings;
+  /**
+   * Both hosts run one data directory, of which only `a` runs a server and keepalived at first: who takes over starts those
+   * of `b` once the server of `a` is gone, as a cluster manager does after mounting.
+   */
+  readonly shared?: boolean;
   /** What both members call themselves; by default each has a name of its own. */
   readonly hostname?: string;
   /** How the pair replicates inside itself. */
@@ -112,7 +120,9 @@ export class Bench {
     this.vip = { host: VIP, port };
     this.#pair = { pair, vip: VIP, port, advertSeconds, preempt, fall, readOnly, resetSlaveAll };
     this.a = this.#member(hosts.a, options.a ?? {}, { serverId: 1, priority: 100 });
-    this.b = this.#member(hosts.b, options.b ?? {}, { serverId: 2, priority: 90 });
+    const { serverId, datadir } = this.a.db;
+    const own = options.shared === true ? { serverId, datadir } : { serverId: 2 };
+    this.b = this.#member(hosts.b, options.b ?? {}, { ...own, priority: 90 });
     this.replicas = hosts.replicas.map((host, index) => this.#replica(host, 101 + index));
   }
 
@@ -125,15 +135,16 @@ export class Bench {
   }
 
   async build(): Promise<void> {
-    await Promise.all(this.servers.map((server) => server.start()));
+    const { shared = false } = this.#options;
+    await Promise.all(this.servers.filter(({ name }) => !shared || name !== this.b.name).map((one) => one.start()));
     await this.a.keepalived.start();
     await createSourceAccounts(this.a.db, this.accounts);
     await createSchema(this.a.db);
-    await this.#follow(this.b, this.a);
+    if (!shared) await this.#follow(this.b, this.a);
     if (this.#pair.pair === 'dual') await this.#follow(this.a, this.b);
     for (const { db } of this.replicas) await createReplicaAccount(db, this.accounts.replica);
     await this.holderIs(this.a);
-    await this.b.keepalived.start();
+    if (!shared) await this.b.keepalived.start();
     await this.#attachReplicas();
   }
 
@@ -195,13 +206,19 @@ export class Bench {
     await this.network.close();
   }
 
-  #member(host: Host, settings: MemberSettings, defaults: { serverId: number; priority: number }): Member {
+  #member(
+    host: Host,
+    settings: MemberSettings,
+    { datadir, ...defaults }: { serverId: number; priority: number; datadir?: string },
+  ): Member {
+    const { shared = false, server } = this.#options;
     return new Member({
       host,
       tools: this.tools,
       priority: defaults.priority,
       serverId: settings.serverId ?? defaults.serverId,
-      server: { 'log-slave-updates': 1, 'sync-binlog': 1, ...this.#options.server, ...settings.server },
+      server: { ...MEMBER_SERVER, ...(shared ? SHARED_NAMES : {}), ...server, ...settings.server },
+      ...(datadir === undefined ? {} : { datadir }),
       pair: this.#pair,
     });
   }
@@ -231,7 +248,7 @@ export class Bench {
     firstFile: string;
   } {
     const { pair } = this.accounts;
-    const firstFile = `${source.name}-bin.000001`;
+    const firstFile = `${this.#options.shared === true ? SHARED_NAMES['log-bin'] : `${source.name}-bin`}.000001`;
     return {
       host: source.address,
       port: this.vip.port,

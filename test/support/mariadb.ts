@@ -31,6 +31,8 @@ export interface MariaDbOptions {
   readonly server?: ServerOptions;
   /** Connection name of the replication that concerns the bench; by default the one without a name. */
   readonly channel?: string;
+  /** Another server's, of which only one runs at a time; default: its own. */
+  readonly datadir?: string;
   readonly tools: MariaDbTools;
   readonly cache: string;
 }
@@ -63,7 +65,7 @@ export class MariaDbServer {
     this.serverId = options.serverId;
     this.channel = options.channel ?? '';
     this.directory = join(sandbox, options.name);
-    this.datadir = join(this.directory, 'data');
+    this.datadir = options.datadir ?? join(this.directory, 'data');
     this.socket = join(this.directory, 'sql.sock');
     this.errorLog = join(this.directory, 'error.log');
     this.generalLog = join(this.directory, 'general.log');

@@ -29,6 +29,8 @@ export interface MemberOptions {
   readonly priority: number;
   readonly serverId: number;
   readonly server: ServerOptions;
+  /** The storage that it shares with the other host. */
+  readonly datadir?: string;
   readonly pair: PairOptions;
 }
 
@@ -54,6 +56,7 @@ export class Member {
       server: { ...(pair.readOnly ? { 'read-only': 1 } : {}), ...options.server },
       tools: tools.mariadb,
       cache: tools.cache,
+      ...(options.datadir === undefined ? {} : { datadir: options.datadir }),
     });
     this.keepalived = new Keepalived({
       host,

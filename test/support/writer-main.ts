@@ -16,7 +16,7 @@ const DOUBT_MS = 100;
 const RECONNECT_EVERY_MS = 20;
 const TOKEN_LENGTH = 24;
 /** Host names may be equal; the name that the bench gave a server is in the names of its files. */
-const SERVER_NAME = "SELECT SUBSTRING_INDEX(SUBSTRING_INDEX(@@log_bin_basename, '/', -1), '-bin', 1) AS server";
+const SERVER_NAME = "SELECT SUBSTRING_INDEX(SUBSTRING_INDEX(@@pid_file, '/', -2), '/', 1) AS server";
 const BATCH_ROWS = 4;
 /** MariaDB's error for a write while read_only is on: certainly not committed. */
 const READ_ONLY_ERRNO = 1290;
