@@ -21,7 +21,7 @@ export function judgeHeir(input: RestartInput): HeirJudgement {
     ({ name, createdAt }) => createdAt !== null && look.files.some((file) => file.name === name),
   );
   if (dated.length === 0) {
-    const message = `${memory.name} lists none of the binlog files that mxr knew of ${before}, so nothing says that both run on one data directory`;
+    const message = `${memory.name} lists none of the binlog files that mxr knew of ${before}: it runs on other data, or on the same with another list of binlogs, and numbers that were given before may be given again. Set log_bin and log_bin_index (or log_basename) alike on both hosts`;
     return { kind: 'NewLineage', message };
   }
   for (const { name, createdAt } of dated) {

@@ -144,7 +144,10 @@ test('Auto finds the shared storage out', async () => {
 
 for (const topology of ['SharedStorage', 'Auto'] as const) {
   test(`a binlog that is named after the host is explained, ${topology}`, async () => {
-    const named = (name: string) => ({ server: { 'log-basename': name, 'log-bin': true } });
+    // Without a name it is called after the pid file, which is called after the host.
+    const named = (name: string) => ({
+      server: { 'log-basename': name, 'log-bin': true, 'pid-file': `${name}.pid` },
+    });
     const bench = { ...SHARED, a: named('hci-a'), b: named('hci-b') };
     stage = await begin({ bench, spec: { source: { topology } } });
     try {
