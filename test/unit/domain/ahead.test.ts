@@ -104,7 +104,7 @@ function hasOwnOf(holderLookAt: number): ProofResult {
   assert.ok(replica !== null && baseline != null);
   return prove({
     replica: { ...replica, standing: { ...replica.standing, since: NOW } },
-    baseline: { ...baseline, member: 'b' },
+    baseline: { ...baseline, member: 'b', lineage: 'of b' },
     holder: { ...holder, lookAt: NOW + holderLookAt },
     target: pair.a,
     targetMemory,
