@@ -127,15 +127,27 @@ function isBeforeCommon(gtid: Gtid, a: GtidState, b: GtidState): boolean {
   });
 }
 
-/** A domain that the target has and the replica never had would be replayed from its start. */
-function unknownToReplica({ replica, holder }: ProofInput, state: GtidState): Refused | null {
-  const domains = unknownDomains(state, replica.contains);
+/**
+ * A domain that the target has and the replica never had is replayed from its start. That is right where all of it came
+ * after a look at which the replica had everything, as when a member writes first to a domain of its own: then what the
+ * replica has is a prefix of the target's binlog, or the walk finds that it is not.
+ */
+function unknownToReplica(input: ProofInput, state: GtidState): Refused | null {
+  const { replica, holder } = input;
+  const domains = unknownDomains(state, replica.contains).filter((domain) => !beganSince(input, domain));
   if (domains.length === 0) return null;
   const gtids = gtidsOf(state)
     .filter((gtid) => domains.includes(gtid.domain))
     .map(formatGtid);
   const message = `the binlog of ${holder.member.name} has the GTID domain ${domains.join(', ')} (${gtids.join(', ')}), which ${replica.pod} never had: MariaDB would replay it from its start. Find out what wrote it; remove it with FLUSH BINARY LOGS DELETE_DOMAIN_ID on ${holder.member.name} once no live file holds it, or reseed the replica`;
   return refused('Unproven', 'UnknownDomain', message, { count: null, gtids });
+}
+
+function beganSince({ targetMemory, replica }: ProofInput, domain: number): boolean {
+  return looksAt(targetMemory).some(
+    ({ binlogState, slavePos }) =>
+      !binlogState.has(domain) && !slavePos.has(domain) && isWithin(binlogState, replica.contains),
+  );
 }
 
 /**
