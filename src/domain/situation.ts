@@ -1,11 +1,12 @@
 import type { Situation } from '../api/reasons.ts';
 import type { Policy } from './context.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
+import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { findHolder } from './holder.ts';
 import type { Memory } from './memory.ts';
-import { sameIncarnation, standbyLinkOf } from './memory.ts';
-import type { Observation } from './observation.ts';
+import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
+import type { Link, Observation, ServerLook } from './observation.ts';
 import { isDrained, linkOf } from './observation.ts';
 import type { Split, SplitMemory, SplitNow } from './split.ts';
 import { rememberSplit, splitNow } from './split.ts';
@@ -164,9 +165,15 @@ function holderReadOnly(_: Input, holder: Holder | null): ReturnType<Check> {
 function holderStillApplying(input: Input, holder: Holder | null): ReturnType<Check> {
   if (holder === null || holder.look === null || !isMoved(input, holder)) return null;
   const link = standbyLinkOf(holder.look);
-  if (link === undefined || link.sql !== 'Yes' || isDrained(holder.look, link)) return null;
+  if (link === undefined || link.sql !== 'Yes' || isDrained(holder.look, link) || hasAll(holder.look, link)) return null;
   const message = `${holder.member.name} still applies what it received from ${link.host}: ${link.sqlState}`;
   return { situation: 'HolderStillApplying', message, holder };
+}
+
+/** In a ring its peer hands its own transactions back to it: they wait in the relay log, and are nothing to apply. */
+function hasAll(look: ServerLook, { usingGtid, gtidIoPos }: Link): boolean {
+  const has = mergeStates(binlogStateOf(look), stateOfPosition(look.gtidSlavePos));
+  return usingGtid !== 'No' && gtidIoPos.size > 0 && isWithin(stateOfPosition(gtidIoPos), has);
 }
 
 function vipMoved(input: Input, holder: Holder | null): ReturnType<Check> {

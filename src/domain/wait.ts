@@ -40,8 +40,9 @@ export function waiting(context: Context): Decision | null {
   const { diagnosis, replica } = context;
   if (!WAITING.includes(diagnosis.situation)) return null;
   const holder = diagnosis.holder;
-  const calmReadOnly = diagnosis.situation === 'HolderReadOnly' && holder !== null && isAttachedTo(context, holder);
-  if (calmReadOnly) return null;
+  // What the holder has not applied yet, or that it is closed for writes, matters to who has still to be moved there.
+  const concernsMoves = ['HolderReadOnly', 'HolderStillApplying'].includes(diagnosis.situation);
+  if (concernsMoves && holder !== null && isAttachedTo(context, holder)) return null;
   const plan = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
   return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan, ...prepare(context) });
 }

@@ -5,7 +5,18 @@ import type { Memory } from '../../../src/domain/memory.ts';
 import type { Observation } from '../../../src/domain/observation.ts';
 import type { PairMemory } from '../../../src/domain/situation.ts';
 import { diagnosePair, NEW_PAIR } from '../../../src/domain/situation.ts';
-import { calmPair, down, link, memberAt, NOW, POLICY, position, replicaAt, replicaMemory } from './pair-fixture.ts';
+import {
+  calmPair,
+  down,
+  link,
+  memberAt,
+  NOW,
+  POLICY,
+  position,
+  replicaAt,
+  replicaMemory,
+  state,
+} from './pair-fixture.ts';
 
 const CALM: PairMemory = { ...NEW_PAIR, holder: 'a', silent: false, situation: 'Stable' };
 
@@ -75,6 +86,17 @@ describe('the holder', () => {
   test('that still applies what it received mixes two histories', () => {
     const applying = link({ host: '10.0.0.11', io: 'No', sqlState: 'Reading event', gtidIoPos: position('0-1-120') });
     assert.equal(situation(onB({ b: { readOnly: false, links: [applying] } })), 'HolderStillApplying');
+  });
+
+  test('that only gets its own transactions back from its peer applies nothing', () => {
+    const ring = link({
+      host: '10.0.0.11',
+      sqlState: 'Reading event from the relay log',
+      gtidIoPos: position('0-2-120'),
+    });
+    const b = { readOnly: false, links: [ring], gtidBinlogState: state('0-1-100,0-2-120') };
+    assert.equal(situation(onB({ b })), 'VipMoved');
+    assert.equal(situation(onB({ b: { ...b, gtidBinlogState: state('0-1-100,0-2-119') } })), 'HolderStillApplying');
   });
 
   test('that started again is proven before anything rests on it', () => {
