@@ -248,7 +248,7 @@ function checkTogether(settings: Settings, config: PublisherConfig, problems: st
       `${OPTIONS.dbSocket.name} and ${OPTIONS.dbHost.name}: only one of them`,
     ],
     [
-      config.vip !== null && config.vip === database.host,
+      config.vip === database.host && database.socketPath === null,
       `${OPTIONS.dbHost.name}: behind the virtual IP there may be the database of another host; give the address of this one, or its unix socket`,
     ],
     [

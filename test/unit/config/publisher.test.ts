@@ -142,6 +142,7 @@ describe('configuration of the publisher', () => {
 
   it('does not look at the database behind the VIP', () => {
     assert.match(complaint(['--vip=10.0.0.100', '--db-host=10.0.0.100']), /behind the virtual IP there may be/u);
+    assert.equal(read(['--vip=127.0.0.1', '--db-socket=/run/sql.sock']).vip, '127.0.0.1');
   });
 
   it('asks for what belongs together', () => {
