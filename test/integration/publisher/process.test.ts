@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { constants, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { Coordinates } from '../../../src/api/publisher.ts';
+import type { MariaDbServer } from '../../support/mariadb.ts';
+import { startMariaDb } from '../../support/mariadb.ts';
+import { enterSandbox } from '../../support/sandbox.ts';
+import { until } from '../../support/wait.ts';
+import { LOOK_GRANTS, PASSWORD, createAccount } from '../observe/servers.ts';
+import { PublisherProcess } from './process.ts';
+
+const sandbox = await enterSandbox();
+const VIP = 'fd00:0:0::100';
+
+function of(publisher: PublisherProcess, what: 'cmdline' | 'environ' | 'comm'): string {
+  return readFileSync(`/proc/${publisher.pid}/${what}`, 'utf8');
+}
+
+/** As `mariadb -e 'SHOW MASTER STATUS\\G'` prints it. */
+async function statusText(server: MariaDbServer): Promise<string> {
+  const row = await server.row('SHOW MASTER STATUS');
+  const lines = Object.entries(row).map(([name, value]) => `${name.padStart(16)}: ${value ?? 'NULL'}\n`);
+  return `*************************** 1. row ***************************\n${lines.join('')}`;
+}
+
+describe('the process of a publisher', { timeout: 180_000 }, () => {
+  let server: MariaDbServer;
+
+  before(async () => {
+    server = await startMariaDb({ name: 'hci-a', serverId: 1 });
+    await createAccount(server, 'mxr_look', LOOK_GRANTS);
+  });
+  after(() => server?.stop());
+
+  for (const password of ['file', 'environment'] as const) {
+    test(`never shows its password, which comes from the ${password}`, async () => {
+      const token = join(sandbox, `token-${password}`);
+      execFileSync('sh', ['-c', `openssl rand -hex 32 > ${token}`]);
+      const publisher = await PublisherProcess.start({
+        name: password,
+        server,
+        password,
+        flags: [`--token-file=${token}`, '--listen-host=127.0.0.1', '--log-level=trace'],
+      });
+      await until('it has looked', () => publisher.lines.find((line) => line['message'] === 'the database answers'));
+      const secrets = [PASSWORD, readFileSync(token, 'utf8').trim()];
+      for (const secret of secrets) {
+        assert.ok(!of(publisher, 'cmdline').includes(secret));
+        assert.ok(!of(publisher, 'comm').includes(secret));
+        assert.ok(
+          !publisher.output.includes(secret) && !publisher.output.includes(JSON.stringify(secret).slice(1, -1)),
+        );
+        if (password === 'file') assert.ok(!of(publisher, 'environ').includes(secret));
+      }
+      assert.match(of(publisher, 'cmdline'), /publisher\0--port=0/u);
+      assert.equal((await fetch(`${publisher.url}/v1/coordinates`)).status, 401);
+      assert.equal(await publisher.end(), 0);
+      assert.ok(!publisher.output.includes(PASSWORD));
+    });
+  }
+
+  test('does not start with a password in its arguments', async () => {
+    const started = PublisherProcess.start({ name: 'refused', server, flags: ['--db-password', PASSWORD] });
+    await assert.rejects(started, (error: Error) => {
+      assert.match(error.message, /--db-password: every user of this host can read/u);
+      assert.ok(!error.message.includes(PASSWORD));
+      return true;
+    });
+  });
+
+  test('ends with 0 within 10 s, also while its database is frozen', async () => {
+    const publisher = await PublisherProcess.start({ name: 'frozen', server });
+    await publisher.coordinatesWhen('it has looked', (now) => now.databaseAnswers);
+    server.freeze();
+    try {
+      await publisher.coordinatesWhen('it is silent', (now) => !now.databaseAnswers, 5_000);
+      const asked = performance.now();
+      assert.equal(await publisher.end('SIGTERM'), 0);
+      assert.ok(performance.now() - asked < 5_000);
+    } finally {
+      server.thaw();
+    }
+    assert.equal(publisher.lines.at(-1)?.['message'], 'stopped');
+  });
+
+  test('sees an IPv6 VIP in any spelling, and tells whoever listens', async () => {
+    const fifo = join(sandbox, 'vrrp');
+    execFileSync('mkfifo', [fifo]);
+    const pipe = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+    const publisher = await PublisherProcess.start({
+      name: 'vip',
+      server,
+      flags: [`--vip=${VIP}`, `--notify-fifo=${fifo}`],
+    });
+    await publisher.coordinatesWhen('it does not hold it', (now) => now.databaseAnswers && now.vipHeld === false);
+    const heard: string[] = [];
+    const events = await fetch(`${publisher.url}/v1/events`);
+    void (async () => {
+      for await (const part of events.body ?? []) heard.push(Buffer.from(part as Uint8Array).toString());
+    })().catch(() => undefined);
+    execFileSync('ip', ['address', 'add', 'fd00::100/128', 'dev', 'lo', 'nodad']);
+    writeSync(pipe, 'INSTANCE "VI_1" MASTER 100\n');
+    await publisher.coordinatesWhen('it holds it', (now) => now.vipHeld === true, 2_000);
+    await until('it is told', () => heard.join('').includes('"vipHeld":true'), { deadlineMs: 2_000 });
+    execFileSync('ip', ['address', 'del', 'fd00::100/128', 'dev', 'lo']);
+    await publisher.coordinatesWhen('it has lost it', (now) => now.vipHeld === false, 2_000);
+    const held = (await publisher.journal()).map(({ vipHeld }) => vipHeld);
+    assert.deepEqual(held.slice(-3), [false, true, false]);
+    assert.equal(await publisher.end(), 0);
+  });
+
+  test('reads its token and imported positions again when they have changed', async () => {
+    const [old, next] = ['0123456789abcdef-old', '0123456789abcdef-new'];
+    const token = join(sandbox, 'token-changed');
+    const directory = join(sandbox, 'pos-changed');
+    const masterEnd = join(directory, 'mysql-bin-master-end.pos');
+    mkdirSync(directory);
+    writeFileSync(token, old);
+    writeFileSync(masterEnd, await statusText(server));
+    const publisher = await PublisherProcess.start({
+      name: 'files',
+      server,
+      flags: [`--token-file=${token}`, '--listen-host=127.0.0.1', `--import-pos=${directory}`],
+    });
+    const ask = (bearer: string): Promise<Response> =>
+      fetch(`${publisher.url}/v1/coordinates`, { headers: { authorization: `Bearer ${bearer}` } });
+    const { imported } = Coordinates.parse(await (await ask(old)).json());
+    const { File: file, Position: position } = await server.row('SHOW MASTER STATUS');
+    assert.deepEqual([imported.masterEnd?.file, imported.masterEnd?.position], [file, Number(position)]);
+    assert.equal(imported.slaveEnd, null);
+    writeFileSync(token, next);
+    writeFileSync(masterEnd, 'File: half');
+    await until('the old token is refused', async () => (await ask(old)).status === 401, { intervalMs: 200 });
+    assert.equal((await ask(next)).status, 200);
+    const told = 'the positions of older scripts cannot be read';
+    await until('it tells of the damage', () => publisher.lines.find((line) => line['message'] === told));
+    assert.deepEqual(Coordinates.parse(await (await ask(next)).json()).imported, imported);
+    assert.equal(await publisher.end(), 0);
+    assert.ok(![old, next].some((secret) => publisher.output.includes(secret)));
+  });
+
+  test('names an imported file that is damaged, and does not start', async () => {
+    const directory = join(sandbox, 'pos');
+    execFileSync('mkdir', ['-p', directory]);
+    execFileSync('sh', ['-c', `echo nonsense > ${directory}/mysql-bin-master-end.pos`]);
+    const started = PublisherProcess.start({ name: 'pos', server, flags: [`--import-pos=${directory}`] });
+    await assert.rejects(started, /mysql-bin-master-end\.pos/u);
+  });
+});
