@@ -1,27 +1,9 @@
 import type { Evidence } from './evidence.ts';
 import type { Past } from './field.ts';
 import type { Configuration, Fault, Kind, Plan } from './plan.ts';
+import { HARMLESS } from './plan.ts';
 import { isAhead, lacksForEver } from './truth.ts';
 
-/** What a pair goes through without losing anything, if its administrators do nothing wrong. */
-const HARMLESS: readonly Kind[] = [
-  'planned-move',
-  'drained-kill-holder',
-  'flap',
-  'silent-vip',
-  'kill-standby',
-  'freeze-standby',
-  'kill-replica',
-  'restart-replica',
-  'freeze-replica',
-  'lock-replica',
-  'half-open',
-  'packet-loss',
-  'api-down',
-  'api-frozen',
-  'kill-operator',
-  'freeze-operator',
-];
 const MOVES: readonly Kind[] = ['planned-move', 'drained-kill-holder'];
 
 /**

@@ -87,15 +87,64 @@ export interface Plan {
   readonly approves: boolean;
 }
 
+/** What a pair goes through without losing anything, if its administrators do nothing wrong. */
+export const HARMLESS: readonly Kind[] = [
+  'planned-move',
+  'drained-kill-holder',
+  'flap',
+  'silent-vip',
+  'kill-standby',
+  'freeze-standby',
+  'kill-replica',
+  'restart-replica',
+  'freeze-replica',
+  'lock-replica',
+  'half-open',
+  'packet-loss',
+  'api-down',
+  'api-frozen',
+  'kill-operator',
+  'freeze-operator',
+];
+/** What a harmless history does to the pair: one at a time. */
+const OF_THE_PAIR: readonly Kind[] = HARMLESS.slice(0, 6);
+
 const LEAST_FAULTS = 3;
 const MOST_FAULTS = 6;
+const LEGAL_SHARE = 0.3;
+const PAIR_MS = [500, 2_500] as const;
+const PAIR_SETTLES_MS = 3_500;
 
+/** Of some runs everything is drawn such that every replica has to end Following; of the others, whatever comes. */
 export function drawPlan(seed: number): Plan {
   const dice = new Dice(seed);
-  const configuration = drawConfiguration(dice);
+  const isLegal = dice.chance(LEGAL_SHARE);
+  const drawn = drawConfiguration(dice);
+  const configuration: Configuration = isLegal ? { ...drawn, ...LEGAL } : drawn;
   const count = dice.between(LEAST_FAULTS, MOST_FAULTS);
-  const faults = Array.from({ length: count }, () => drawFault(dice, configuration));
-  return { seed, configuration, faults, approves: dice.chance(0.6) };
+  const faults = Array.from({ length: count }, () => drawFault(dice, configuration, isLegal));
+  return { seed, configuration, faults: isLegal ? inTurn(faults) : faults, approves: dice.chance(0.6) };
+}
+
+const LEGAL = {
+  logSlaveUpdates: [true, true],
+  replicaLogSlaveUpdates: true,
+  positioning: 'Auto',
+  through: 'Auto',
+  preempt: false,
+  readOnly: true,
+  fall: 2,
+} as const satisfies Partial<Configuration>;
+
+/** What is done to the pair is over before the next thing is. */
+function inTurn(faults: readonly Fault[]): Fault[] {
+  let freeAfterMs = 0;
+  return faults.map((fault) => {
+    const isOfPair = OF_THE_PAIR.includes(fault.kind);
+    const gapMs = isOfPair ? Math.max(fault.gapMs, freeAfterMs) : fault.gapMs;
+    freeAfterMs = isOfPair ? fault.forMs + PAIR_SETTLES_MS : Math.max(0, freeAfterMs - gapMs);
+    return { ...fault, gapMs };
+  });
 }
 
 function drawConfiguration(dice: Dice): Configuration {
@@ -132,8 +181,8 @@ function drawConfiguration(dice: Dice): Configuration {
   };
 }
 
-function drawFault(dice: Dice, configuration: Configuration): Fault {
-  const kind = dice.weighted(KINDS);
+function drawFault(dice: Dice, configuration: Configuration, isLegal: boolean): Fault {
+  const kind = dice.weighted(isLegal ? HARMLESS_KINDS : KINDS);
   const fault: Fault = {
     kind,
     // Now and then one comes in the middle of what the one before it began.
@@ -143,8 +192,15 @@ function drawFault(dice: Dice, configuration: Configuration): Fault {
     comeback: dice.weighted({ keep: 6, clone: 3, bare: 1 }),
     level: dice.between(0, 99),
   };
-  return { ...fault, kind: possible(kind, configuration) };
+  const drawn = { ...fault, kind: possible(kind, configuration) };
+  if (!isLegal) return drawn;
+  const [least, most] = PAIR_MS;
+  return { ...drawn, comeback: 'keep', ...(OF_THE_PAIR.includes(kind) ? { forMs: dice.between(least, most) } : {}) };
 }
+
+const HARMLESS_KINDS = Object.fromEntries(HARMLESS.map((kind) => [kind, KINDS[kind]])) as Readonly<
+  Record<Kind, number>
+>;
 
 /** What the set-up cannot lose, or would break by itself, is something near it instead. */
 function possible(kind: Kind, { syncBinlog, standbyLink }: Configuration): Kind {

@@ -39,9 +39,14 @@ export async function askOf(stage: Stage): Promise<Told[]> {
 
 /**
  * Resolves when what is said of every replica has stood for a while, or at the deadline. A person approves what is asked
- * for, if this run has one.
+ * for, if this run has one. What stood `before` for long enough need not again.
  */
-export async function comesToRest(field: Field, approves: boolean, deadlineAt: number): Promise<readonly Told[]> {
+export async function comesToRest(
+  field: Field,
+  approves: boolean,
+  deadlineAt: number,
+  before: readonly Told[] = [],
+): Promise<readonly Told[]> {
   let last: readonly Told[] = [];
   let since = monotonicMs();
   for (;;) {
@@ -55,7 +60,8 @@ export async function comesToRest(field: Field, approves: boolean, deadlineAt: n
     const stood = monotonicMs() - since;
     const settled =
       told.length === field.bench.replicas.length && told.every(({ verdict }) => AT_REST.includes(verdict));
-    const needed = told.every(({ ready }) => ready) ? READY_FOR_MS : REFUSED_FOR_MS;
+    const isShort = told.every(({ ready }) => ready) || textOf(told) === textOf(before);
+    const needed = isShort ? READY_FOR_MS : REFUSED_FOR_MS;
     if ((settled && stood >= needed) || monotonicMs() >= deadlineAt) return told;
     await delay(INTERVAL_MS);
   }

@@ -111,13 +111,13 @@ async function judged(field: Field, plan: Plan, writer: Writer, shaper: Shaper):
     return { void: messageOf(error) };
   }
   const deadlineAt = monotonicMs() + SETTLE_DEADLINE_MS;
-  await comesToRest(field, plan.approves, deadlineAt);
+  let told = await comesToRest(field, plan.approves, deadlineAt);
   // What is wrong at the place where a replica was attached often shows at the next transactions only.
   await writer.writes(LAST_WRITES, holder.name);
   await Promise.all([shaper.stop(), writer.stop()]);
   const legal = isLegal(plan, field.past);
   for (;;) {
-    const told = await comesToRest(field, plan.approves, deadlineAt);
+    told = await comesToRest(field, plan.approves, deadlineAt, told);
     const ended = await judgeTold({
       bench: field.bench,
       holder,
