@@ -109,8 +109,8 @@ export class Field {
     const holder = this.bench.other(member);
     await member.host.cable('up');
     if (!member.db.running) this.past.restarted.add(member.name);
-    const keeps = comeback === 'keep' && (await this.#hasAllOf(holder, member));
-    if (comeback === 'keep' && !keeps) this.past.unplanned.push(`${member.name} had more than ${holder.name}`);
+    const keeps = comeback === 'keep' && this.#tellsWhere() && (await this.#hasAllOf(holder, member));
+    if (comeback === 'keep' && !keeps) this.past.unplanned.push(`${member.name} could not be kept`);
     if (!keeps) {
       this.past.cloned.add(member.name);
       // Its data is thrown away: it need not end well.
@@ -118,6 +118,11 @@ export class Field {
     }
     this.note(`${member.name} becomes the standby of ${holder.name}, its data: ${keeps ? 'kept' : 'cloned'}`);
     await this.bench.rejoin(member, keeps ? 'keep' : 'clone');
+  }
+
+  /** A holder that was written to before its script noted where it stood: by file nobody knows where to go on. */
+  #tellsWhere(): boolean {
+    return this.configuration.readOnly || this.configuration.standbyLink === 'gtid';
   }
 
   /** Whether the holder has every transaction that this member logged. */
