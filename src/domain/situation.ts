@@ -165,7 +165,8 @@ function holderReadOnly(_: Input, holder: Holder | null): ReturnType<Check> {
 function holderStillApplying(input: Input, holder: Holder | null): ReturnType<Check> {
   if (holder === null || holder.look === null || !isMoved(input, holder)) return null;
   const link = standbyLinkOf(holder.look);
-  if (link === undefined || link.sql !== 'Yes' || isDrained(holder.look, link) || hasAll(holder.look, link)) return null;
+  if (link === undefined || link.sql !== 'Yes' || isDrained(holder.look, link) || hasAll(holder.look, link))
+    return null;
   const message = `${holder.member.name} still applies what it received from ${link.host}: ${link.sqlState}`;
   return { situation: 'HolderStillApplying', message, holder };
 }
