@@ -35,8 +35,9 @@ test('without its publishers nobody can tell the members apart; with them the ho
   const unknown = await stage.statusIs('the holder is unknown', ({ source }) => source.situation === 'HolderUnknown');
   assert.match(unknown.source.message, /members\[\]\.publisher/);
   await stage.patchSpec({ source: publishing(stage.bench) });
-  const status = await stage.following('hci-a');
-  assert.deepEqual(said(status), ['hci-a true true', 'hci-b true false']);
+  await stage.following('hci-a');
+  const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
+  const status = await stage.statusIs('both publishers were heard', heard, 60_000);
   assert.equal(
     status.source.members.some(({ reachable }) => reachable),
     false,
