@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
 import { formatPosition, formatState } from '../../../src/domain/gtid.ts';
-import type { LinkLook, ServerLook } from '../../../src/domain/observation.ts';
+import type { Link, LinkLook, ServerLook } from '../../../src/domain/observation.ts';
 import { isDrained, linkOf } from '../../../src/domain/observation.ts';
 import { lookAtReplica, lookAtServer, lookAtVip } from '../../../src/observe/look.ts';
 import { openSession } from '../../support/mariadb-sql.ts';
@@ -138,6 +138,11 @@ for (const name of VERSIONS) {
         assert.equal((await source.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'], gtid);
         // By file, where nothing but the text says so while the threads run.
         await follow(replica, source, settingsOf('Disabled'), { by: 'File', at, gtid: new Map() });
+        // Until then its receiver may still have to write its position, which the lock would not let it.
+        await until(
+          'it receives',
+          async () => (await linkNow(replica))?.ioState.startsWith('Waiting for master') === true,
+        );
         await until('it says that it has applied all', () => drained(replica));
         const blocker = await openSession({ name: 'blocker', user: 'root', socketPath: replica.socket });
         await blocker.sql('FLUSH TABLES WITH READ LOCK');
@@ -160,6 +165,10 @@ for (const name of VERSIONS) {
 
 function lookNow(replica: MariaDbServer): Promise<LinkLook> {
   return withSession(replica, 'mxr_replica', (session) => lookAtReplica(session, OPTIONS));
+}
+
+async function linkNow(replica: MariaDbServer): Promise<Link | undefined> {
+  return linkOf(await lookNow(replica), '');
 }
 
 async function drained(replica: MariaDbServer): Promise<boolean> {
