@@ -1,3 +1,4 @@
+import type { Context } from './context.ts';
 import type { ReplicaMemory } from './memory.ts';
 import type { Link } from './observation.ts';
 
@@ -28,4 +29,11 @@ export function noticeLink(
 
 export function isContested(memory: ReplicaMemory, wallNow: number): boolean {
   return memory.foreignChanges.filter((at) => wallNow - at < CONTEST_MS).length >= CONTESTED_AT;
+}
+
+/** Two who change one link in turn help nobody: mxr stands back, also from what would protect the replica. */
+export function standsBack({ replica: { memory, link }, observation }: Context): boolean {
+  // The change that this very look shows counts, too: it is remembered only after everything was decided.
+  const noticed = noticeLink(memory, link, observation.wallNow);
+  return isContested({ ...memory, ...noticed }, observation.wallNow);
 }

@@ -3,7 +3,7 @@ import { restartDoubt } from './after-restart.ts';
 import { decideAttached, isAttachedTo } from './attached.ts';
 import type { Context, DecisionInput } from './context.ts';
 import { baselineMember, factsOf } from './context.ts';
-import { isContested, noticeLink } from './contested.ts';
+import { standsBack } from './contested.ts';
 import { hasRestarted, startedUnproven } from './crash.ts';
 import { wasAsked } from './fact.ts';
 import { filtered } from './filters.ts';
@@ -37,10 +37,10 @@ const CHECKS: readonly Check[] = [
   notAdopted,
   wentBack,
   crashUnsafe,
+  contested,
   frozen,
   stoppedByHand,
   waiting,
-  contested,
   comparedAfterRestart,
   strayed,
   mayLackHidden,
@@ -207,15 +207,13 @@ function heldUntilNow(context: Context): Holder | null {
   return candidates(context).find(({ member }) => member.name === baselineMember(context.replica)) ?? null;
 }
 
-/** Two who change one link in turn help nobody: mxr stands back until a person has decided. */
-function contested({ replica, observation }: Context): Decision | null {
-  const { memory, link } = replica;
-  // The change that this very look shows counts, too: it is remembered only after everything was decided.
-  const noticed = noticeLink(memory, link, observation.wallNow);
-  if (!isContested({ ...memory, ...noticed }, observation.wallNow)) return null;
+/** Until a person has decided. Before whatever would stop the link: that would be one more change of it. */
+function contested(context: Context): Decision | null {
+  if (!standsBack(context)) return null;
+  const { link, pod } = context.replica;
   const { host, port } = link;
   const message = `somebody else changed its link twice within ten minutes (now ${host}:${port}); mxr leaves it alone for ten minutes after the last change. End the other management, or take the pod out of the selector`;
-  return decide(replica.pod, 'Unproven', 'Contested', message);
+  return decide(pod, 'Unproven', 'Contested', message);
 }
 
 /** It reconnected by itself to a server that had restarted: MariaDB may have gone on over a lost tail. */

@@ -1,3 +1,4 @@
+import { standsBack } from './contested.ts';
 import type { Context } from './context.ts';
 import { baselineMember, dialsVip, memberOf } from './context.ts';
 import { isRefusal } from './fact.ts';
@@ -80,7 +81,7 @@ export function protect(context: Context): Plan | null {
   const { replica, diagnosis } = context;
   const { situation, holder } = diagnosis;
   const source = baselineMember(replica);
-  if (source === null || replica.link.io === 'No') return null;
+  if (source === null || replica.link.io === 'No' || standsBack(context)) return null;
   const isCalm = situation === 'HolderReadOnly' && holder?.member.name === source;
   const stop = mustFreeze(context) || (WAITING.includes(situation) && !isCalm && mustStopReceiving(context));
   return stop ? planStopReceiving(replica.pod, source) : null;
