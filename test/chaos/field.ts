@@ -21,6 +21,8 @@ export interface Past {
   /** Something of the pair's went another way than the plan says: nobody can say what has to follow. */
   unplanned: string[];
   approved: boolean;
+  /** How often mxr changed its mind about a replica after everything was healed. */
+  changes: number;
 }
 
 /** Where faults are made: the bench, who runs it, and what became of it so far. */
@@ -35,6 +37,7 @@ export class Field {
     split: false,
     unplanned: [],
     approved: false,
+    changes: 0,
   };
   /** What happened, for whoever looks into a failure. */
   readonly diary: string[] = [];

@@ -25,6 +25,8 @@ const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minu
   --dry      prints what would be done`;
 const MOST_WIDTH = 8;
 const MOST_VOID = 0.2;
+/** More changes than this after everything was healed are worth a look. */
+const RESTLESS = 12;
 const INTERRUPTED = 130;
 /** Few replicas say nothing of a share. */
 const LEAST_JUDGED = 20;
@@ -68,6 +70,8 @@ function lineOf(result: RunResult): string {
       .map(({ replica, outcome, why }) => `  ${replica} ${outcome}: ${why}`),
   ];
   if (result.unplanned.length > 0) lines.push(`  other than drawn: ${result.unplanned.join('; ')}`);
+  if (result.changes > RESTLESS)
+    lines.push(`  restless: what is said of the replicas changed ${result.changes} times after all was healed`);
   if (result.void !== '') lines.push(`  void: ${result.void}`);
   if (result.broken !== '') lines.push(`  broken: ${result.broken}`);
   if (kept !== '') lines.push(`  kept in ${kept}`);

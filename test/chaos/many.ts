@@ -58,6 +58,7 @@ function resultOf(seed: number, output: string, timedOut: boolean): RunResult {
     seconds: timedOut ? RUN_DEADLINE_MS / 1000 : 0,
     legal: false,
     unplanned: [],
+    changes: 0,
     ended: [],
     void: '',
     broken: `${how}: ${output.slice(-SHOWN_OUTPUT)}`,

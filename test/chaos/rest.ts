@@ -54,6 +54,7 @@ export async function comesToRest(
     if (textOf(told) !== textOf(last)) {
       since = monotonicMs();
       field.note(`told: ${textOf(told)}`);
+      field.past.changes += 1;
     }
     last = told;
     if (approves) await approve(field, told);

@@ -32,6 +32,8 @@ export interface RunResult {
   readonly void: string;
   /** Faults that could not be made or healed, and whatever else went another way than drawn. */
   readonly unplanned: readonly string[];
+  /** How often what is said of the replicas changed after everything was healed. */
+  readonly changes: number;
   /** What went wrong with the run itself. */
   readonly broken: string;
   /** Where logs and positions were kept, where something went wrong. */
@@ -61,6 +63,7 @@ export async function runPlan(plan: Plan, keeping: Keeping): Promise<RunResult> 
     seconds: 0,
     legal: false,
     unplanned: [],
+    changes: 0,
     ended: [],
     void: '',
     broken: '',
@@ -75,13 +78,21 @@ export async function runPlan(plan: Plan, keeping: Keeping): Promise<RunResult> 
   return { ...result, seconds: Math.round((monotonicMs() - begun) / 100) / 10 };
 }
 
-type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;
+type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'changes' | 'void' | 'broken' | 'kept'>;
 
 async function play(stage: Stage, plan: Plan, keeping: Keeping): Promise<Played> {
   const supervisor = new Supervisor(stage, plan.configuration.clockHours);
   const field = new Field(stage, supervisor, plan.configuration);
   let writer: Writer | null = null;
-  let played: Played = { legal: false, ended: [], unplanned: field.past.unplanned, void: '', broken: '', kept: '' };
+  let played: Played = {
+    legal: false,
+    ended: [],
+    unplanned: field.past.unplanned,
+    changes: 0,
+    void: '',
+    broken: '',
+    kept: '',
+  };
   try {
     await delayLast(field);
     await supervisor.start();
@@ -134,7 +145,7 @@ async function judged(field: Field, plan: Plan, writer: Writer, shaper: Shaper):
       `judged: ${ended.map(({ replica, verdict, outcome }) => `${replica} ${verdict} ${outcome}`).join(', ')}`,
     );
     if ((stands && wrong.every(({ outcome }) => outcome === 'silent')) || monotonicMs() >= deadlineAt) {
-      return { legal, ended };
+      return { legal, ended, changes: field.past.changes };
     }
   }
 }

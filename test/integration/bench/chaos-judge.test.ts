@@ -25,6 +25,7 @@ const past: Past = {
   split: false,
   unplanned: [],
   approved: false,
+  changes: 0,
 };
 const FOLLOWS = { verdict: 'Following', reason: 'Following', message: '', ready: true, labelled: true } as const;
 const updated = new Set(writer.acknowledged.filter(({ table }) => table === 'hot').map(({ token }) => token));

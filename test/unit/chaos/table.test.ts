@@ -16,6 +16,7 @@ const GOOD: RunResult = {
     { ...FOLLOWS, replica: 'r2', verdict: 'Unproven', reason: 'NotPrefix', outcome: 'refused' },
   ],
   unplanned: [],
+  changes: 0,
   void: '',
   broken: '',
   kept: '',

@@ -29,7 +29,7 @@ const TOLD: Told = { pod: 'r1', verdict: 'Ahead', reason: 'Ahead', message: '', 
 
 function past(changes: Partial<Past> = {}): Past {
   const empty = { restarted: new Set<string>(), cloned: new Set<string>(), lostTail: new Set<string>() };
-  return { ...empty, split: false, unplanned: [], approved: false, ...changes };
+  return { ...empty, split: false, unplanned: [], approved: false, changes: 0, ...changes };
 }
 
 describe('the truth of a verdict', () => {
