@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import type { Status } from '../../src/api/v1alpha1.ts';
 import { assertRight, judge } from '../support/judge.ts';
-import { slaveStatus } from '../support/link.ts';
-import type { Member } from '../support/member.ts';
 import { until } from '../support/wait.ts';
 import { begin, calm } from './support/begin.ts';
 import { approvalAsked, insertAt, remember } from './support/refusal.ts';
+import { allFrozen, bothServe, frozenByTwoHolders, nobodyReceives, seesVipAt } from './support/split.ts';
 import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
@@ -21,15 +19,7 @@ test('a split that wrote on one side only: frozen while it lasts, resumed by pro
   await calm(stage);
   await bench.follows(bench.b.db, bench.a.db);
   await split();
-  // The segment's opinion of who holds the address goes to and fro, as with two hosts that both announce it.
-  const status = await until('an address that goes to and fro freezes every replica', async () => {
-    for (const member of [bench.b, bench.a]) {
-      await seesVipAt(member);
-      await stage.statusIs(`the VIP is seen on ${member.name}`, ({ holder }) => holder === member.name);
-    }
-    const seen = await stage.status();
-    return allFrozen(seen) && seen;
-  });
+  const status = await frozenByTwoHolders(stage);
   assert.equal(status.source.situation, 'SplitBrain');
   assert.equal(status.following, '0/3');
   assert.equal(status.conditions.find(({ type }) => type === 'SourceUnambiguous')?.status, 'False');
@@ -37,13 +27,13 @@ test('a split that wrote on one side only: frozen while it lasts, resumed by pro
     status.replicas.every(({ serving }) => serving),
     'reads go on',
   );
-  await nobodyReceives();
+  await nobodyReceives(bench);
   const untouched = await remember(bench.replicas);
   await insertAt(bench.a.db, 3);
   await untouched();
 
   await heal();
-  await seesVipAt(null);
+  await seesVipAt(bench, null);
   await bench.holderIs(bench.a);
   const after = await stage.following('hci-a', 60_000);
   assert.equal(after.source.split, undefined);
@@ -56,7 +46,7 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   await bench.rejoin(bench.b, 'keep');
   await stage.following('hci-a');
   // Before both announce it: seen on hci-b for a moment, it would be followed there.
-  await seesVipAt(bench.a);
+  await seesVipAt(bench, bench.a);
   await split();
   await stage.statusIs('the VIP is seen on hci-a', ({ holder }) => holder === 'hci-a');
   await until('a member that writes without the VIP freezes every replica', async () => {
@@ -65,12 +55,12 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   });
   const dirty = (await bench.b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
   assert.equal((await stage.status()).source.situation, 'SplitBrain');
-  await nobodyReceives();
+  await nobodyReceives(bench);
   const untouched = await remember(bench.replicas);
   await insertAt(bench.a.db, 3);
 
   await heal();
-  await seesVipAt(null);
+  await seesVipAt(bench, null);
   await bench.holderIs(bench.a);
   await stage.operator.kill9();
   await stage.startOperator();
@@ -99,7 +89,7 @@ test('policy.onSplitBrain: Resume: the holder is followed again as soon as it is
   await bench.rejoin(bench.b, 'clone');
   await stage.patchSpec({ policy: { onSplitBrain: 'Resume' } });
   await stage.following('hci-a', 60_000);
-  await seesVipAt(bench.a);
+  await seesVipAt(bench, bench.a);
   await split();
   await until('writes on the other side freeze every replica', async () => {
     await insertAt(bench.b.db, 1);
@@ -107,7 +97,7 @@ test('policy.onSplitBrain: Resume: the holder is followed again as soon as it is
   });
   await insertAt(bench.a.db, 3);
   await heal();
-  await seesVipAt(null);
+  await seesVipAt(bench, null);
   await bench.holderIs(bench.a);
 
   const after = await stage.following('hci-a', 60_000);
@@ -131,7 +121,7 @@ test('a split as it comes: clients write on both sides, and whoever is seen at t
     return allFrozen(seen) && seen;
   });
   assert.equal(status.source.situation, 'SplitBrain');
-  await nobodyReceives();
+  await nobodyReceives(bench);
   const untouched = await remember(bench.replicas);
   await Promise.all([insertAt(bench.a.db, 3), insertAt(bench.b.db, 3)]);
   await heal();
@@ -155,36 +145,14 @@ test('a split as it comes: clients write on both sides, and whoever is seen at t
 
 const JUDGED = ['Following', 'Ahead', 'Unproven', 'Diverged'];
 
-function allFrozen({ replicas }: Status): boolean {
-  return replicas.every(({ verdict }) => verdict === 'Frozen');
-}
-
 /** The members no longer hear each other: both take the address and open for writes. */
 async function split(): Promise<void> {
   const { a, b } = stage.bench;
   await Promise.all([a.cutVrrp(), b.cutVrrp()]);
-  await until('both members hold the VIP and are writable', async () => (await a.serves()) && (await b.serves()));
+  await bothServe(stage.bench);
 }
 
 async function heal(): Promise<void> {
   const { a, b } = stage.bench;
   await Promise.all([a.healVrrp(), b.healVrrp()]);
-}
-
-/** Decides which of two hosts with one address the operator's host talks to; `null` leaves that to the network again. */
-async function seesVipAt(member: Member | null): Promise<void> {
-  const { op, tools, vip } = stage.bench;
-  if (member === null) {
-    await op.exec([tools.ip, 'neigh', 'del', vip.host, 'dev', 'eth0']);
-    return;
-  }
-  const mac = /link\/ether (\S+)/.exec(await member.host.exec([tools.ip, 'link', 'show', 'eth0']))?.[1] ?? '';
-  await op.exec([tools.ip, 'neigh', 'replace', vip.host, 'lladdr', mac, 'nud', 'permanent', 'dev', 'eth0']);
-}
-
-async function nobodyReceives(): Promise<void> {
-  await until('no replica receives', async () => {
-    const links = await Promise.all(stage.bench.replicas.map(({ db }) => slaveStatus(db)));
-    return links.every((link) => link?.['Slave_IO_Running'] === 'No');
-  });
 }

@@ -15,6 +15,8 @@ const MEMBER_SERVER = { 'log-slave-updates': 1, 'sync-binlog': 1 };
 /** The same on both hosts: log-basename names the list of binlog files too. */
 const SHARED_NAMES = { 'log-basename': 'mysql', 'log-bin': 'mysql-bin' };
 const HOLDER_DEADLINE_MS = 60_000;
+/** A backup takes the VIP after three adverts of silence and a part of a fourth. */
+const SILENT_ADVERTS_MS = 5_000;
 const FOLLOW_DEADLINE_MS = 30_000;
 
 export interface MemberSettings {
@@ -154,8 +156,13 @@ export class Bench {
     return this.members.filter((_, index) => holds[index]);
   }
 
+  /** For what needs a move of the VIP. */
+  get holderDeadlineMs(): number {
+    return HOLDER_DEADLINE_MS + this.#pair.advertSeconds * SILENT_ADVERTS_MS;
+  }
+
   /** Resolves when this member alone has the VIP and has been promoted. */
-  async holderIs(member: Member, deadlineMs = HOLDER_DEADLINE_MS): Promise<void> {
+  async holderIs(member: Member, deadlineMs = this.holderDeadlineMs): Promise<void> {
     const isHolder = async (): Promise<boolean> => (await this.whoHoldsVip()).length === 1 && (await member.serves());
     try {
       await until(`${member.name} holds the VIP alone and is writable`, isHolder, { deadlineMs });

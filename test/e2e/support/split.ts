@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import type { Status } from '../../../src/api/v1alpha1.ts';
+import type { Bench } from '../../support/bench.ts';
+import { linkState, slaveStatus } from '../../support/link.ts';
+import type { Member } from '../../support/member.ts';
+import { until } from '../../support/wait.ts';
+import { condition } from './moves.ts';
+import { allReached, insertAt } from './refusal.ts';
+import type { Stage } from './stage.ts';
+
+export function allFrozen({ replicas }: Status): boolean {
+  return replicas.every(({ verdict }) => verdict === 'Frozen');
+}
+
+/** Resolves when both members hold the VIP and are open for writes. */
+export async function bothServe({ a, b }: Bench, deadlineMs?: number): Promise<void> {
+  await until(
+    'both members hold the VIP and are writable',
+    async () => (await a.serves()) && (await b.serves()),
+    deadlineMs === undefined ? {} : { deadlineMs },
+  );
+}
+
+/** Decides which of two hosts with one address the operator's host talks to; `null` leaves that to the network again. */
+export async function seesVipAt({ op, tools, vip }: Bench, member: Member | null): Promise<void> {
+  if (member === null) {
+    await op.exec([tools.ip, 'neigh', 'del', vip.host, 'dev', 'eth0']);
+    return;
+  }
+  const mac = /link\/ether (\S+)/.exec(await member.host.exec([tools.ip, 'link', 'show', 'eth0']))?.[1] ?? '';
+  await op.exec([tools.ip, 'neigh', 'replace', vip.host, 'lladdr', mac, 'nud', 'permanent', 'dev', 'eth0']);
+}
+
+/** The segment's opinion of who holds the address goes to and fro until every replica is frozen. */
+export async function frozenByTwoHolders(stage: Stage): Promise<Status> {
+  const { bench } = stage;
+  return until('an address that goes to and fro freezes every replica', async () => {
+    for (const member of [bench.b, bench.a]) {
+      await seesVipAt(bench, member);
+      await stage.statusIs(`the VIP is seen on ${member.name}`, ({ holder }) => holder === member.name);
+    }
+    const seen = await stage.status();
+    return allFrozen(seen) && seen;
+  });
+}
+
+export async function nobodyReceives({ replicas }: Bench): Promise<void> {
+  await until('no replica receives', async () => {
+    const links = await Promise.all(replicas.map(({ db }) => slaveStatus(db)));
+    return links.every((link) => link?.['Slave_IO_Running'] === 'No');
+  });
+}
+
+/** Nothing passes between the two hosts, adverts and replication alike; everybody else reaches both. */
+export async function cutBetween({ a, b }: Bench): Promise<() => Promise<void>> {
+  const heals = [
+    await a.host.drop({ direction: 'in', peer: b.address }),
+    await b.host.drop({ direction: 'in', peer: a.address }),
+  ];
+  return async () => {
+    for (const heal of heals) await heal();
+  };
+}
+
+/** Resolves when a server knows that its link to the other one is down. */
+export async function linkIsBroken(db: Member['db']): Promise<void> {
+  await until(`${db.name} sees that it receives nothing`, async () => !(await linkState(db)).includes('IO=Yes'));
+}
+
+/** What is true of every replica while the pair is split. */
+export async function assertFrozen(bench: Bench, status: Status): Promise<void> {
+  assert.equal(status.source.situation, 'SplitBrain');
+  assert.equal(condition(status, 'SourceUnambiguous'), 'False/SplitBrain');
+  assert.equal(status.following, `0/${bench.replicas.length}`);
+  assert.ok(
+    status.replicas.every(({ serving }) => serving),
+    'reads go on',
+  );
+  await nobodyReceives(bench);
+}
+
+/**
+ * Dual primaries have the same rows, and so have the replicas of this one. Each has written once in its own domain then: a
+ * domain that begins at the takeover is one that the replicas never had.
+ */
+export async function caughtUp(bench: Bench, holder: Member): Promise<void> {
+  const peer = bench.other(holder);
+  await insertAt(holder.db, 3);
+  await bench.follows(peer.db, holder.db);
+  await bench.follows(holder.db, peer.db);
+  await insertAt(peer.db, 1);
+  await bench.follows(holder.db, peer.db);
+  await allReached(bench, bench.replicas, holder.db);
+}
