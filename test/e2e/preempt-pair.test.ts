@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { after, before, test, type TestContext } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
+import { assertRight } from '../support/judge.ts';
+import type { Member } from '../support/member.ts';
+import { until } from '../support/wait.ts';
+import { begin } from './support/begin.ts';
+import { condition, movesAmidWrites, movesUnderWrites } from './support/moves.ts';
+import { allReached, approvalAsked, insertAt, remember } from './support/refusal.ts';
+import {
+  allFrozen,
+  assertFrozen,
+  bothServe,
+  caughtUp,
+  cutBetween,
+  frozenByTwoHolders,
+  linkIsBroken,
+  seesVipAt,
+} from './support/split.ts';
+import type { Stage } from './support/stage.ts';
+
+// keepalived with preemption: the preferred host takes the VIP back as soon as its database serves again. Each server follows
+// the other, neither is ever closed for writes, and one database is left out of what they replicate to each other.
+const MEMBER_SERVER = {
+  'log-slave-updates': 1,
+  'sync-binlog': 1,
+  'replicate-wild-ignore-table': 'scratch.%',
+  // A link that was cut is seen as broken at once.
+  'slave-net-timeout': 2,
+} as const;
+/** 2 x probeIntervalMs + probeTimeoutMs + 1 s, as the stage configures them. */
+const BOUND_MS = 2 * 250 + 1000 + 1000;
+/** The machine runs the whole pair, the cluster and all replicas on few cores, and other benches beside them. */
+const SLOW_MACHINE = 10;
+
+let stage: Stage;
+
+before(async () => {
+  const [a, b] = [1, 2].map((domain) => ({
+    server: { 'gtid-domain-id': domain, 'auto-increment-increment': 2, 'auto-increment-offset': domain },
+  }));
+  assert.ok(a !== undefined && b !== undefined);
+  stage = await begin({
+    bench: { pair: 'dual', preempt: true, readOnly: false, server: MEMBER_SERVER, a, b },
+    spec: { source: { topology: 'DualPrimary' } },
+  });
+});
+after(async () => stage.close());
+
+test('the primary dies, boots, catches up and takes the VIP back by itself: one move each time, by proof', async () => {
+  const { a, b } = stage.bench;
+  await stage.following(a.name);
+  await caughtUp(stage.bench, a);
+  await a.db.sql('CREATE DATABASE scratch');
+  await a.db.sql('CREATE TABLE scratch.t (n INT) ENGINE=InnoDB; INSERT INTO scratch.t VALUES (1), (2)');
+  await movesOnce(stage, () => movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.kill9() }));
+  assert.equal((await b.db.sql("SHOW DATABASES LIKE 'scratch'")).length, 0, 'that database is filtered');
+  await movesOnce(stage, () => movesUnderWrites(stage, { from: b, to: a, fault: async () => a.db.start() }));
+  await assertCalm(stage, a);
+});
+
+test('the host dies amid writes: what only it has written is kept until it is back with the VIP', async () => {
+  const { a, b } = stage.bench;
+  await movesAmidWrites(stage, { from: a, to: b, fault: async () => a.powerOff() });
+  await a.powerOn();
+  await stage.bench.holderIs(a);
+  await stage.following(a.name, 60_000);
+  await insertAt(a.db, 3);
+  await allReached(stage.bench, stage.bench.replicas, a.db);
+  await assertCalm(stage, a);
+});
+
+test('it takes the VIP back without what the other one wrote: every replica is Ahead until it has that', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  a.db.configure({ 'skip-slave-start': 1 });
+  await movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.kill9() });
+  const untouched = await remember(bench.replicas);
+  await a.db.start();
+  await bench.holderIs(a);
+  const status = await stage.statusIs(
+    'every replica has more than the holder',
+    ({ holder, replicas }) => holder === a.name && replicas.every(({ verdict }) => verdict === 'Ahead'),
+    60_000,
+  );
+  assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
+  for (const { ready, transactions } of status.replicas) {
+    assert.equal(ready, false);
+    assert.notEqual(transactions?.gtids.length ?? 0, 0, 'what the holder lacks is listed');
+  }
+  await untouched();
+
+  await a.db.sql('START SLAVE');
+  await bench.follows(a.db, b.db);
+  await stage.following(a.name, 60_000);
+  await insertAt(a.db, 3);
+  await allReached(bench, bench.replicas, a.db);
+  await assertCalm(stage, a);
+});
+
+test('both hold the VIP, and each still takes in what the other writes: frozen, reads go on, ended by proof', async (t) => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await caughtUp(bench, a);
+  await seesVipAt(bench, a);
+  await Promise.all([a.cutVrrp(), b.cutVrrp()]);
+  await bothServe(bench);
+  const since = performance.now();
+  const status = await frozenByTwoHolders(stage);
+  assertBound(t, since);
+  await assertFrozen(bench, status);
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+  await untouched();
+
+  await Promise.all([a.healVrrp(), b.healVrrp()]);
+  await seesVipAt(bench, null);
+  await bench.holderIs(a);
+  const after = await stage.following(a.name, 60_000);
+  assert.equal(after.source.split, undefined);
+  assert.deepEqual(after.approvals, [], 'nobody had to approve it');
+  await assertCalm(stage, a);
+});
+
+test('both hold the VIP and write, and neither sees the other: frozen until a person approves, which is recorded', async (t) => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await caughtUp(bench, a);
+  await seesVipAt(bench, a);
+  const heal = await cutBetween(bench);
+  await bothServe(bench);
+  for (const { db } of [a, b]) await linkIsBroken(db);
+  const since = performance.now();
+  const status = await until('what b writes freezes every replica', async () => {
+    await Promise.all([insertAt(a.db, 1), insertAt(b.db, 1)]);
+    const seen = await stage.status();
+    return allFrozen(seen) && seen;
+  });
+  assertBound(t, since);
+  await assertFrozen(bench, status);
+  const dirty = (await b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+
+  // The hosts hear each other again while their replication waits for its next try.
+  for (const { db } of [a, b]) await db.sql('STOP SLAVE');
+  await heal();
+  await seesVipAt(bench, null);
+  await bench.holderIs(a);
+  const id = await approvalAsked(stage);
+  const { source } = await stage.status();
+  const [ofA, ofB] = [a, b].map(({ name }) => source.members.find((member) => member.name === name)?.ownTransactions);
+  assert.ok(
+    ofB !== undefined && ofB.gtids.every((gtid) => dirty.split(',').includes(gtid)),
+    `${b.name}: ${JSON.stringify(ofB)}`,
+  );
+  assert.notEqual(ofA?.gtids.length ?? 0, 0, 'the side that holds the VIP lists its own too');
+  await untouched();
+
+  await stage.annotate({ 'mxr.dev/approve': id });
+  const after = await stage.following(a.name, 60_000);
+  assert.equal(after.source.split, undefined);
+  assert.deepEqual(
+    after.approvals.map(({ id: approved, via }) => [approved, via]),
+    [[id, 'annotation']],
+  );
+  for (const { db } of [a, b]) await db.sql('START SLAVE');
+  await caughtUp(bench, a);
+  await assertCalm(stage, a);
+});
+
+/** One record more than before. */
+async function movesOnce(stage: Stage, move: () => Promise<Status>): Promise<void> {
+  const before = (await stage.status()).handovers[0]?.id;
+  const { handovers } = await move();
+  assert.equal(
+    handovers.findIndex(({ id }) => id === before),
+    1,
+    'one move of the VIP is one handover',
+  );
+}
+
+function assertBound(t: TestContext, since: number): void {
+  const tookMs = Math.round(performance.now() - since);
+  t.diagnostic(`frozen ${tookMs} ms after both were writable and held the VIP, bound ${BOUND_MS} ms`);
+  assert.ok(tookMs < BOUND_MS * SLOW_MACHINE, `frozen after ${tookMs} ms`);
+}
+
+async function assertCalm(stage: Stage, holder: Member): Promise<void> {
+  await assertRight(stage.bench, holder);
+  const status = await stage.following(holder.name);
+  assert.equal(status.source.situation, 'Stable');
+  assert.equal(status.source.split, undefined);
+}
