@@ -23,7 +23,7 @@ import { describeUnique } from './unique.ts';
 import { asking, haveEqualIds, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
 import { endWithAllOf, looksAt } from './lineage.ts';
 import { unloggedByTarget } from './hidden.ts';
-import { knownBefore, skippedMeanwhile } from './skipped.ts';
+import { knownBefore, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
 
 /**
@@ -47,7 +47,7 @@ export function proveContained(input: ProofInput): ProofResult {
   const doubt =
     proveRehearsal(input, gtidText, resume.next) ?? (mustCompareContent(input) ? proveContent(input) : null);
   if (doubt !== null) return doubt;
-  const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : null;
+  const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : skippedByOldHolder(input);
   if (skipped !== null) return skipped;
   const offset = input.positioning === 'FilePosition' ? proveOffset(input, resume.at) : null;
   if (offset !== null) return offset;

@@ -6,7 +6,7 @@ import { endWithAllOf, looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
-import { asking, incarnationKey, refused } from './proof.ts';
+import { asking, haveEqualIds, incarnationKey, refused } from './proof.ts';
 
 /** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
 export function knownBefore({ baseline, source }: ProofInput): GtidState {
@@ -19,9 +19,9 @@ export function knownBefore({ baseline, source }: ProofInput): GtidState {
  * transaction that the replica has, goes on behind both. So everything that the target logged since the replica was proven,
  * and that the replica has by its numbers, must be in the replica's own binlog. Null: it is.
  */
-export function skippedMeanwhile(input: ProofInput): Refused | Asking | null {
+export function skippedMeanwhile(input: ProofInput, known = knownBefore(input)): Refused | Asking | null {
   const { replica, holder } = input;
-  const from = placeBefore(input);
+  const from = placeBefore(input, known);
   if (from === null || 'kind' in from)
     return from ?? notComparable(input, 'the place is purged where it was proven last');
   const logged = loggedSince(input);
@@ -36,8 +36,23 @@ export function skippedMeanwhile(input: ProofInput): Refused | Asking | null {
   // A filter leaves the whole transaction out of the replica's binlog.
   if (hasFilters(input)) return notComparable(input, 'its replication is filtered');
   const gtids = skipped.map(formatGtid);
-  const message = `${replica.pod} never applied ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} logged since it was proven last, although it has later ones: its link was on another server meanwhile and skipped them there. Reseed ${replica.pod}, and let its link dial the members`;
+  const message = `${replica.pod} never applied ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} logged since it was proven last, although it has later ones: it got those from another server, which lacks them or skipped them. Reseed ${replica.pod}; compare the data of the members`;
   return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
+}
+
+/**
+ * The old holder became the target's standby and hands on what the target writes. If it was attached at a wrong place, it
+ * lacks some of that for ever, and so does a replica that got the later ones from it: its highest number does not show it.
+ */
+export function skippedByOldHolder(input: ProofInput): Refused | Asking | null {
+  const { replica, baseline, holder, target } = input;
+  if (!replica.look.logSlaveUpdates || baseline.member === holder.member.name || haveEqualIds(input)) return null;
+  const own = [...replica.position.values()].filter(
+    (gtid) => gtid.serverId === target.identity.serverId && !stateHas(baseline.contains, gtid),
+  );
+  // A domain that it had nothing of cannot be read from a place of it.
+  if (own.length === 0 || [...replica.position.keys()].some((domain) => !baseline.gtid.has(domain))) return null;
+  return skippedMeanwhile(input, mergeStates(baseline.contains, stateOfPosition(baseline.gtid)));
 }
 
 function notComparable({ replica, holder }: ProofInput, why: string): Refused {
@@ -50,13 +65,12 @@ function hasFilters({ replica }: ProofInput): boolean {
 }
 
 /** A place in the target's binlog before which the replica had everything when it was proven last. */
-function placeBefore(input: ProofInput): Coordinates | Asking | null {
+function placeBefore(input: ProofInput, known: GtidState): Coordinates | Asking | null {
   const { baseline, holder, target, targetMemory } = input;
   const sameServer = baseline.member === holder.member.name && baseline.lineage === targetMemory.lineage;
   if (sameServer && baseline.coordinates !== null && hasFile(target, baseline.coordinates.file)) {
     return baseline.coordinates;
   }
-  const known = knownBefore(input);
   const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, known));
   if (common !== undefined && hasFile(target, common.end.file)) return common.end;
   const asked = { kind: 'FileHeader', member: holder.member.name, incarnation: incarnationKey(holder.member) } as const;
