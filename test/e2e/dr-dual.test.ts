@@ -1,0 +1,225 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
+import { assertRight } from '../support/judge.ts';
+import { slaveStatus } from '../support/link.ts';
+import type { Member } from '../support/member.ts';
+import { until } from '../support/wait.ts';
+import { Writer } from '../support/writer.ts';
+import { begin } from './support/begin.ts';
+import { assertRecorded, condition } from './support/moves.ts';
+import { allReached, approvalAsked, insertAt, purge, remember } from './support/refusal.ts';
+import {
+  allFrozen,
+  assertFrozen,
+  bothServe,
+  caughtUp,
+  cutBetween,
+  frozenByTwoHolders,
+  linkIsBroken,
+  nobodyReceives,
+  seesVipAt,
+} from './support/split.ts';
+import type { Stage } from './support/stage.ts';
+
+// A remote site: keepalived with nopreempt and long adverts, so the VIP is silent for long when a host dies; each server follows
+// the other, and the notify scripts open and close them. Both sides can be active when they do not see each other.
+/** In the full run as long as the time that one file may take allows. */
+const ADVERT_SECONDS = process.env['MXR_FULL'] === '1' ? 20 : 5;
+/** Three adverts and what the priority makes of a fourth, without the time since the last one. */
+const SILENCE_MS = 2 * ADVERT_SECONDS * 1000;
+/** A move once the VIP answers; the machine is small and has much else to do. */
+const MOVE_DEADLINE_MS = 10_000;
+let stage: Stage;
+
+before(async () => {
+  const [a, b] = [1, 2].map((site) => ({
+    server: { 'gtid-domain-id': site, 'auto-increment-increment': 2, 'auto-increment-offset': site },
+  }));
+  assert.ok(a !== undefined && b !== undefined);
+  // A link that was cut is seen as broken at once.
+  const server = { 'log-slave-updates': 1, 'sync-binlog': 1, 'slave-net-timeout': 2 };
+  stage = await begin({
+    bench: { pair: 'dual', advertSeconds: ADVERT_SECONDS, server, a, b },
+    spec: { source: { topology: 'DualPrimary' } },
+  });
+});
+after(async () => stage.close());
+
+test('the power of the holder fails: drained and proven while the VIP is silent, moved as soon as it answers', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await stage.following(a.name);
+  await caughtUp(bench, a);
+  const before = await stage.status();
+  let writer = new Writer(bench);
+  await writer.writes(150, a.name);
+  await writer.stop();
+  await bench.follows(b.db, a.db);
+  await allReached(bench, bench.replicas, a.db);
+  const starts = bench.replicas.map(({ db }) => db.pid);
+
+  await a.powerOff();
+  const dark = performance.now();
+  const silent = await stage.statusIs(
+    'the VIP is silent and every replica waits',
+    ({ source, replicas }) =>
+      source.situation === 'VipSilent' && replicas.every(({ verdict }) => verdict === 'Waiting'),
+  );
+  assert.equal(condition(silent, 'SourceAvailable'), 'False/VipSilent');
+  await nobodyReceives(bench);
+  for (const { name, db } of bench.replicas) {
+    const link = await slaveStatus(db);
+    assert.equal(link?.['Slave_SQL_Running'], 'Yes', `${name} goes on applying`);
+    assert.equal(link['Exec_Master_Log_Pos'], link['Read_Master_Log_Pos'], `${name} has applied what it received`);
+  }
+  assert.ok(
+    (await stage.status()).replicas.every(({ serving }) => serving),
+    'reads go on',
+  );
+
+  writer = new Writer(bench);
+  await bench.holderIs(b);
+  const silentMs = performance.now() - dark;
+  await writer.writes(150, b.name, bench.holderDeadlineMs);
+  const status = await stage.statusIs('every replica follows the other site', followed(b, before));
+  await writer.stop();
+  assert.ok(silentMs > SILENCE_MS, `the VIP was silent for ${Math.round(silentMs)} ms only`);
+  assertRecorded(status, a, b);
+  assertShort(status);
+  assert.deepEqual(
+    bench.replicas.map(({ db }) => db.pid),
+    starts,
+    'no database was restarted',
+  );
+  await assertRight(bench, b);
+});
+
+test('the old holder comes back as the other side, and a planned move leads back to it', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await a.powerOn();
+  await caughtUp(bench, b);
+  const before = await stage.following(b.name);
+  const writer = new Writer(bench);
+  await writer.writes(50, b.name);
+  await b.planned();
+  await bench.holderIs(a);
+  await writer.writes(50, a.name, bench.holderDeadlineMs);
+  const status = await stage.statusIs('every replica follows the first site', followed(a, before));
+  await writer.stop();
+  assertRecorded(status, b, a);
+  assertShort(status);
+  await b.keepalived.start();
+  await assertRight(bench, a);
+});
+
+test('both sides active, one of them wrote: frozen, ended by proof', async () => {
+  const { bench } = stage;
+  const { a } = bench;
+  await caughtUp(bench, a);
+  await seesVipAt(bench, a);
+  const heal = await cutBetween(bench);
+  await bothServe(bench, bench.holderDeadlineMs);
+  const status = await frozenByTwoHolders(stage);
+  await assertFrozen(bench, status);
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+  await untouched();
+
+  await heal();
+  await bench.holderIs(a);
+  await seesVipAt(bench, null);
+  const after = await stage.following(a.name, bench.holderDeadlineMs);
+  assert.equal(after.source.split, undefined);
+  assert.deepEqual(after.approvals, [], 'nobody had to approve it');
+  await caughtUp(bench, a);
+  await assertRight(bench, a);
+});
+
+test('dirty data on the other side: frozen, each side lists its own, a person ends it', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await caughtUp(bench, a);
+  await seesVipAt(bench, a);
+  const heal = await cutBetween(bench);
+  await bothServe(bench, bench.holderDeadlineMs);
+  for (const { db } of [a, b]) await linkIsBroken(db);
+  const status = await until('what the other side writes freezes every replica', async () => {
+    await insertAt(b.db, 1);
+    const seen = await stage.status();
+    return allFrozen(seen) && seen;
+  });
+  await assertFrozen(bench, status);
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+
+  // The hosts hear each other again; what they wrote is not exchanged before a person has looked at it.
+  for (const { db } of [a, b]) await db.sql('STOP SLAVE');
+  await heal();
+  await bench.holderIs(a);
+  await seesVipAt(bench, null);
+  const id = await approvalAsked(stage);
+  const { source } = await stage.status();
+  assert.deepEqual(
+    source.members.map(({ name, ownTransactions }) => [name, ownTransactions?.gtids]),
+    [
+      [a.name, [await lastOwn(a, 1)]],
+      [b.name, [await lastOwn(b, 2)]],
+    ],
+  );
+  assert.match(source.message, new RegExp(`${b.name} wrote up to 2-2-\\d+, which ${a.name} lacks`));
+  await untouched();
+
+  await stage.annotate({ 'mxr.dev/approve': id });
+  const after = await stage.following(a.name, bench.holderDeadlineMs);
+  assert.equal(after.source.split, undefined);
+  const [approval] = after.approvals;
+  assert.deepEqual([approval?.id, approval?.via], [id, 'annotation']);
+  assert.ok(approval?.by !== undefined && approval.at !== '');
+  for (const { db } of [a, b]) await db.sql('START SLAVE');
+  await caughtUp(bench, a);
+  await assertRight(bench, a);
+});
+
+test('a replica that was off until what it needs was purged on both sides is Purged; the others go on', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  const [r1, r2, r3] = bench.replicas;
+  assert.ok(r1 && r2 && r3);
+  await stage.following(a.name);
+  await r3.db.stop();
+  await insertAt(a.db, 5);
+  await bench.follows(b.db, a.db);
+  await allReached(bench, [r1, r2], a.db);
+  await Promise.all([purge(a.db), purge(b.db)]);
+  await r3.db.start();
+
+  const status = await stage.statusIs(
+    'r3 needs what was purged, the others follow',
+    ({ replicas }) => replicas.map((one) => one.verdict).join() === 'Following,Following,Purged',
+  );
+  assert.match(status.replicas[2]?.message ?? '', /purged/);
+  assert.equal(condition(status, 'ReplicasIntact'), 'False/Purged');
+  await insertAt(a.db, 3);
+  await allReached(bench, [r1, r2], a.db);
+});
+
+function followed({ name }: Member, before: Status): (status: Status) => boolean {
+  const count = before.replicas.length;
+  return ({ handovers, following, holder }) =>
+    handovers[0]?.id !== before.handovers[0]?.id && following === `${count}/${count}` && holder === name;
+}
+
+/** From the VIP's first answer on, however long it was silent. */
+function assertShort({ handovers: [record] }: Status): void {
+  const answered = Date.parse(record?.vipAnsweredAt ?? '');
+  const tookMs = Date.parse(record?.finishedAt ?? '') - answered;
+  console.log(`moved ${tookMs} ms after the VIP answered; the record says ${record?.durationMs} ms`);
+  assert.ok(tookMs < MOVE_DEADLINE_MS, `moved ${tookMs} ms after the VIP answered`);
+}
+
+async function lastOwn({ db }: Member, domain: number): Promise<string> {
+  const gtid = (await db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
+  return gtid.split(',').find((one) => one.startsWith(`${domain}-`)) ?? '';
+}
