@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /** docs/stories.md is made from the titles and the opening comments of the end-to-end tests. */
@@ -24,7 +24,10 @@ const FACTS = / ?\(facts\/[^)]*\)/gu;
 export function storiesPage(root: string, notice: string): string {
   const files = globSync('test/e2e/*.test.ts', { cwd: root }).sort();
   const sections = files.map((file) => {
-    return section(storyFile(basename(file, '.test.ts'), readFileSync(join(root, file), 'utf8')));
+    const name = basename(file, '.test.ts');
+    const page = `stories/${name}.md`;
+    const link = existsSync(join(root, 'docs', page)) ? `For who has this set-up: [${name}](${page}).` : '';
+    return section(storyFile(name, readFileSync(join(root, file), 'utf8')), link);
   });
   const intro =
     'Each runs on the bench: real keepalived, MariaDB and API server, the operator with exactly the rights of the chart ' +
@@ -60,9 +63,9 @@ function openingOf(source: string): string {
     .replaceAll(FACTS, '');
 }
 
-function section({ name, opening, stories }: StoryFile): string {
+function section({ name, opening, stories }: StoryFile, link: string): string {
   const lines = stories.map(({ title, fullRunOnly }) => `- ${escaped(title)}${fullRunOnly ? ' (full run only)' : ''}`);
-  return [`## ${name}`, ...(opening === '' ? [] : [opening]), lines.join('\n')].join('\n\n');
+  return [`## ${name}`, ...[opening, link].filter((text) => text !== ''), lines.join('\n')].join('\n\n');
 }
 
 /** A title is text, whatever Markdown would take it for. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
-import { UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
+import { parse } from 'yaml';
+import { FINDINGS, UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
+import { Spec } from '../../../src/api/spec.ts';
 import { METRICS } from '../../../src/ops/metrics.ts';
 import { PUBLISHER_METRICS } from '../../../src/publisher/metrics-table.ts';
 
@@ -38,6 +40,29 @@ describe('the documentation', () => {
     assert.deepEqual(told, there);
     assert.ok(there.length > 40);
     assert.doesNotMatch(read('docs/stories.md'), /\$\{/u);
+  });
+
+  it('has a page for each of the five set-ups, with a resource that is valid, linked from its stories', () => {
+    const pages = globSync('docs/stories/*.md', { cwd: ROOT }).map((page) => basename(page, '.md'));
+    assert.deepEqual(pages.sort(), ['dr-dual', 'dual-primary', 'hci-standby', 'preempt-pair', 'shared-storage']);
+    for (const name of pages) {
+      assert.ok(read('docs/stories.md').includes(`(stories/${name}.md)`), name);
+      const [, yaml = ''] = /```yaml\n([^]*?)```/u.exec(read(`docs/stories/${name}.md`)) ?? [];
+      const resource: unknown = parse(yaml);
+      assert.ok(typeof resource === 'object' && resource !== null && 'spec' in resource, name);
+      Spec.parse(resource.spec);
+    }
+  });
+
+  it('names only verdicts, reasons and findings that exist in the pages of the set-ups', () => {
+    const known: readonly string[] = [...VERDICTS, ...UNPROVEN_REASONS, ...FINDINGS];
+    for (const page of PAGES.filter((one) => one.startsWith('docs/stories/'))) {
+      for (const [, verdict = '', reason = ''] of read(page).matchAll(/`([A-Z][a-z]+)\/([A-Z][A-Za-z]+)`/gu)) {
+        assert.ok(known.includes(verdict) && known.includes(reason), `${page}: ${verdict}/${reason}`);
+      }
+      for (const [, finding = ''] of read(page).matchAll(/finding `(\w+)`/gu))
+        assert.ok(known.includes(finding), `${page}: ${finding}`);
+    }
   });
 
   it('has no link that leads nowhere', () => {
