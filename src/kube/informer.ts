@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import { backoffMs } from './backoff.ts';
-import type { BackoffOptions } from './backoff.ts';
+import { backoffMs } from '../backoff.ts';
+import type { BackoffOptions } from '../backoff.ts';
 import type { HasMeta, ListWatch, Listed, WatchEvent } from './list-watch.ts';
 import { keyOf } from './objects.ts';
 import { pause } from './timers.ts';

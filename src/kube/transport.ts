@@ -1,7 +1,7 @@
 import { HttpMethod, IsomorphicFetchHttpLibrary, RequestContext } from '@kubernetes/client-node';
 import type { KubeConfig, ResponseContext } from '@kubernetes/client-node';
 import { MxrError, isMxrError } from '../errors.ts';
-import { cancelled, withDeadline } from './deadline.ts';
+import { cancelled, withDeadline } from '../deadline.ts';
 import { shareDispatcher } from './dispatcher.ts';
 import type { SharedDispatcher } from './dispatcher.ts';
 import { malformed, statusError, transportError } from './errors.ts';
@@ -51,6 +51,9 @@ export function createTransport(kubeConfig: KubeConfig, options: TransportOption
   return new HttpTransport(kubeConfig, options);
 }
 
+/** Of a call that its caller gave up. */
+const CANCELLED = 'KubeUnavailable';
+
 class HttpTransport implements Transport {
   readonly #kubeConfig: KubeConfig;
   readonly #server: string;
@@ -71,7 +74,9 @@ class HttpTransport implements Transport {
     const { operation, target, signal } = request;
     const ms = request.timeoutMs ?? this.#requestTimeoutMs;
     try {
-      return await withDeadline({ ms, operation, target, signal }, (inner) => this.#exchange(request, inner));
+      return await withDeadline({ ms, operation, target, signal, cancelledCode: CANCELLED }, (inner) =>
+        this.#exchange(request, inner),
+      );
     } catch (error) {
       throw this.#failure(request, error);
     }
@@ -84,17 +89,20 @@ class HttpTransport implements Transport {
     signal.addEventListener('abort', abort, { once: true });
     try {
       const ms = this.#requestTimeoutMs;
-      const response = await withDeadline({ ms, operation, target, signal }, async (inner) => {
-        inner.addEventListener('abort', abort, { once: true });
-        const opened = await this.#send({ ...request, method: 'GET' }, controller.signal);
-        if (opened.httpStatusCode !== 200) await answerOf(request, opened);
-        return opened;
-      });
+      const response = await withDeadline(
+        { ms, operation, target, signal, cancelledCode: CANCELLED },
+        async (inner) => {
+          inner.addEventListener('abort', abort, { once: true });
+          const opened = await this.#send({ ...request, method: 'GET' }, controller.signal);
+          if (opened.httpStatusCode !== 200) await answerOf(request, opened);
+          return opened;
+        },
+      );
       const body = response.body.stream();
       if (body === null) throw malformed(request, 'a stream');
       for await (const line of readLines(body, { ...request, onSilence: abort })) yield parseJson(request, line);
     } catch (error) {
-      throw signal.aborted ? cancelled(operation, target) : this.#failure(request, error);
+      throw signal.aborted ? cancelled(operation, target, CANCELLED) : this.#failure(request, error);
     } finally {
       signal.removeEventListener('abort', abort);
     }

@@ -3,8 +3,8 @@ import { Coordinates } from '../api/publisher.ts';
 import { sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { MxrError } from '../errors.ts';
-import { backoffMs } from '../kube/backoff.ts';
-import { withDeadline } from '../kube/deadline.ts';
+import { backoffMs } from '../backoff.ts';
+import { withDeadline } from '../deadline.ts';
 import { callOf, notOurs, send, transportError } from './client-call.ts';
 import type { Call, PublisherConnections, PublisherTarget } from './client-call.ts';
 import { EventTooLarge, readServerSentEvents } from './client-events.ts';
@@ -35,7 +35,7 @@ const EVENT_GAP_MS = 10;
 export async function fetchCoordinates(target: PublisherTarget, options: FetchOptions): Promise<Coordinates> {
   const call = callOf(target, 'read the coordinates', '/v1/coordinates');
   const { deadlineMs: ms, signal, connections = null } = options;
-  return withDeadline({ ...nameOf(call), ms, signal, cancelledCode: 'ConnectionLost' }, async (inner) => {
+  return withDeadline({ ...nameOf(call), ms, signal }, async (inner) => {
     const response = await send(call, { accept: 'application/json', signal: inner, connections });
     return coordinatesOf(call, await bodyOf(call, response));
   });
@@ -94,7 +94,7 @@ async function followOnce(target: PublisherTarget, options: FollowOptions, onFir
 /** The deadline is that of the headers: then the stream lives as long as `ending` lets it. */
 function openStream(call: Call, ending: AbortController): Promise<IncomingMessage> {
   const { signal } = ending;
-  return withDeadline({ ...nameOf(call), ms: OPEN_DEADLINE_MS, signal, cancelledCode: 'ConnectionLost' }, () =>
+  return withDeadline({ ...nameOf(call), ms: OPEN_DEADLINE_MS, signal }, () =>
     send(call, { accept: 'text/event-stream', signal, connections: null }),
   );
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { withDeadline } from '../kube/deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import { MxrError } from '../errors.ts';
 import { reasonOf } from './journal-scan.ts';
 

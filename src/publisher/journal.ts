@@ -3,7 +3,7 @@ import type { Journal } from '../api/publisher.ts';
 import { sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
 import { MxrError } from '../errors.ts';
-import { withDeadline } from '../kube/deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import type { Logger } from '../ops/log.ts';
 import { JournalDisk } from './journal-disk.ts';
 import { lineOf } from './journal-line.ts';

@@ -1,12 +1,12 @@
-import { MxrError } from '../errors.ts';
-import type { ErrorCode } from '../errors.ts';
+import { MxrError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 
 export interface DeadlineOptions {
   readonly ms: number;
   readonly operation: string;
   readonly target: string;
   readonly signal?: AbortSignal | undefined;
-  /** The code of the error when the caller's signal aborts. */
+  /** The code of the error when the caller's signal aborts; default: `ConnectionLost`. */
   readonly cancelledCode?: ErrorCode;
 }
 
@@ -16,7 +16,7 @@ export interface DeadlineOptions {
  * process, and everything that hangs on it must be taken off again.
  */
 export async function withDeadline<T>(options: DeadlineOptions, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const { ms, operation, target, signal, cancelledCode } = options;
+  const { ms, operation, target, signal, cancelledCode = 'ConnectionLost' } = options;
   const controller = new AbortController();
   let stop: (error: MxrError) => void = () => undefined;
   const stopped = new Promise<never>((_, reject) => {
@@ -41,7 +41,7 @@ export async function withDeadline<T>(options: DeadlineOptions, run: (signal: Ab
   }
 }
 
-export function cancelled(operation: string, target: string, code: ErrorCode = 'KubeUnavailable'): MxrError {
+export function cancelled(operation: string, target: string, code: ErrorCode): MxrError {
   return new MxrError({
     operation,
     target,
