@@ -2,7 +2,17 @@ import type { Finding } from '../api/reasons.ts';
 import type { AuditFinding, AuditInput } from './audit.ts';
 import { isRefusal } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, isWithin, mergeStates, seqIn, stateOf, stateOfPosition } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  gtidsOf,
+  isWithin,
+  mergeStates,
+  ofServer,
+  seqIn,
+  stateOf,
+  stateOfPosition,
+} from './gtid.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Link, MemberObservation, Observation, ServerLook } from './observation.ts';
@@ -151,7 +161,7 @@ export function ownTransactionsOf(
   if (there.links.some((link) => link.io === 'Yes' && link.sql === 'Yes' && link.sourceServerId === serverId))
     return [];
   const logged = binlogStateOf(there);
-  const own = stateOf(gtidsOf(before).filter((gtid) => gtid.serverId === serverId));
+  const own = stateOf(ofServer(gtidsOf(before), serverId));
   return beyond(own, mergeStates(logged, stateOfPosition(there.gtidSlavePos))).filter((gtid) => {
     const applied = there.gtidSlavePos.get(gtid.domain);
     return seqIn(logged, gtid) !== undefined || applied === undefined || applied.seq < gtid.seq;

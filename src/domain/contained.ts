@@ -20,7 +20,16 @@ import type { Coordinates } from './observation.ts';
 import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { describeUnique } from './unique.ts';
-import { asking, haveEqualIds, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+import {
+  asking,
+  haveEqualIds,
+  incarnationKey,
+  lacking,
+  lookAgain,
+  proveContent,
+  proveRehearsal,
+  refused,
+} from './proof.ts';
 import { endWithAllOf, looksAt } from './lineage.ts';
 import { unloggedByTarget } from './hidden.ts';
 import { knownBefore, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
@@ -77,11 +86,8 @@ function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking 
   const { replica, holder } = input;
   const ahead = aheadOf(input, state);
   if (ahead.length === 0) return null;
-  if (holder.lookAt < replica.standing.since) {
-    // The side that must be the larger is read last: the accusation is asked again before it is made.
-    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.standing.since } as const;
-    return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
-  }
+  const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
+  if (again !== null) return again;
   const transactions = lacking(ahead, state);
   const list = ahead.map(formatGtid).slice(0, 10).join(', ');
   const message = `${replica.pod} has ${transactions.count ?? 'some'} transactions that ${holder.member.name} lacks, up to ${list}; salvage them, then reseed the replica, or apply them on ${holder.member.name}`;

@@ -121,6 +121,11 @@ export function samePosition(a: GtidPosition, b: GtidPosition): boolean {
   return a.size === b.size && [...a].every(([domain, gtid]) => sameGtid(gtid, b.get(domain)));
 }
 
+/** What one server wrote of these. */
+export function ofServer(gtids: Iterable<Gtid>, serverId: number): Gtid[] {
+  return [...gtids].filter((gtid) => gtid.serverId === serverId);
+}
+
 /** The state without every pair of one server id (a replica's own local writes). */
 export function withoutServer(state: GtidState, serverId: number): GtidState {
   return stateOf(gtidsOf(state).filter((gtid) => gtid.serverId !== serverId));

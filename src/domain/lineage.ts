@@ -1,5 +1,5 @@
 import type { GtidState } from './gtid.ts';
-import { gtidsOf, isWithin, stateOf, stateOfPosition } from './gtid.ts';
+import { gtidsOf, isWithin, ofServer, stateOf, stateOfPosition } from './gtid.ts';
 import type { Anchor, MemberMemory, ProvenRestart, RememberedFile, StandbyFacts, Unread, Unwatched } from './memory.ts';
 import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
 import type { Coordinates, Link, ServerLook } from './observation.ts';
@@ -126,7 +126,7 @@ function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerL
 }
 
 function wroteSince(last: Anchor | undefined, look: ServerLook, wallNow: number): Unwatched | null {
-  const own = stateOf(gtidsOf(binlogStateOf(look)).filter((gtid) => gtid.serverId === look.identity.serverId));
+  const own = stateOf(ofServer(gtidsOf(binlogStateOf(look)), look.identity.serverId));
   return last === undefined || isWithin(own, last.binlogState) ? null : { own, at: wallNow };
 }
 

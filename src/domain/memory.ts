@@ -239,7 +239,7 @@ export function sameIncarnation(a: Identity, b: Identity): boolean {
 }
 
 /** The same installation of a server, restarted or not. */
-export function sameServer(a: Identity, b: Identity): boolean {
+export function sameServer(a: Omit<Identity, 'startedAt'>, b: Omit<Identity, 'startedAt'>): boolean {
   return (
     a.hostname === b.hostname &&
     a.serverUid === b.serverUid &&

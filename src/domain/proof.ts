@@ -106,6 +106,17 @@ export function asking(message: string, ...questions: Question[]): Asking {
   return { kind: 'Asking', questions, message };
 }
 
+/**
+ * The side that must be the larger is read last: asks for a look at the target that began since the replica was seen to
+ * stand where it does. Null: there is one.
+ */
+export function lookAgain({ replica, holder }: Pick<ProofInput, 'replica' | 'holder'>, why: string): Asking | null {
+  const { name } = holder.member;
+  const after = replica.standing.since;
+  if (holder.lookAt >= after) return null;
+  return asking(`looking at ${name} again ${why}`, { kind: 'LiveLook', target: { member: name }, after });
+}
+
 /** The transactions between what one side has and the other lacks, as far as numbers alone tell. */
 export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
   const counts = gtids.map((gtid) => {

@@ -2,7 +2,7 @@ import { standsBack } from './contested.ts';
 import type { Context } from './context.ts';
 import { baselineMember, dialsVip, memberOf } from './context.ts';
 import { isRefusal } from './fact.ts';
-import { beyond, stateOf } from './gtid.ts';
+import { beyond, ofServer, stateOf } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { ServerLook } from './observation.ts';
 import type { Plan } from './plan.ts';
@@ -72,7 +72,7 @@ function hasOvertaken({ diagnosis: { holder }, memory, replica }: Context): bool
   if (holder === null || holder.look === null || replica.memory.baseline?.member === holder.member.name) return false;
   const { serverId } = holder.look.identity;
   const before = memory.members.get(holder.member.name)?.lastStandby?.binlogState;
-  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === serverId);
+  const own = ofServer(replica.position.values(), serverId);
   return before !== undefined && beyond(stateOf(own), before).length > 0;
 }
 

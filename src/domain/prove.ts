@@ -1,8 +1,8 @@
-import { beyond, isWithin, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { beyond, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import { proveContained } from './contained.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { asking, haveEqualIds, lacking, proveContent, refused } from './proof.ts';
+import { haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { pointedByHand, strayedByFile } from './stray.ts';
@@ -49,17 +49,16 @@ function proveStrayed(input: ProofInput): ProofResult {
  * old holder, which became its standby and logs what it applies. Then it stands in the target's binlog like any other.
  */
 function standsInItsBinlog({ replica, target }: ProofInput): boolean {
-  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
+  const own = ofServer(replica.position.values(), target.identity.serverId);
   return own.length > 0 && isWithin(stateOfPosition(replica.position), binlogStateOf(target));
 }
 
 /** What it has of the target's own, and the last look at the target lacks, the target wrote since: that look says nothing. */
-function lookedAtBefore({ replica, target, holder }: ProofInput): Asking | null {
-  const own = [...replica.position.values()].filter((gtid) => gtid.serverId === target.identity.serverId);
-  if (holder.lookAt >= replica.standing.since || beyond(stateOf(own), binlogStateOf(target)).length === 0) return null;
-  const { name } = holder.member;
-  const question = { kind: 'LiveLook', target: { member: name }, after: replica.standing.since } as const;
-  return asking(`looking at ${name} again: ${replica.pod} has transactions that it wrote since`, question);
+function lookedAtBefore(input: ProofInput): Asking | null {
+  const { replica, target } = input;
+  const own = ofServer(replica.position.values(), target.identity.serverId);
+  if (beyond(stateOf(own), binlogStateOf(target)).length === 0) return null;
+  return lookAgain(input, `because ${replica.pod} has transactions that it wrote since`);
 }
 
 /**

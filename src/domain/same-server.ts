@@ -7,7 +7,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { asking, incarnationKey, lacking, proveContent, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, lookAgain, proveContent, proveRehearsal, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 
 /**
@@ -21,14 +21,8 @@ export function proveSameServer(input: ProofInput): ProofResult {
   if (hidden !== null) return hidden;
   const ahead = beyond(replica.received, state).filter((gtid) => !appliedThere(target, gtid));
   if (ahead.length > 0) {
-    if (holder.lookAt < replica.standing.since) {
-      const again = {
-        kind: 'LiveLook',
-        target: { member: holder.member.name },
-        after: replica.standing.since,
-      } as const;
-      return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
-    }
+    const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
+    if (again !== null) return again;
     const transactions = lacking(ahead, state);
     const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} itself no longer has: its binlog lost its end`;
     return refused('Ahead', 'Ahead', message, transactions);

@@ -1,7 +1,17 @@
 import type { FileHeaderQuestion, LoggedQuestion, WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { formatGtid, formatPosition, isWithin, mergeStates, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  isWithin,
+  mergeStates,
+  ofServer,
+  stateHas,
+  stateOf,
+  stateOfPosition,
+} from './gtid.ts';
 import { endWithAllOf, looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates } from './observation.ts';
@@ -47,16 +57,14 @@ export function skippedMeanwhile(input: ProofInput, known = knownBefore(input)):
 export function skippedByOldHolder(input: ProofInput): Refused | Asking | null {
   const { replica, baseline, holder, target } = input;
   if (!replica.look.logSlaveUpdates || baseline.member === holder.member.name || haveEqualIds(input)) return null;
-  const own = [...replica.position.values()].filter(
-    (gtid) => gtid.serverId === target.identity.serverId && !stateHas(baseline.contains, gtid),
-  );
+  const own = beyond(stateOf(ofServer(replica.position.values(), target.identity.serverId)), baseline.contains);
   // A domain that it had nothing of cannot be read from a place of it.
   if (own.length === 0 || [...replica.position.keys()].some((domain) => !baseline.gtid.has(domain))) return null;
   return skippedMeanwhile(input, mergeStates(baseline.contains, stateOfPosition(baseline.gtid)));
 }
 
 function notComparable({ replica, holder }: ProofInput, why: string): Refused {
-  const message = `what ${replica.pod} got while nobody watched its link cannot be compared with ${holder.member.name}: ${why}. Reseed it, or compare its data and configure its link again`;
+  const message = `what ${replica.pod} got since it was proven last cannot be compared with ${holder.member.name}: ${why}. Reseed it, or compare its data and configure its link again`;
   return refused('Unproven', 'NotComparable', message);
 }
 

@@ -1,6 +1,6 @@
 import { valueOf } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, mergeStates, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, mergeStates, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberObservation, Observation, ServerLook } from './observation.ts';
@@ -162,7 +162,7 @@ function applies(holder: Holder, serverId: number): boolean {
 
 /** What a server has logged itself since it had logged `before`. */
 function ownBeyond(look: ServerLook, before: GtidState): Gtid[] {
-  const own = gtidsOf(binlogStateOf(look)).filter((gtid) => gtid.serverId === look.identity.serverId);
+  const own = ofServer(gtidsOf(binlogStateOf(look)), look.identity.serverId);
   return beyond(stateOf(own), before);
 }
 

@@ -37,7 +37,7 @@ function witnessOf(memory: MemberMemory, observed: Seen, look: ServerLook): Witn
   const { publisher, name } = observed;
   if (publisher?.known !== true || memory.inQuestion) return NONE;
   const record = publisher.value.takeover;
-  if (record === null || record.standby === null || !isOfThisLife(publisher.value, memory, look)) return NONE;
+  if (record === null || !isOfThisLife(publisher.value, memory, look)) return NONE;
   // The look may have begun before the publisher was asked: then it need not have that yet.
   const isOlder = !observed.look.known || observed.look.at <= publisher.at;
   if (!isWithin(record.binlogState, binlogStateOf(look))) {
@@ -70,7 +70,7 @@ function against(last: Anchor | null, record: PublishedTakeover, member: string)
 
 function isLaterStandby(last: Anchor, record: PublishedTakeover): boolean {
   const [before, now] = [last.standby, record.standby];
-  if (before === null || now === null) return now !== null;
+  if (before === null) return true;
   if (now.usingGtid !== before.usingGtid) return false;
   return now.usingGtid ? hasAppliedMore(last, record) : isFurther(before, now);
 }

@@ -16,7 +16,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, lacking, missingCount, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, lookAgain, missingCount, proveRehearsal, refused } from './proof.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 import type { StandbyLook } from './takeover-published.ts';
 import { lastStandbyOf } from './takeover-published.ts';
@@ -129,10 +129,8 @@ function textOf(gtid: Gtid | undefined): string {
 
 function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly Gtid[]): Refused | Asking {
   const { replica, holder } = input;
-  if (holder.lookAt < replica.standing.since) {
-    const again = { kind: 'LiveLook', target: { member: holder.member.name }, after: replica.standing.since } as const;
-    return asking(`looking at ${holder.member.name} again before saying that ${replica.pod} is ahead`, again);
-  }
+  const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
+  if (again !== null) return again;
   const { count, gtids } = lacking(ahead, stateOfPosition(there));
   const list = ahead.map(formatGtid).join(', ');
   const message = `${replica.pod} has ${list}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;

@@ -1,3 +1,4 @@
+import { sameServer } from '../domain/memory.ts';
 import type { Identity, ServerLook } from '../domain/observation.ts';
 
 /** One life of a server, as this process sees it. */
@@ -28,12 +29,5 @@ export function nextIncarnation(
 }
 
 export function sameIdentity(a: Identity, b: Identity): boolean {
-  return (
-    a.hostname === b.hostname &&
-    a.serverId === b.serverId &&
-    a.serverUid === b.serverUid &&
-    a.port === b.port &&
-    a.datadir === b.datadir &&
-    a.startedAt === b.startedAt
-  );
+  return sameServer(a, b) && a.startedAt === b.startedAt;
 }

@@ -2,7 +2,7 @@ import type { PublishedIdentity } from '../api/publisher.ts';
 import { beyond, isWithin, samePosition } from '../domain/gtid.ts';
 import { anchorOf } from '../domain/lineage.ts';
 import type { Anchor, StandbyFacts } from '../domain/memory.ts';
-import { binlogStateOf, standbyLinkOf } from '../domain/memory.ts';
+import { binlogStateOf, sameServer, standbyLinkOf } from '../domain/memory.ts';
 import type { Link, ServerLook } from '../domain/observation.ts';
 import { compareCoordinates, sameCoordinates } from '../domain/observation.ts';
 
@@ -68,7 +68,7 @@ export const NO_TAKEOVER: Takeover = {
 };
 
 export function nextTakeover(last: Takeover, now: Sighting): Takeover {
-  const same = last.identity === null || sameServer(last.identity, now.identity);
+  const same = last.identity === null || samePlace(last.identity, now.identity);
   const before: Takeover = same ? last : { ...NO_TAKEOVER, missing: 'OtherServer' };
   const doubt = doubtOf(before, now.look);
   const found = judge({ ...before, doubt }, now);
@@ -184,15 +184,8 @@ function linkSeen(before: StandbyFacts | null, { look, at }: Sighting): StandbyF
   return { ...seen, sourceServerId, applied: seen.applied.file === '' ? before.applied : seen.applied };
 }
 
-function sameServer(a: PublishedIdentity, b: PublishedIdentity): boolean {
+/** A name that one of the two does not know contradicts nothing. */
+function samePlace(a: PublishedIdentity, b: PublishedIdentity): boolean {
   const sameName = (one: string, other: string): boolean => one === other || one === '' || other === '';
-  return (
-    a.hostname === b.hostname &&
-    a.serverId === b.serverId &&
-    a.serverUid === b.serverUid &&
-    a.port === b.port &&
-    a.datadir === b.datadir &&
-    sameName(a.machineId, b.machineId) &&
-    sameName(a.datadirId, b.datadirId)
-  );
+  return sameServer(a, b) && sameName(a.machineId, b.machineId) && sameName(a.datadirId, b.datadirId);
 }
