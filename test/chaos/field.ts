@@ -25,12 +25,8 @@ export interface Past {
   changes: number;
 }
 
-/** Where faults are made: the bench, who runs it, and what became of it so far. */
-export class Field {
-  readonly stage: Stage;
-  readonly supervisor: Supervisor;
-  readonly configuration: Configuration;
-  readonly past: Past = {
+export function newPast(): Past {
+  return {
     restarted: new Set(),
     cloned: new Set(),
     lostTail: new Set(),
@@ -39,6 +35,14 @@ export class Field {
     approved: false,
     changes: 0,
   };
+}
+
+/** Where faults are made: the bench, who runs it, and what became of it so far. */
+export class Field {
+  readonly stage: Stage;
+  readonly supervisor: Supervisor;
+  readonly configuration: Configuration;
+  readonly past = newPast();
   /** What happened, for whoever looks into a failure. */
   readonly diary: string[] = [];
   readonly #beganAt = monotonicMs();

@@ -15,9 +15,11 @@ import {
   bothServe,
   caughtUp,
   cutBetween,
+  endedByProof,
   frozenByTwoHolders,
   linkIsBroken,
   nobodyReceives,
+  oneHolderAgain,
   seesVipAt,
 } from './support/split.ts';
 import type { Stage } from './support/stage.ts';
@@ -127,12 +129,8 @@ test('both sides active, one of them wrote: frozen, ended by proof', async () =>
   await insertAt(a.db, 3);
   await untouched();
 
-  await heal();
-  await bench.holderIs(a);
-  await seesVipAt(bench, null);
-  const after = await stage.following(a.name, bench.holderDeadlineMs);
-  assert.equal(after.source.split, undefined);
-  assert.deepEqual(after.approvals, [], 'nobody had to approve it');
+  await oneHolderAgain(bench, a, heal);
+  await endedByProof(stage, a, bench.holderDeadlineMs);
   await caughtUp(bench, a);
   await assertRight(bench, a);
 });
@@ -156,9 +154,7 @@ test('dirty data on the other side: frozen, each side lists its own, a person en
 
   // The hosts hear each other again; what they wrote is not exchanged before a person has looked at it.
   for (const { db } of [a, b]) await db.sql('STOP SLAVE');
-  await heal();
-  await bench.holderIs(a);
-  await seesVipAt(bench, null);
+  await oneHolderAgain(bench, a, heal);
   const id = await approvalAsked(stage);
   const { source } = await stage.status();
   assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
-import type { Past } from '../../chaos/field.ts';
+import { newPast } from '../../chaos/field.ts';
 import type { Ended } from '../../chaos/judge-told.ts';
 import { judgeTold } from '../../chaos/judge-told.ts';
 import type { Told } from '../../chaos/truth.ts';
@@ -18,15 +18,7 @@ await writer.stop();
 const [r1, r2, r3] = bench.replicas;
 assert.ok(r1 !== undefined && r2 !== undefined && r3 !== undefined);
 
-const past: Past = {
-  restarted: new Set(),
-  cloned: new Set(),
-  lostTail: new Set(),
-  split: false,
-  unplanned: [],
-  approved: false,
-  changes: 0,
-};
+const past = newPast();
 const FOLLOWS = { verdict: 'Following', reason: 'Following', message: '', ready: true, labelled: true } as const;
 const updated = new Set(writer.acknowledged.filter(({ table }) => table === 'hot').map(({ token }) => token));
 

@@ -63,12 +63,30 @@ describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
     await publisher.end('SIGKILL');
   }
 
+  /** The VIP comes to the host of the standby, and is gone again afterwards, as is the publisher. */
+  async function withVip(work: () => Promise<void>): Promise<void> {
+    moveVip(VIP, 'add');
+    try {
+      await work();
+    } finally {
+      moveVip(VIP, 'del');
+      await ended();
+    }
+  }
+
+  /** A publisher that is started now has looked at all that the server wrote, and the record is what it was. */
+  async function startedAgainSays(truth: Awaited<ReturnType<typeof watched>>): Promise<void> {
+    publisher = await start();
+    const end = await standing(pair.standby);
+    const said = await publisher.coordinatesWhen('it has looked', (now) => now.position === end.ownPosition);
+    assert.deepEqual(place(said.takeover), truth);
+  }
+
   test('is the place before the first own transaction, with writes at once after the promotion', async () => {
     publisher = await start();
     const truth = await watched();
     await pair.primary.kill9();
-    moveVip(VIP, 'add');
-    try {
+    await withVip(async () => {
       await promote(pair.standby);
       await write(pair.standby, 40);
       const end = await standing(pair.standby);
@@ -86,30 +104,20 @@ describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
       );
       const next = BigInt(truth.gtid.split('-')[2] ?? 0) + 1n;
       assert.match(event?.['Info'] ?? '', new RegExp(`GTID 0-2-${next}$`, 'u'));
-    } finally {
-      moveVip(VIP, 'del');
-      await ended();
-    }
+    });
   });
 
   test('is on the disk when the publisher dies right after the takeover, and is the same afterwards', async () => {
     publisher = await start();
     const truth = await watched();
     await pair.primary.kill9();
-    moveVip(VIP, 'add');
-    try {
+    await withVip(async () => {
       await promote(pair.standby);
       await publisher.coordinatesWhen('it has seen the first write', (now) => now.position > truth.ownPosition);
       await ended();
       await write(pair.standby, 40);
-      publisher = await start();
-      const end = await standing(pair.standby);
-      const said = await publisher.coordinatesWhen('it has looked', (now) => now.position === end.ownPosition);
-      assert.deepEqual(place(said.takeover), truth);
-    } finally {
-      moveVip(VIP, 'del');
-      await ended();
-    }
+      await startedAgainSays(truth);
+    });
   });
 
   test('comes from the journal when the publisher was dead during the whole takeover', async () => {
@@ -121,18 +129,11 @@ describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
     });
     await ended();
     await pair.primary.kill9();
-    moveVip(VIP, 'add');
-    try {
+    await withVip(async () => {
       await promote(pair.standby);
       await write(pair.standby, 40);
-      publisher = await start();
-      const end = await standing(pair.standby);
-      const said = await publisher.coordinatesWhen('it has looked', (now) => now.position === end.ownPosition);
-      assert.deepEqual(place(said.takeover), truth);
-    } finally {
-      moveVip(VIP, 'del');
-      await ended();
-    }
+      await startedAgainSays(truth);
+    });
   });
 
   test('is given up when the standby applied something that nobody saw', async () => {
@@ -142,8 +143,7 @@ describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
     await write(pair.primary, 5);
     await hasAll(pair.standby, pair.primary);
     await pair.primary.kill9();
-    moveVip(VIP, 'add');
-    try {
+    await withVip(async () => {
       await promote(pair.standby);
       publisher = await start();
       const said = await publisher.coordinatesWhen('it has looked', (now) => now.position > truth.ownPosition);
@@ -152,10 +152,7 @@ describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
         publisher.lines.some((line) => line['reason'] === 'AppliedSince'),
         publisher.output,
       );
-    } finally {
-      moveVip(VIP, 'del');
-      await ended();
-    }
+    });
   });
 
   test('begins anew when the server is a standby again', async () => {

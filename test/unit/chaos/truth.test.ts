@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Evidence } from '../../chaos/evidence.ts';
+import { newPast } from '../../chaos/field.ts';
 import type { Past } from '../../chaos/field.ts';
 import { beyond, numbersOf } from '../../chaos/gtid.ts';
 import { canFollow, isLegal } from '../../chaos/legal.ts';
@@ -28,8 +29,7 @@ const EVIDENCE: Evidence = {
 const TOLD: Told = { pod: 'r1', verdict: 'Ahead', reason: 'Ahead', message: '', ready: false, labelled: false };
 
 function past(changes: Partial<Past> = {}): Past {
-  const empty = { restarted: new Set<string>(), cloned: new Set<string>(), lostTail: new Set<string>() };
-  return { ...empty, split: false, unplanned: [], approved: false, changes: 0, ...changes };
+  return { ...newPast(), ...changes };
 }
 
 describe('the truth of a verdict', () => {

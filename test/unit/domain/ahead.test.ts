@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { proveContained } from '../../../src/domain/contained.ts';
 import { factsOf } from '../../../src/domain/context.ts';
 import { decideReplica } from '../../../src/domain/decide.ts';
-import type { Memory, Standing } from '../../../src/domain/memory.ts';
+import type { Baseline, Memory, Standing } from '../../../src/domain/memory.ts';
 import type { Decision } from '../../../src/domain/verdict.ts';
 import type { ProofInput, ProofResult } from '../../../src/domain/proof.ts';
 import { prove } from '../../../src/domain/prove.ts';
@@ -42,24 +42,20 @@ test('what the holder still lacks in a look that began after the replica was see
   assert.deepEqual([decision.verdict, decision.transactions?.gtids], ['Ahead', ['0-1-101']]);
 });
 
-/** A replica that followed a up to 0-1-100 and then b up to 0-2-150; b died, and a is back. */
-function backOn(target: { binlogState: string; slavePos: string }): ReturnType<typeof proveContained> {
-  const seen = { gtidSlavePos: position('0-2-150'), gtidBinlogState: state('0-1-100,0-2-150') };
-  const pair = calmPair({
-    replica: seen,
-    a: { gtidBinlogState: state(target.binlogState), gtidSlavePos: position(target.slavePos) },
-  });
+/** A proof against a, of a replica that followed b last. */
+function inputOf(seen: Parameters<typeof calmPair>[0], baseline: Partial<Baseline>, lookAt: number): ProofInput {
+  const pair = calmPair(seen);
   const [observed] = pair.observation.replicas;
   const { holder } = pair.diagnosis;
   const targetMemory = pair.memory.members.get('a');
   assert.ok(observed !== undefined && holder !== null && targetMemory !== undefined);
   const replica = factsOf({ ...pair, policy: POLICY }, observed);
-  const baseline = replica?.memory.baseline;
-  assert.ok(replica !== null && baseline != null);
-  const input: ProofInput = {
-    replica,
-    baseline: { ...baseline, member: 'b', gtid: position('0-2-150'), contains: state('0-1-100,0-2-150') },
-    holder: { ...holder, lookAt: NOW + 50 },
+  const before = replica?.memory.baseline;
+  assert.ok(replica !== null && before != null);
+  return {
+    replica: { ...replica, standing: { ...replica.standing, since: NOW } },
+    baseline: { ...before, member: 'b', ...baseline },
+    holder: { ...holder, lookAt: NOW + lookAt },
     target: pair.a,
     targetMemory,
     source: pair.memory.members.get('b'),
@@ -70,7 +66,14 @@ function backOn(target: { binlogState: string; slavePos: string }): ReturnType<t
     positioning: 'GTID',
     evidence: new Map(),
   };
-  return proveContained(input);
+}
+
+/** A replica that followed a up to 0-1-100 and then b up to 0-2-150; b died, and a is back. */
+function backOn(target: { binlogState: string; slavePos: string }): ReturnType<typeof proveContained> {
+  const replica = { gtidSlavePos: position('0-2-150'), gtidBinlogState: state('0-1-100,0-2-150') };
+  const a = { gtidBinlogState: state(target.binlogState), gtidSlavePos: position(target.slavePos) };
+  const baseline = { gtid: position('0-2-150'), contains: state('0-1-100,0-2-150') };
+  return proveContained(inputOf({ replica, a }, baseline, 50));
 }
 
 test('a member built anew from a copy never logged what is older than the copy: nothing is missing there', () => {
@@ -91,31 +94,9 @@ test('without a later transaction that both have, what was never logged there is
 
 /** The replica stands at 0-1-120 since NOW, which a without log_slave_updates wrote; b was followed last. */
 function hasOwnOf(holderLookAt: number): ProofResult {
-  const pair = calmPair({
-    replica: { gtidSlavePos: position('0-1-120'), gtidBinlogState: state('0-1-120') },
-    a: { logSlaveUpdates: false, gtidBinlogState: state('0-1-118'), gtidSlavePos: position('0-2-100') },
-  });
-  const [observed] = pair.observation.replicas;
-  const { holder } = pair.diagnosis;
-  const targetMemory = pair.memory.members.get('a');
-  assert.ok(observed !== undefined && holder !== null && targetMemory !== undefined);
-  const replica = factsOf({ ...pair, policy: POLICY }, observed);
-  const baseline = replica?.memory.baseline;
-  assert.ok(replica !== null && baseline != null);
-  return prove({
-    replica: { ...replica, standing: { ...replica.standing, since: NOW } },
-    baseline: { ...baseline, member: 'b', lineage: 'of b' },
-    holder: { ...holder, lookAt: NOW + holderLookAt },
-    target: pair.a,
-    targetMemory,
-    source: pair.memory.members.get('b'),
-    sourceObserved: undefined,
-    stillReceiving: false,
-    viaVip: false,
-    strayed: false,
-    positioning: 'GTID',
-    evidence: new Map(),
-  });
+  const replica = { gtidSlavePos: position('0-1-120'), gtidBinlogState: state('0-1-120') };
+  const a = { logSlaveUpdates: false, gtidBinlogState: state('0-1-118'), gtidSlavePos: position('0-2-100') };
+  return prove(inputOf({ replica, a }, { lineage: 'of b' }, holderLookAt));
 }
 
 test("a holder's own transaction that its last look lacks was written since: it is looked at again", () => {
