@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { datadirId, machineId } from '../../../src/publisher/machine.ts';
 import { standbyLook } from './standby.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'mxr-machine-'));
+after(() => rmSync(root, { recursive: true, force: true }));
 
 function dataDirectory(name: string, binlogBytes = 400): string {
   const path = join(root, name);

@@ -4,7 +4,7 @@ import { constants, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } fr
 import type { NetworkInterfaceInfo } from 'node:os';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, test } from 'node:test';
+import { after, afterEach, describe, test } from 'node:test';
 import { systemClock } from '../../../src/clock.ts';
 import { createLogger } from '../../../src/ops/log.ts';
 import { createSecrets } from '../../../src/ops/secrets.ts';
@@ -115,6 +115,7 @@ describe('the VIP on this host', () => {
 describe("keepalived's pipe", () => {
   const directory = mkdtempSync(join(tmpdir(), 'mxr-fifo-'));
   const path = join(directory, 'vrrp');
+  after(() => rmSync(directory, { recursive: true, force: true }));
 
   function makePipe(): number {
     rmSync(path, { force: true });
