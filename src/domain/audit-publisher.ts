@@ -1,9 +1,11 @@
 import type { AuditFinding, AuditInput } from './audit.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
 import type { Known } from './fact.ts';
-import { sameServer } from './memory.ts';
+import { beyond, formatPosition, mergeStates, stateOfPosition } from './gtid.ts';
+import { binlogStateOf, sameServer } from './memory.ts';
 import type { MemberObservation } from './observation.ts';
 import type { PublisherLook } from './published.ts';
+import { lacking } from './proof.ts';
 import { comparable } from './published.ts';
 import { isOfAnother } from './told-by-publisher.ts';
 
@@ -17,7 +19,8 @@ export function auditPublishers(input: AuditInput): readonly AuditFinding[] {
     const { publisher } = member;
     if (publisher === undefined || !wasAsked(publisher)) return [];
     if (publisher.known) {
-      return [...disagrees(input, member), ...clockSkew(input, member, publisher), ...plainHttp(input, member)];
+      const clock = clockSkew(input, member, publisher);
+      return [...disagrees(input, member), ...peerWrites(input, member), ...clock, ...plainHttp(input, member)];
     }
     const does = isRefusal(publisher) ? 'refuses mxr' : 'does not answer';
     const message = `the publisher of ${member.name} ${does}: ${publisher.why}. mxr goes on without it; where only the VIP is routed nobody tells then which member has it. Start it, or correct its url`;
@@ -58,6 +61,26 @@ function aboutTheVip({ observation, diagnosis, holderSince }: AuditInput, member
   return holds
     ? `the publisher of ${name} says that its host does not have the VIP, and ${name} answers behind it: correct the VIP that it was told, or members[].publisher.url`
     : `the publisher of ${name} says that its host has the VIP, and ${holder.member.name} answers behind it: two hosts may claim the address. Look at the interfaces and at keepalived of both`;
+}
+
+/** While the peer lives, what the holder lacks of it is on its way, or seen in its own binlog. */
+function peerWrites({ observation, diagnosis: { holder } }: AuditInput, member: MemberObservation): AuditFinding[] {
+  const peer = valueOf(member.publisher)?.peer ?? null;
+  if (peer === null || holder?.look == null || holder.member.name !== member.name) return [];
+  if (isOfAnother(member, observation.members)) return [];
+  const other = observation.members.find(({ name }) => name === peer.member);
+  if (other === undefined || other.name === member.name || !isDead(other)) return [];
+  const has = mergeStates(binlogStateOf(holder.look), stateOfPosition(holder.look.gtidSlavePos));
+  const missing = beyond(stateOfPosition(peer.binlogPos), has);
+  if (missing.length === 0) return [];
+  const { count, gtids } = lacking(missing, has);
+  const seen = `${peer.end.file}:${peer.end.position}, ${formatPosition(peer.binlogPos)} (${new Date(peer.at).toISOString()})`;
+  const message = `${peer.member} is down and had logged ${count ?? 'some'} transactions that ${member.name} does not have: ${gtids.slice(0, 3).join(', ')}${gtids.length > 3 ? ', ...' : ''}. The publisher of ${member.name} saw the binlog of ${peer.member} end at ${seen}. Replicas that have them are Ahead; keep the data directory of ${peer.member} before it is loaded anew`;
+  return [finding('PeerWritesMissing', member, message)];
+}
+
+function isDead({ look, publisher }: MemberObservation): boolean {
+  return !look.known && wasAsked(look) && valueOf(publisher)?.databaseAnswers !== true;
 }
 
 function clockSkew({ observation }: AuditInput, member: MemberObservation, { value, at }: Known<PublisherLook>) {

@@ -17,6 +17,20 @@ export interface PublishedTakeover extends Omit<Anchor, 'since'> {
   readonly standby: StandbyFacts;
 }
 
+/** What it saw of the other server last. `at`: wall clock ms by the clock of its own host. */
+export interface PublishedPeer {
+  /** The member that it says this was. */
+  readonly member: string;
+  readonly end: Coordinates;
+  readonly binlogPos: GtidPosition;
+  readonly at: number;
+}
+
+/** Out of an old `.pos` file; `at`: when that was written, by the clock of its host. */
+export interface ImportedPosition extends Coordinates {
+  readonly at: number;
+}
+
 /** What the publisher beside a member says of it. A witness only: never believed over a direct look, or over a lock. */
 export interface PublisherLook {
   /** The member that it says it runs beside. */
@@ -37,6 +51,10 @@ export interface PublisherLook {
   readonly binlogState: GtidState;
   readonly slavePos: GtidPosition;
   readonly takeover: PublishedTakeover | null;
+  /** Null: it was told of no peer, or has not seen it yet. */
+  readonly peer: PublishedPeer | null;
+  /** Of old scripts; null: there is no such file. */
+  readonly imported: { readonly masterEnd: ImportedPosition | null; readonly slaveEnd: ImportedPosition | null };
   /** When its database was looked at, wall clock ms by the clock of that host; null: never. */
   readonly observedAt: number | null;
   /** How long before the answer that was, in ms by a clock that nobody sets; null: never. */

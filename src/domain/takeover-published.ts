@@ -44,8 +44,27 @@ function witnessOf(memory: MemberMemory, observed: Seen, look: ServerLook): Witn
     const why = `the publisher of ${name} says that its binlog had transactions which it does not have`;
     return isOlder ? NONE : { kind: 'Disagrees', why };
   }
+  const doubt = posFileDoubt(record, publisher.value.imported, name);
+  if (doubt !== null) return { kind: 'Disagrees', why: doubt };
   if (look.end === null || !hasFile(look, record.end.file)) return NONE;
   return compareCoordinates(record.end, look.end) <= 0 ? against(memory.lastStandby, record, name) : NONE;
+}
+
+/**
+ * The `.pos` files of older scripts lie on the same host, so their times are those of the record. No binlog becomes shorter:
+ * a file that was written after the record can say more than it, never less.
+ */
+function posFileDoubt(record: PublishedTakeover, imported: PublisherLook['imported'], member: string): string | null {
+  const files = [
+    { name: 'mysql-bin-slave-end.pos', of: member, said: imported.slaveEnd, seen: record.end },
+    { name: 'mysql-bin-master-end.pos', of: 'the old primary', said: imported.masterEnd, seen: record.standby.applied },
+  ];
+  for (const { name, of, said, seen } of files) {
+    if (said === null || said.at <= record.at || !(compareCoordinates(said, seen) < 0)) continue;
+    const written = `${said.file}:${said.position} (written ${new Date(said.at).toISOString()})`;
+    return `${name} on the host of ${member} says that the binlog of ${of} ended at ${written}, and the publisher there had seen ${seen.file}:${seen.position} before that (a file that was copied late does that: remove it)`;
+  }
+  return null;
 }
 
 /** The same start of the same server: a record of an earlier life says nothing of what a crash has left. */

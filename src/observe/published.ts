@@ -1,18 +1,24 @@
 import type {
   Coordinates,
+  ImportedPosition as ImportedText,
   PublishedIdentity as IdentityText,
+  PublishedPeer as PeerText,
   PublishedTakeover as TakeoverText,
 } from '../api/publisher.ts';
 import { parsePosition, parseState } from '../domain/gtid.ts';
-import type { PublishedIdentity, PublishedTakeover, PublisherLook } from '../domain/published.ts';
+import type {
+  ImportedPosition,
+  PublishedIdentity,
+  PublishedPeer,
+  PublishedTakeover,
+  PublisherLook,
+} from '../domain/published.ts';
 import { MxrError } from '../errors.ts';
 
 /** What a publisher said, in the terms of the domain; `ProtocolError` when a part of it is no GTID. */
 export function publishedLook(seen: Coordinates, target: string): Omit<PublisherLook, 'vipHeldSince'> {
   const { member, databaseAnswers, vipHeld, readOnly, logSlaveUpdates } = seen;
   const read = readerFor(target);
-  // Not used, and yet a sign of what kind of answer this is.
-  if (seen.peer !== null) read.position('peer.gtidBinlogPos', seen.peer.gtidBinlogPos);
   return {
     member,
     databaseAnswers,
@@ -25,6 +31,8 @@ export function publishedLook(seen: Coordinates, target: string): Omit<Publisher
     binlogState: read.state('gtidBinlogState', seen.gtidBinlogState),
     slavePos: read.position('gtidSlavePos', seen.gtidSlavePos),
     takeover: seen.takeover === null ? null : takeoverOf(seen.takeover, read),
+    peer: seen.peer === null ? null : peerOf(seen.peer, read),
+    imported: { masterEnd: importedOf(seen.imported.masterEnd), slaveEnd: importedOf(seen.imported.slaveEnd) },
     observedAt: seen.observedAt === null ? null : Date.parse(seen.observedAt),
     ageMs: seen.monotonicAgeMs,
   };
@@ -51,6 +59,15 @@ function takeoverOf(said: TakeoverText, read: ReturnType<typeof readerFor>): Pub
     slavePos: read.position('takeover.gtid', said.gtid),
     standby: { sourceHost: peerHost, sourceServerId: peerServerId, applied, usingGtid, drained },
   };
+}
+
+function peerOf({ member, file, position, ...rest }: PeerText, read: ReturnType<typeof readerFor>): PublishedPeer {
+  const binlogPos = read.position('peer.gtidBinlogPos', rest.gtidBinlogPos);
+  return { member, end: { file, position }, binlogPos, at: Date.parse(rest.observedAt) };
+}
+
+function importedOf(said: ImportedText | null): ImportedPosition | null {
+  return said === null ? null : { file: said.file, position: said.position, at: Date.parse(said.writtenAt) };
 }
 
 function readerFor(target: string) {

@@ -38,6 +38,8 @@ export function publisherOf(said: NonNullable<Member['publisher']>, truth: Truth
     binlogState: look.gtidBinlogState ?? new Map(),
     slavePos: look.gtidSlavePos,
     takeover: said.takeover === undefined ? null : takeoverOf(said.takeover, truth, observedAt),
+    peer: null,
+    imported: { masterEnd: null, slaveEnd: null },
     observedAt,
     ageMs,
   };

@@ -5,7 +5,7 @@ import type { AuditFinding, AuditInput } from '../../../src/domain/audit.ts';
 import { unknown } from '../../../src/domain/fact.ts';
 import type { MemberObservation } from '../../../src/domain/observation.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
-import { calmPair, NOW, POLICY, published, withPublisher } from './pair-fixture.ts';
+import { calmPair, NOW, POLICY, position, published, WALL, withPublisher } from './pair-fixture.ts';
 
 function input(): AuditInput {
   const { observation, memory, diagnosis } = calmPair();
@@ -97,6 +97,33 @@ describe('a publisher', () => {
     assert.match(only(told({ observedAt: observedAt - 61_000 })).message, /host of a is 61 s behind the clock/);
     // A database that has long not been looked at is no wrong clock.
     assert.deepEqual(found(told({ observedAt: observedAt - 600_000, ageMs: 600_002 })), []);
+  });
+
+  test('that saw of a peer which is down more than the holder has', () => {
+    const peer = {
+      member: 'b',
+      end: { file: 'b-bin.000003', position: 990 },
+      binlogPos: position('0-1-103'),
+      at: WALL,
+    };
+    const dead: Parameters<typeof told>[1] = { databaseAnswers: false };
+    const gone = (value: AuditInput): AuditInput => {
+      const look = unknown('Deadline', 'silent', NOW - 5);
+      const members = value.observation.members.map((one) => (one.name === 'b' ? { ...one, look } : one));
+      return withMembers(value, members);
+    };
+    const missing = (value: AuditInput) => audit(value).filter((one) => one.finding === 'PeerWritesMissing');
+    assert.deepEqual(missing(told({ peer }, dead)), [], 'the peer lives');
+    const [finding, another] = missing(gone(told({ peer }, dead)));
+    assert.ok(finding !== undefined && another === undefined);
+    assert.deepEqual([finding.severity, finding.subject], ['warning', 'a']);
+    assert.match(finding.message, /b is down and had logged 3 transactions that a does not have: 0-1-101, 0-1-102, /);
+    assert.match(finding.message, /end at b-bin.000003:990, 0-1-103/);
+    const same = { ...peer, binlogPos: position('0-1-100') };
+    assert.deepEqual(missing(gone(told({ peer: same }, dead))), []);
+    assert.deepEqual(missing(gone(told({ peer: { ...peer, member: 'a' } }, dead))), [], 'it cannot be its own peer');
+    assert.deepEqual(missing(gone(told({ peer: { ...peer, member: 'x' } }, dead))), [], 'no member of the pair');
+    assert.deepEqual(missing(gone(told({ peer }))), [], 'mxr cannot reach it, its own publisher can');
   });
 
   test('that is sent a token over plain http, whether it answers or not', () => {

@@ -47,6 +47,8 @@ function told(takeover: PublishedTakeover, change: Partial<PublisherLook> = {}):
     binlogState: state(''),
     slavePos: look.gtidSlavePos,
     takeover,
+    peer: null,
+    imported: { masterEnd: null, slaveEnd: null },
     observedAt: wallNow - 500,
     ageMs: 300,
     ...change,
@@ -133,5 +135,21 @@ describe('two witnesses that disagree', () => {
     assert.match(contradiction(memory, told(earlier), now_), /do not fit together/);
     const later = { ...has('0-2-9'), end: look.end };
     assert.equal(contradiction(memory, told(later), now_), '');
+  });
+
+  it('is a .pos file of that host that was written later and says less', () => {
+    const record = recordOf();
+    const at = record.at + 1_000;
+    const pos = (one: Partial<PublisherLook['imported']>) =>
+      contradiction(memoryOf(), told(record, { imported: { masterEnd: null, slaveEnd: null, ...one } }), look);
+    const { end } = record;
+    const less = { ...end, position: end.position - 1 };
+    assert.match(pos({ slaveEnd: { ...less, at } }), /mysql-bin-slave-end.pos on the host of b says/);
+    assert.equal(pos({ slaveEnd: { ...less, at: record.at - 1 } }), '', 'of an earlier failover');
+    assert.equal(pos({ slaveEnd: { ...end, at } }), '', 'it confirms');
+    assert.equal(pos({ slaveEnd: { ...end, position: end.position + 1, at } }), '', 'it wrote more since');
+    assert.match(pos({ masterEnd: { file: 'a-bin.000003', position: 899, at } }), /binlog of the old primary ended at/);
+    assert.equal(pos({ masterEnd: { file: 'a-bin.000004', position: 4, at } }), '');
+    assert.equal(pos({ masterEnd: { file: 'other.000001', position: 4, at } }), '', 'of another binlog');
   });
 });

@@ -66,6 +66,20 @@ describe('what a publisher says', () => {
     assert.equal(look.takeover?.slavePos.get(0)?.seq, 4n);
     const { sourceHost, sourceServerId, usingGtid, drained } = look.takeover?.standby ?? {};
     assert.deepEqual([sourceHost, sourceServerId, usingGtid, drained], ['10.0.0.12', 2, true, true]);
+    assert.deepEqual([look.peer, look.imported], [null, { masterEnd: null, slaveEnd: null }]);
+  });
+
+  test('of its peer and of old .pos files', () => {
+    const [observedAt, writtenAt] = ['2026-03-01T11:59:00.000Z', '2026-03-01T11:58:00.000Z'];
+    const end = { file: 'b-bin.000007', position: 900 };
+    const server = { serverId: 2, serverUid: '', startedAt: observedAt, vipHeld: null };
+    const peer = { member: 'b', ...server, ...end, gtidBinlogPos: '0-2-4', observedAt };
+    const imported = { masterEnd: { ...end, writtenAt }, slaveEnd: null };
+    const look = publishedLook({ ...SAID, peer, imported }, PUBLISHER.name);
+    const binlogPos = new Map([[0, { domain: 0, serverId: 2, seq: 4n }]]);
+    assert.deepEqual(look.peer, { member: 'b', end, binlogPos, at: Date.parse(observedAt) });
+    assert.deepEqual(look.imported, { masterEnd: { ...end, at: Date.parse(writtenAt) }, slaveEnd: null });
+    assert.throws(() => publishedLook({ ...SAID, peer: { ...peer, gtidBinlogPos: '0' } }, ''), /peer.gtidBinlogPos/);
   });
 
   test('with a GTID that is none is no answer at all', async (context) => {
