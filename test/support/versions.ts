@@ -10,6 +10,18 @@ import { sandboxDirectory } from './sandbox.ts';
 export const OTHER_VERSIONS = ['10.5', '11.8'] as const;
 export type OtherVersion = (typeof OTHER_VERSIONS)[number];
 
+/** `own`: the one of all other tests. */
+export const VERSIONS = ['10.5', 'own', '11.8'] as const satisfies readonly (OtherVersion | 'own')[];
+export type VersionName = (typeof VERSIONS)[number];
+
+/** What the two members run, and what the replicas. */
+export interface VersionPair {
+  readonly source: VersionName;
+  readonly replicas: VersionName;
+}
+
+export const OWN = 'own/own';
+
 /** Its programs, or why this machine cannot have them. */
 export type VersionTools = { readonly tools: MariaDbTools } | { readonly absent: string };
 
@@ -23,6 +35,37 @@ const PROGRAMS = ['mariadbd', 'mariadb-install-db', 'mariadb'];
 const LOCK_DEADLINE_MS = 600_000;
 /** apt's words for a mirror that does not carry the release (any more). */
 const NOT_CARRIED = /does not have a Release file/;
+
+/** `SOURCE/REPLICAS`, for example `10.5/11.8`. */
+export function versionPairOf(text: string): VersionPair {
+  const [source, replicas, ...rest] = text.split('/').map((name) => VERSIONS.find((one) => one === name));
+  if (source !== undefined && replicas !== undefined && rest.length === 0) return { source, replicas };
+  throw new Error(`"${text}" is no pair of versions: SOURCE/REPLICAS, each one of ${VERSIONS.join(', ')}`);
+}
+
+/** The programs of the pair and of the replicas, which must be here; `own` are those of this machine. */
+export async function programsOf(
+  { source, replicas }: VersionPair,
+  own: MariaDbTools,
+): Promise<{ readonly mariadb: MariaDbTools; readonly replicas: MariaDbTools }> {
+  return { mariadb: await programs(source, own), replicas: await programs(replicas, own) };
+}
+
+/** Why this machine cannot have one of the two; false: it has both. */
+export async function absentOf({ source, replicas }: VersionPair): Promise<string | false> {
+  for (const name of OTHER_VERSIONS.filter((one) => one === source || one === replicas)) {
+    const found = await mariaDbVersion(name, () => undefined);
+    if ('absent' in found) return `MariaDB ${name}: ${found.absent}`;
+  }
+  return false;
+}
+
+async function programs(version: VersionName, own: MariaDbTools): Promise<MariaDbTools> {
+  if (version === 'own') return own;
+  const found = await mariaDbVersion(version, () => undefined);
+  if ('absent' in found) throw new Error(`MariaDB ${version}: ${found.absent}`);
+  return found.tools;
+}
 
 /**
  * MariaDB of another Debian release, unpacked into the cache with all its libraries. Fetching needs the network, so call

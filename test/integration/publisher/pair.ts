@@ -1,6 +1,7 @@
 import { attach, ownPosition, slaveStatus } from '../../support/link.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { startMariaDb } from '../../support/mariadb.ts';
+import type { MariaDbTools } from '../../support/provision.ts';
 import { until } from '../../support/wait.ts';
 import { LOOK_GRANTS, PASSWORD, createAccount } from '../observe/servers.ts';
 
@@ -11,11 +12,12 @@ export interface Pair {
   stop(): Promise<void>;
 }
 
-/** Unix sockets have short names only, so these do too. */
-export async function startPair(): Promise<Pair> {
+/** Unix sockets have short names only, so these do too. `of`: another version than this machine's. */
+export async function startPair(of?: { readonly tools: MariaDbTools; readonly suffix: string }): Promise<Pair> {
+  const programs = of === undefined ? {} : { tools: of.tools };
   const [primary, standby] = await Promise.all([
-    startMariaDb({ name: 'hci-a', serverId: 1 }),
-    startMariaDb({ name: 'hci-b', serverId: 2, server: { 'read-only': true } }),
+    startMariaDb({ name: `hci-a${of?.suffix ?? ''}`, serverId: 1, ...programs }),
+    startMariaDb({ name: `hci-b${of?.suffix ?? ''}`, serverId: 2, server: { 'read-only': true }, ...programs }),
   ]);
   for (const server of [primary, standby]) {
     await createAccount(server, 'repl', 'REPLICATION SLAVE');

@@ -9,13 +9,11 @@ import { connectSql } from '../../../src/sql/connection.ts';
 import type { Row, SqlSession, SqlTarget, TlsOptions } from '../../../src/sql/port.ts';
 import { type MariaDbServer, type ServerOptions, startMariaDb } from '../../support/mariadb.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
-import { OTHER_VERSIONS, mariaDbVersion } from '../../support/versions.ts';
+import { OTHER_VERSIONS, type VersionName, mariaDbVersion } from '../../support/versions.ts';
 import { type MariaDbTools, provision } from '../../support/provision.ts';
 import { until } from '../../support/wait.ts';
 
-/** `own`: the one that all other tests use, as the control. */
-export const VERSIONS = ['10.5', 'own', '11.8'] as const;
-export type VersionName = (typeof VERSIONS)[number];
+export { VERSIONS, type VersionName } from '../../support/versions.ts';
 
 /** A version to test, or with `skip` why it is not tested here. */
 export interface Version {
