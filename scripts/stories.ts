@@ -31,8 +31,8 @@ export function storiesPage(root: string, notice: string): string {
   });
   const intro =
     'Each runs on the bench: real keepalived, MariaDB and API server, the operator with exactly the rights of the chart ' +
-    'and the grants of [accounts](accounts.md). `npm test` runs each in one mode, `npm run test:full` in all. A heading is ' +
-    'a file of `test/e2e/`; `…` in a title is what differs between the runs of one story.';
+    'and the grants of [accounts](accounts.md). `npm test` runs each in one mode, `npm run test:full` in all, and the main ' +
+    'ones on [every pair of versions](versions.md). A heading is a file of `test/e2e/`; `…` in a title is what differs between the runs of one story.';
   return [`# Stories`, `<!-- ${notice} -->`, intro, ...sections].join('\n\n').concat('\n');
 }
 

@@ -1,11 +1,12 @@
 import { type Accounts, createReplicaAccount, createSourceAccounts, newAccounts } from './accounts.ts';
 import { cloneData } from './clone.ts';
-import { type LinkMode, attach, linkState, slaveStatus } from './link.ts';
+import { type LinkMode, type LinkOptions, attach, hasReached, linkState } from './link.ts';
 import { MariaDbServer, type ServerOptions } from './mariadb.ts';
 import { Member, type PairOptions } from './member.ts';
 import { type Host, Network } from './net.ts';
-import { type Tools, provision } from './provision.ts';
+import { type MariaDbTools, type Tools, provision } from './provision.ts';
 import { createSchema } from './schema.ts';
+import { OWN, type VersionPair, programsOf, versionPairOf } from './versions.ts';
 import { until } from './wait.ts';
 
 export const VIP = '10.77.0.100';
@@ -25,6 +26,8 @@ export interface MemberSettings {
 }
 
 export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
+  /** Default: what `MXR_VERSIONS` says, else the MariaDB of this machine everywhere. */
+  readonly versions?: VersionPair;
   /** Options of both members; by default `log-slave-updates` and `sync-binlog` are on. */
   readonly server?: ServerOptions;
   readonly a?: MemberSettings;
@@ -73,9 +76,13 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
 /** The hosts of a bench, on which nothing runs yet: `build` does the rest. */
 export async function layBench(options: BenchOptions = {}): Promise<Bench> {
   const tools = await provision(options.log ?? (() => undefined));
+  const programs = await programsOf(
+    options.versions ?? versionPairOf(process.env['MXR_VERSIONS'] ?? OWN),
+    tools.mariadb,
+  );
   const network = await Network.create(tools);
   try {
-    return new Bench(options, tools, network, {
+    return new Bench(options, { ...tools, ...programs }, network, {
       a: await network.addHost('hci-a', ADDRESSES.a, options.hostname),
       b: await network.addHost('hci-b', ADDRESSES.b, options.hostname),
       op: await network.addHost('op', ADDRESSES.op),
@@ -88,6 +95,11 @@ export async function layBench(options: BenchOptions = {}): Promise<Bench> {
   }
 }
 
+/** `mariadb` is what the pair runs. */
+interface BenchTools extends Tools {
+  readonly replicas: MariaDbTools;
+}
+
 interface BenchHosts {
   readonly a: Host;
   readonly b: Host;
@@ -97,7 +109,7 @@ interface BenchHosts {
 }
 
 export class Bench {
-  readonly tools: Tools;
+  readonly tools: BenchTools;
   readonly network: Network;
   readonly accounts: Accounts = newAccounts();
   readonly vip: { readonly host: string; readonly port: number };
@@ -111,7 +123,7 @@ export class Bench {
   readonly #options: BenchOptions;
   readonly #pair: PairOptions;
 
-  constructor(options: BenchOptions, tools: Tools, network: Network, hosts: BenchHosts) {
+  constructor(options: BenchOptions, tools: BenchTools, network: Network, hosts: BenchHosts) {
     this.#options = options;
     this.tools = tools;
     this.network = network;
@@ -241,19 +253,13 @@ export class Bench {
       enter: host.enter,
       server: { 'log-slave-updates': 1, 'read-only': 1, ...server },
       channel,
-      tools: this.tools.mariadb,
+      tools: this.tools.replicas,
       cache: this.tools.cache,
     });
     return { name: host.name, host, db };
   }
 
-  #linkTo(source: Member): {
-    host: string;
-    port: number;
-    account: Accounts['pair'];
-    mode: LinkMode;
-    firstFile: string;
-  } {
+  #linkTo(source: Member): Omit<LinkOptions, 'from'> {
     const { pair } = this.accounts;
     const firstFile = `${this.#options.shared === true ? SHARED_NAMES['log-bin'] : `${source.name}-bin`}.000001`;
     return {
@@ -290,12 +296,4 @@ async function replicaHosts(network: Network, count: number): Promise<Host[]> {
     hosts.push(await network.addHost(`r${index + 1}`, `10.77.0.${FIRST_REPLICA + index}`));
   }
   return hosts;
-}
-
-async function hasReached(server: MariaDbServer, end: Readonly<Record<string, string | null>>): Promise<boolean> {
-  const status = await slaveStatus(server);
-  if (status?.['Slave_IO_Running'] !== 'Yes' || status['Slave_SQL_Running'] !== 'Yes') return false;
-  const file = status['Relay_Master_Log_File'] ?? '';
-  if (file !== end['File']) return file > (end['File'] ?? '');
-  return Number(status['Exec_Master_Log_Pos']) >= Number(end['Position']);
 }

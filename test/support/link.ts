@@ -24,7 +24,10 @@ export interface LinkOptions {
 /** Makes a server follow another and starts it; whether that works is for the caller to see. */
 export async function attach(server: MariaDbServer, link: LinkOptions): Promise<void> {
   const { host, port, account, mode, from } = link;
-  const common = 'MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, MASTER_CONNECT_RETRY=1';
+  const common =
+    'MASTER_HOST=?, MASTER_PORT=?, MASTER_USER=?, MASTER_PASSWORD=?, MASTER_CONNECT_RETRY=1, ' +
+    // From 11.4 on the default is to insist on TLS, which an older source does not have.
+    'MASTER_SSL_VERIFY_SERVER_CERT=0';
   const values = [host, port, account.user, account.password];
   const channel = server.channel === '' ? '' : ` '${server.channel}'`;
   // A channel that was never configured cannot be stopped; the one without a name is always there.
@@ -57,6 +60,18 @@ export async function slaveStatus(
 ): Promise<Readonly<Record<string, string | null>> | undefined> {
   const all = await server.sql('SHOW ALL SLAVES STATUS');
   return all.find((row) => row['Connection_name'] === channel);
+}
+
+/** Whether it is fed and has applied what a source's binlog ended with: a row of SHOW MASTER STATUS. */
+export async function hasReached(
+  server: MariaDbServer,
+  end: Readonly<Record<string, string | null>>,
+): Promise<boolean> {
+  const status = await slaveStatus(server);
+  if (status?.['Slave_IO_Running'] !== 'Yes' || status['Slave_SQL_Running'] !== 'Yes') return false;
+  const file = status['Relay_Master_Log_File'] ?? '';
+  if (file !== end['File']) return file > (end['File'] ?? '');
+  return Number(status['Exec_Master_Log_Pos']) >= Number(end['Position']);
 }
 
 /** One line for messages and comparisons: is it fed, does it apply, and if not why. */

@@ -19,6 +19,8 @@ export interface Stage {
   readonly tries: 1 | 2;
   /** Hard limit of one file. */
   readonly deadlineMs: number;
+  /** Of a file in a full run, where that is another one. */
+  readonly fullDeadlineMs?: number;
   /** Whether each file gets namespaces of its own, so that files cannot meet each other's addresses. */
   readonly ownSandbox: boolean;
   /** Left out unless its files are named. */
@@ -31,7 +33,7 @@ export const STAGES: readonly Stage[] = [
   { folder: 'scenarios', tries: 1, width: 2, deadlineMs: 180_000, ownSandbox: false },
   { folder: 'model', tries: 1, width: 2, deadlineMs: 600_000, ownSandbox: false },
   { folder: 'integration', tries: 2, width: 2, deadlineMs: 600_000, ownSandbox: true },
-  { folder: 'e2e', tries: 2, width: 2, deadlineMs: 600_000, ownSandbox: true },
+  { folder: 'e2e', tries: 2, width: 2, deadlineMs: 600_000, fullDeadlineMs: 1_200_000, ownSandbox: true },
   // Without `onlyByName` it is part of every run, and costs 6.5 minutes (20 runs, two benches at a time, on two cores).
   { folder: 'chaos', tries: 1, width: 1, deadlineMs: 1_200_000, ownSandbox: false, onlyByName: true },
 ];
@@ -44,25 +46,35 @@ export function filesOf(stage: Stage, root: string, paths: readonly string[]): s
   return all.filter((file) => wanted.length === 0 || wanted.some((path) => file.startsWith(path)));
 }
 
-export async function runFile(file: string, stage: Stage, root: string): Promise<StepOutcome> {
+/** `versions`: in place of the servers of this machine (test/support/versions.ts), and then in one mode only. */
+export async function runFile(file: string, stage: Stage, root: string, versions?: string): Promise<StepOutcome> {
   const start = performance.now();
   const work = mkdtempSync(join(tmpdir(), 'mxr-test-'));
   const destination = join(work, 'report.jsonl');
   const args = [`--test-reporter=${REPORTER}`, `--test-reporter-destination=${destination}`, join(root, file)];
   try {
-    const done = await runNode(args, stage, root);
-    return fileOutcome(file, readReport(destination), done, stage.deadlineMs, performance.now() - start);
+    const env = versions === undefined ? {} : { MXR_VERSIONS: versions, MXR_FULL: '' };
+    const done = await runNode(args, { stage, root, env });
+    const name = versions === undefined ? file : `${file} on ${versions}`;
+    return fileOutcome(name, readReport(destination), done, stage.deadlineMs, performance.now() - start);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-function runNode(args: readonly string[], stage: Stage, root: string): Promise<Finished> {
+interface NodeRun {
+  readonly stage: Stage;
+  readonly root: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+function runNode(args: readonly string[], { stage, root, env }: NodeRun): Promise<Finished> {
   if (stage.ownSandbox) {
-    const inside = spawnInSandbox(process.execPath, args, { stdio: 'pipe' });
+    const inside = spawnInSandbox(process.execPath, args, { stdio: 'pipe', env });
     return finish(inside.process, stage.deadlineMs, () => inside.kill());
   }
-  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
+  const options = { cwd: root, env: { ...process.env, ...env } };
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   return finish(child, stage.deadlineMs, () => child.kill('SIGKILL'));
 }
 

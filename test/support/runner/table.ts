@@ -1,3 +1,4 @@
+import { OWN } from '../versions.ts';
 import type { StepOutcome } from './outcome.ts';
 import { lastLine, secondTries, totals } from './outcome.ts';
 
@@ -21,7 +22,35 @@ export function storyTable(outcomes: readonly StepOutcome[], heading: string): s
     row('---', '---', '---', '---:'),
     ...rows,
     '',
+    ...versionTable(stories),
   ].join('\n');
+}
+
+/** Which story ran with which MariaDB, and what it came to there; nothing where all ran with this machine's. */
+function versionTable(stories: readonly StepOutcome[]): readonly string[] {
+  const runs = stories.map((story) => ({ story, ...runOf(story.name) }));
+  const pairs = [...new Set(runs.map(({ pair }) => pair))];
+  if (pairs.length <= 1) return [];
+  const files = [...new Set(runs.filter(({ pair }) => pair !== OWN).map(({ file }) => file))];
+  const cell = (file: string, pair: string): string => {
+    const run = runs.find((one) => one.file === file && one.pair === pair);
+    return run === undefined ? '-' : lastLine(totals([run.story]));
+  };
+  return [
+    '## What ran with what',
+    '',
+    'SOURCE/REPLICAS: the MariaDB of the pair, and of the replicas; `own` is the one that the machine or its release has.',
+    '',
+    row('file', ...pairs),
+    row('---', ...pairs.map(() => '---')),
+    ...files.map((file) => row(file, ...pairs.map((pair) => cell(file, pair)))),
+    '',
+  ];
+}
+
+function runOf(name: string): { readonly file: string; readonly pair: string } {
+  const [file = '', pair = OWN] = name.replace('test/e2e/', '').replace('.test.ts', '').split(' on ');
+  return { file, pair };
 }
 
 function fileOf({ name, atSecondTry }: StepOutcome): string {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
+import { OTHER_PAIRS, versionRuns } from '../../support/runner/on-versions.ts';
 import { lastLine, secondTries, stepReport, totals } from '../../support/runner/outcome.ts';
 import { storyTable } from '../../support/runner/table.ts';
 
@@ -69,6 +70,35 @@ describe('filesOf', () => {
   });
 });
 
+describe('the runs on other versions', () => {
+  const [story, other] = ['test/e2e/crash.test.ts', 'test/e2e/accepted.test.ts'];
+
+  it('are of the main stories, each on every pair that the machine can have', () => {
+    assert.deepEqual(
+      versionRuns([story, other], []).map(({ file, versions }) => `${file} ${versions}`),
+      OTHER_PAIRS.map((pair) => `${story} ${pair}`),
+    );
+    const without = versionRuns([story], ['10.5']).map(({ versions }) => versions);
+    assert.deepEqual(without, ['own/11.8', '11.8/11.8']);
+    assert.deepEqual(versionRuns([other], []), []);
+  });
+
+  it('say so in their names, and are in one mode whatever the others are', async () => {
+    const file = write(`
+      test('versions ' + process.env.MXR_VERSIONS + ', full: ' + (process.env.MXR_FULL === '1'), () => {});`);
+    process.env['MXR_FULL'] = '1';
+    try {
+      const { name, tests } = await runFile(file, stage, folder, '10.5/11.8');
+      assert.deepEqual(
+        [name, tests?.map((one) => one.name)],
+        ['some.test.ts on 10.5/11.8', ['versions 10.5/11.8, full: false']],
+      );
+    } finally {
+      delete process.env['MXR_FULL'];
+    }
+  });
+});
+
 describe('the report', () => {
   const good = { name: 'a', passed: 3, skipped: 0, durationMs: 1_200, failures: [] };
   const bad = { name: 'b', passed: 1, skipped: 2, durationMs: 0, failures: ['one\ntwo'] };
@@ -119,4 +149,16 @@ it('a full run prints one row per story', () => {
   );
   assert.match(text, /Everything: 2 passed, 0 failed\..*: 1 passed, 0 failed\./);
   assert.match(text, /\| crash \| kill -9 \\\| power \| passed \| 4\.3 \|/);
+});
+
+it('a full run says what ran with which MariaDB', () => {
+  const common = { passed: 2, skipped: 0, failures: [], durationMs: 5000, tests: [] };
+  const [crash, flap] = ['test/e2e/crash.test.ts', 'test/e2e/flap.test.ts'];
+  const own = [crash, flap].map((name) => ({ name, ...common }));
+  assert.doesNotMatch(storyTable(own, 'A full run'), /What ran with what/u);
+  const other = { ...common, name: `${crash} on 10.5/11.8`, passed: 1, failures: ['x'] };
+  const text = storyTable([...own, other], 'A full run');
+  assert.match(text, /^\| file \| own\/own \| 10\.5\/11\.8 \|$/mu);
+  assert.match(text, /^\| crash \| 2 passed, 0 failed \| 1 passed, 1 failed \|$/mu);
+  assert.doesNotMatch(text, /^\| flap \| 2/mu);
 });
