@@ -7,6 +7,8 @@ import { controlPlane, helm, requireControlPlane } from '../support/kube/build.t
 import { ProvisionError, provision } from '../support/provision.ts';
 import { WRONG } from './judge-told.ts';
 import { runMany } from './many.ts';
+import type { Seconds } from './phases.ts';
+import { meanOf, phasesText } from './phases.ts';
 import { configurationText, drawPlan, faultText } from './plan.ts';
 import type { RunResult } from './run-plan.ts';
 import { isFailed } from './run-plan.ts';
@@ -40,6 +42,8 @@ if (flags.dry) {
 await setUp();
 const directory = mkdtempSync(join(tmpdir(), 'mxr-chaos-'));
 const rows: Row[] = [];
+const spent: Seconds[] = [];
+const begun = performance.now();
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
 await runMany(
@@ -47,6 +51,7 @@ await runMany(
   stop.signal,
 );
 print(`\n${totalsText(rows)}`);
+print(paceText());
 if (flags.table !== undefined) writeTable(resolve(flags.table));
 removeIfEmpty(directory);
 const failure = failureOf();
@@ -55,6 +60,7 @@ process.exit(stop.signal.aborted ? INTERRUPTED : failure === '' ? 0 : 1);
 
 function onResult(result: RunResult): void {
   rows.push(rowOf(result));
+  spent.push(result.phases);
   print(lineOf(result));
 }
 
@@ -65,6 +71,7 @@ function lineOf(result: RunResult): string {
     `seed ${seed} ${state} (${seconds} s${legal ? ', legal' : ''}): ${endedText(rowOf(result).ended)}`,
     `  ${configuration}`,
     `  ${faults.join('; ')}`,
+    `  seconds: ${phasesText(result.phases)}`,
     ...ended
       .filter(({ outcome }) => WRONG.includes(outcome))
       .map(({ replica, outcome, why }) => `  ${replica} ${outcome}: ${why}`),
@@ -76,6 +83,12 @@ function lineOf(result: RunResult): string {
   if (result.broken !== '') lines.push(`  broken: ${result.broken}`);
   if (kept !== '') lines.push(`  kept in ${kept}`);
   return lines.join('\n');
+}
+
+function paceText(): string {
+  const seconds = (performance.now() - begun) / 1000;
+  const perHour = Math.round((3_600 * rows.length) / seconds);
+  return `\n${perHour} runs an hour; seconds of a run on average: ${phasesText(meanOf(spent))}`;
 }
 
 function planText(seed: number): string {

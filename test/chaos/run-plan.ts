@@ -1,3 +1,4 @@
+import type { StandingGround } from '../e2e/support/ground.ts';
 import { Stage } from '../e2e/support/stage.ts';
 import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
@@ -7,6 +8,8 @@ import type { Ended } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
 import { keep } from './keep.ts';
 import { isLegal } from './legal.ts';
+import type { Seconds } from './phases.ts';
+import { NO_TIME, Waterfall } from './phases.ts';
 import type { Plan } from './plan.ts';
 import { configurationText, faultText } from './plan.ts';
 import { askOf, comesToRest, textOf } from './rest.ts';
@@ -26,6 +29,8 @@ export interface RunResult {
   readonly configuration: string;
   readonly faults: readonly string[];
   readonly seconds: number;
+  /** What it spent them on. */
+  readonly phases: Seconds;
   readonly legal: boolean;
   readonly ended: readonly Ended[];
   /** Why there was nothing to judge: the pair itself did not come back. */
@@ -44,6 +49,11 @@ export function isFailed({ ended, broken }: RunResult): boolean {
   return broken !== '' || ended.some(({ outcome }) => WRONG.includes(outcome));
 }
 
+/** Whether what is left of it may disturb another run at the same place. */
+export function isSpoiled(result: RunResult): boolean {
+  return isFailed(result) || result.void !== '';
+}
+
 export interface Keeping {
   /** Made only where something is kept. */
   readonly directory: string;
@@ -51,16 +61,16 @@ export interface Keeping {
   readonly always: boolean;
 }
 
-/**
- * One run, in a sandbox of its own, whose end is the end of everything that runs here.
- */
-export async function runPlan(plan: Plan, keeping: Keeping): Promise<RunResult> {
+/** One run on ground on which nothing else happens. */
+export async function runPlan(standing: Promise<StandingGround>, plan: Plan, keeping: Keeping): Promise<RunResult> {
   const begun = monotonicMs();
+  const waterfall = new Waterfall();
   const texts = { configuration: configurationText(plan.configuration), faults: plan.faults.map(faultText) };
   let result: RunResult = {
     seed: plan.seed,
     ...texts,
     seconds: 0,
+    phases: NO_TIME,
     legal: false,
     unplanned: [],
     changes: 0,
@@ -70,20 +80,25 @@ export async function runPlan(plan: Plan, keeping: Keeping): Promise<RunResult> 
     kept: '',
   };
   try {
-    const stage = await Stage.open(stageOptions(plan.configuration));
-    result = { ...result, ...(await play(stage, plan, keeping)) };
+    const ground = await standing;
+    const stage = await Stage.lay(ground, stageOptions(plan.configuration));
+    result = { ...result, ...(await play(stage, plan, keeping, waterfall)) };
+    waterfall.enter('down');
+    if (!isSpoiled(result)) await ground.clear();
   } catch (error) {
     result = { ...result, broken: messageOf(error) };
   }
-  return { ...result, seconds: Math.round((monotonicMs() - begun) / 100) / 10 };
+  const seconds = Math.round((monotonicMs() - begun) / 100) / 10;
+  return { ...result, seconds, phases: waterfall.seconds() };
 }
 
 type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'changes' | 'void' | 'broken' | 'kept'>;
 
-async function play(stage: Stage, plan: Plan, keeping: Keeping): Promise<Played> {
+async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Waterfall): Promise<Played> {
   const supervisor = new Supervisor(stage, plan.configuration.clockHours);
   const field = new Field(stage, supervisor, plan.configuration);
   let writer: Writer | null = null;
+  let shaper: Shaper | null = null;
   let played: Played = {
     legal: false,
     ended: [],
@@ -94,19 +109,24 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping): Promise<Played>
     kept: '',
   };
   try {
+    // The operator needs its API server only, until there is a resource.
+    await Promise.all([stage.bench.build(), supervisor.start()]);
     await delayLast(field);
-    await supervisor.start();
+    waterfall.enter('adoption');
     await stage.createResource();
     await stage.following(stage.bench.a.name, FOLLOWING_DEADLINE_MS);
     writer = new Writer(stage.bench, { ratePerSecond: plan.configuration.ratePerSecond });
-    const shaper = new Shaper(stage.bench);
+    shaper = new Shaper(stage.bench);
     await writer.writes(FIRST_WRITES);
     field.note('the storm begins');
+    waterfall.enter('storm');
     await storm(field, plan);
-    played = { ...played, ...(await judged(field, plan, writer, shaper)) };
+    played = { ...played, ...(await judged(field, plan, { writer, shaper, waterfall })) };
   } catch (error) {
     played = { ...played, broken: messageOf(error) };
   }
+  waterfall.enter('down');
+  await Promise.allSettled([shaper?.stop(), supervisor.end()]);
   if (keeping.always || played.broken !== '' || played.ended.some(({ outcome }) => WRONG.includes(outcome))) {
     await keep(field, writer, played.ended, keeping.directory);
     played = { ...played, kept: keeping.directory };
@@ -114,13 +134,21 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping): Promise<Played>
   return played;
 }
 
-async function judged(field: Field, plan: Plan, writer: Writer, shaper: Shaper): Promise<Partial<Played>> {
+interface Around {
+  readonly writer: Writer;
+  readonly shaper: Shaper;
+  readonly waterfall: Waterfall;
+}
+
+async function judged(field: Field, plan: Plan, { writer, shaper, waterfall }: Around): Promise<Partial<Played>> {
   let holder: Member;
   try {
+    waterfall.enter('calm');
     holder = await calmDown(field, writer);
   } catch (error) {
     return { void: messageOf(error) };
   }
+  waterfall.enter('rest');
   const deadlineAt = monotonicMs() + SETTLE_DEADLINE_MS;
   let told = await comesToRest(field, plan.approves, deadlineAt);
   // What is wrong at the place where a replica was attached often shows at the next transactions only.
@@ -128,7 +156,9 @@ async function judged(field: Field, plan: Plan, writer: Writer, shaper: Shaper):
   await Promise.all([shaper.stop(), writer.stop()]);
   const legal = isLegal(plan, field.past);
   for (;;) {
+    waterfall.enter('rest');
     told = await comesToRest(field, plan.approves, deadlineAt, told);
+    waterfall.enter('judge');
     const ended = await judgeTold({
       bench: field.bench,
       holder,

@@ -25,6 +25,7 @@ export class Supervisor {
   #down = false;
   #count = 0;
   #launchedAt = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(stage: Stage, clockHours: readonly [number, number]) {
     this.#stage = stage;
@@ -39,11 +40,17 @@ export class Supervisor {
     }).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.tail()}`, { cause: error });
     });
-    const timer = setInterval(() => {
+    this.#timer = setInterval(() => {
       const isDue = monotonicMs() - this.#launchedAt >= LEAST_BETWEEN_MS;
       if (isDue && !this.#down && this.#process?.running !== true) this.#launch();
     }, CHECK_MS);
-    timer.unref();
+    this.#timer.unref();
+  }
+
+  /** For good. */
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.kill();
   }
 
   async kill(): Promise<void> {

@@ -73,24 +73,35 @@ export async function createBench(options: BenchOptions = {}): Promise<Bench> {
   }
 }
 
+/** What outlives a bench, where one is laid after another: the switch, and the operator's host. */
+export interface Ground {
+  readonly network: Network;
+  readonly op: Host;
+}
+
+export async function layGround(log: (line: string) => void = () => undefined): Promise<Ground> {
+  const network = await Network.create(await provision(log));
+  return { network, op: await network.addHost('op', ADDRESSES.op) };
+}
+
 /** The hosts of a bench, on which nothing runs yet: `build` does the rest. */
-export async function layBench(options: BenchOptions = {}): Promise<Bench> {
+export async function layBench(options: BenchOptions = {}, ground?: Ground): Promise<Bench> {
   const tools = await provision(options.log ?? (() => undefined));
   const programs = await programsOf(
     options.versions ?? versionPairOf(process.env['MXR_VERSIONS'] ?? OWN),
     tools.mariadb,
   );
-  const network = await Network.create(tools);
+  const { network, op } = ground ?? (await layGround(options.log));
   try {
-    return new Bench(options, { ...tools, ...programs }, network, {
-      a: await network.addHost('hci-a', ADDRESSES.a, options.hostname),
-      b: await network.addHost('hci-b', ADDRESSES.b, options.hostname),
-      op: await network.addHost('op', ADDRESSES.op),
-      app: await network.addHost('app', ADDRESSES.app),
-      replicas: await replicaHosts(network, options.replicas?.count ?? 3),
-    });
+    const [a, b, app, ...replicas] = await Promise.all([
+      network.addHost('hci-a', ADDRESSES.a, options.hostname),
+      network.addHost('hci-b', ADDRESSES.b, options.hostname),
+      network.addHost('app', ADDRESSES.app),
+      ...replicaHosts(network, options.replicas?.count ?? 3),
+    ]);
+    return new Bench(options, { ...tools, ...programs }, network, { a, b, op, app, replicas });
   } catch (error) {
-    await network.close();
+    if (ground === undefined) await network.close();
     throw error;
   }
 }
@@ -290,10 +301,8 @@ export class Bench {
   }
 }
 
-async function replicaHosts(network: Network, count: number): Promise<Host[]> {
-  const hosts: Host[] = [];
-  for (let index = 0; index < count; index += 1) {
-    hosts.push(await network.addHost(`r${index + 1}`, `10.77.0.${FIRST_REPLICA + index}`));
-  }
-  return hosts;
+function replicaHosts(network: Network, count: number): Promise<Host>[] {
+  return Array.from({ length: count }, (_, index) =>
+    network.addHost(`r${index + 1}`, `10.77.0.${FIRST_REPLICA + index}`),
+  );
 }

@@ -50,6 +50,16 @@ export class Network {
     return host;
   }
 
+  /** Takes away every host but those that stay, with all that runs there. */
+  async clear(stays: readonly Host[]): Promise<void> {
+    const gone = [...this.hosts.values()].filter((host) => !stays.includes(host));
+    await Promise.all(gone.map((host) => host.remove()));
+    for (const { name } of gone) this.hosts.delete(name);
+    // Of the hosts that come next some have the same addresses and other cards.
+    await exec([this.#tools.ip, 'neigh', 'flush', 'all']);
+    await Promise.all(stays.map((host) => host.forget()));
+  }
+
   /** Ends everything that runs on a host and removes what was configured. */
   async close(): Promise<void> {
     await Promise.all([...this.hosts.values()].map((host) => host.remove()));
@@ -167,6 +177,12 @@ export class Host {
       if (dropped) await this.exec([this.#tools.nft, `delete table ip ${table}`]);
       dropped = false;
     };
+  }
+
+  /** What was dropped here passes again, and whoever it knew is looked for anew. */
+  async forget(): Promise<void> {
+    await this.exec([this.#tools.nft, 'flush ruleset']);
+    await this.exec([this.#tools.ip, 'neigh', 'flush', 'all']);
   }
 
   async remove(): Promise<void> {

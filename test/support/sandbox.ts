@@ -30,6 +30,8 @@ const ENTER = 'export MXR_SANDBOX_ENTER="nsenter --target $$ $0--net --mount"; e
 export interface SandboxOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly stdio?: 'inherit' | 'pipe';
+  /** With `stdio: 'pipe'`: what is written to its input reaches the process inside. */
+  readonly hasInput?: boolean;
 }
 
 /** A process in namespaces of its own; `signal` reaches it, `kill` ends everything inside. */
@@ -57,7 +59,7 @@ export function spawnInSandbox(program: string, args: readonly string[], options
   const enter = ['-c', ENTER, privileged ? '' : '--user --preserve-credentials '];
   const stdio = options.stdio ?? 'inherit';
   const child = spawn('sh', [...enter, ...flags, 'sh', '-c', INIT, 'sandbox', program, ...args], {
-    stdio: [stdio === 'inherit' ? 'inherit' : 'ignore', stdio, stdio, 'pipe'],
+    stdio: [options.hasInput === true ? 'pipe' : stdio === 'inherit' ? 'inherit' : 'ignore', stdio, stdio, 'pipe'],
     env: { ...process.env, ...options.env, MXR_SANDBOX: WORK },
     // A Ctrl-C of the terminal is for this process, which forwards it: inside it would end everything at once.
     detached: true,

@@ -1,17 +1,17 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import type { Bench, BenchOptions } from '../../support/bench.ts';
 import { layBench } from '../../support/bench.ts';
 import type { KubeApi } from '../../support/kube/api.ts';
-import { startKubeApi } from '../../support/kube/api.ts';
-import { controlPlane, helm } from '../../support/kube/build.ts';
-import { installChart } from '../../support/kube/chart.ts';
 import { OPERATOR_USER } from '../../support/kube/servers.ts';
 import { until } from '../../support/wait.ts';
+import type { StandingGround } from './ground.ts';
+import { NAMESPACE, apiWithChart } from './ground.ts';
 import { OperatorProcess } from './operator-process.ts';
 
-export const NAMESPACE = 'mxr';
+export { NAMESPACE } from './ground.ts';
+
 export const NAME = 'orders';
 const RESOURCE = { api: 'mxr.dev/v1alpha1', plural: 'mariadbexternalreplicas', namespace: NAMESPACE, name: NAME };
 const LABELS = { app: 'orders-replica' };
@@ -40,18 +40,9 @@ export class Stage {
 
   static async open(options: StageOptions = {}): Promise<Stage> {
     const log = options.log ?? (() => undefined);
-    const binaries = await controlPlane(log);
-    const helmProgram = await helm(log);
     const bench = await layBench({ ...options.bench, log });
-    const dir = join(bench.op.directory, 'kube');
-    mkdirSync(dir, { recursive: true });
-    const startApi = async (): Promise<KubeApi> => {
-      const api = await startKubeApi({ binaries, dir, netns: bench.op.name, address: bench.op.address });
-      await installChart(api, { helm: helmProgram });
-      return api;
-    };
     try {
-      const [api] = await Promise.all([startApi(), bench.build()]);
+      const [api] = await Promise.all([apiWithChart(bench.op, log), bench.build()]);
       const stage = new Stage(bench, api, options);
       await stage.createObjects();
       return stage;
@@ -60,6 +51,14 @@ export class Stage {
       await bench.close();
       throw error;
     }
+  }
+
+  /** On ground that stays, and not built yet: an operator may begin beside `bench.build`. */
+  static async lay(ground: StandingGround, options: StageOptions): Promise<Stage> {
+    const bench = await layBench(options.bench, ground);
+    const stage = new Stage(bench, ground.api, options);
+    await stage.createObjects();
+    return stage;
   }
 
   get operator(): OperatorProcess {

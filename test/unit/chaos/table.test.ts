@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { NO_TIME } from '../../chaos/phases.ts';
 import type { RunResult } from '../../chaos/run-plan.ts';
 import { isFailed } from '../../chaos/run-plan.ts';
 import { merged, page, rowOf, rowsIn, sourceIn, totalsOf, totalsText } from '../../chaos/table.ts';
@@ -10,6 +11,7 @@ const GOOD: RunResult = {
   configuration: 'standby by gtid, lsu 1/1',
   faults: ['flap (+0.1, 2.0 s)', 'kill-operator (+3.0, 1.5 s)', 'api-down (+0.4, 2.2 s)'],
   seconds: 31.4,
+  phases: NO_TIME,
   legal: true,
   ended: [
     { ...FOLLOWS, replica: 'r1' },
