@@ -4,6 +4,7 @@ import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { beyond, numbersOf } from './gtid.ts';
 import type { Comeback, Configuration } from './plan.ts';
+import type { Said } from './rest.ts';
 import type { Supervisor } from './supervisor.ts';
 
 const ASK_MS = 2_000;
@@ -21,8 +22,8 @@ export interface Past {
   /** Something of the pair's went another way than the plan says: nobody can say what has to follow. */
   unplanned: string[];
   approved: boolean;
-  /** How often mxr changed its mind about a replica after everything was healed. */
-  changes: number;
+  /** What mxr said of each replica after everything was healed, one after the other. */
+  readonly said: Said;
 }
 
 export function newPast(): Past {
@@ -33,7 +34,7 @@ export function newPast(): Past {
     split: false,
     unplanned: [],
     approved: false,
-    changes: 0,
+    said: new Map(),
   };
 }
 

@@ -6,16 +6,18 @@ import type { Member } from '../support/member.ts';
 import { gather } from './evidence.ts';
 import type { Past } from './field.ts';
 import { canFollow } from './legal.ts';
+import { isRestless } from './rest.ts';
 import type { Told } from './truth.ts';
 import { untruthOf } from './truth.ts';
 
 /**
  * `right`: ready, and it is. `refused`: under a verdict that is true. `silent`: called ready and wrong. `untrue`: under a
  * verdict that is not true. `denied`: refused although the history was legal and the holder can give it everything.
+ * `restless`: its verdict changes for ever.
  */
-export const OUTCOMES = ['right', 'refused', 'silent', 'untrue', 'denied'] as const;
+export const OUTCOMES = ['right', 'refused', 'silent', 'untrue', 'denied', 'restless'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
-export const WRONG: readonly Outcome[] = ['silent', 'untrue', 'denied'];
+export const WRONG: readonly Outcome[] = ['silent', 'untrue', 'denied', 'restless'];
 
 /** How one replica ended. */
 export interface Ended {
@@ -57,7 +59,7 @@ export async function judgeTold(question: Question): Promise<Ended[]> {
 }
 
 async function readyOne(question: Question, replica: Replica, told: Told, judgement: Judgement): Promise<Ended> {
-  const { holder, bothWrote } = question;
+  const { holder, bothWrote, past } = question;
   const differences = judgement.differences.filter((one) => !(bothWrote && isOrderOnly(one)));
   const others = judgement.findings.filter((text) => !text.startsWith('table '));
   const shapes = await compareShapes(holder.db, replica.db);
@@ -66,6 +68,7 @@ async function readyOne(question: Question, replica: Replica, told: Told, judgem
     const counts = { lost: total(differences, 'missing'), doubled: total(differences, 'extra') };
     return { ...ended(replica, told, 'silent', findings.join('; ')), ...counts };
   }
+  if (isRestless(past.said.get(replica.name))) return ended(replica, told, 'restless', saidText(past, replica));
   if (!told.labelled) return ended(replica, told, 'untrue', 'it is ready and its pod is not in the read Service');
   return ended(replica, told, 'right', '');
 }
@@ -76,12 +79,17 @@ async function refused({ holder, past, legal, isInserted }: Question, replica: R
   const seen = `${told.message} | seen: ${JSON.stringify(evidence, shortened)}`;
   if (untruth !== null) return ended(replica, told, 'untrue', `${untruth} (${seen})`);
   if (legal && canFollow(evidence)) return ended(replica, told, 'denied', `the history was legal (${seen})`);
+  if (isRestless(past.said.get(replica.name))) return ended(replica, told, 'restless', saidText(past, replica));
   return ended(replica, told, 'refused', seen);
 }
 
 function ended({ name }: Replica, told: Told | undefined, outcome: Outcome, why: string): Ended {
   const { verdict = 'none', reason = 'none' } = told ?? {};
   return { replica: name, verdict, reason, outcome, lost: 0, doubled: 0, why };
+}
+
+function saidText({ said }: Past, { name }: Replica): string {
+  return `since everything was healed: ${said.get(name)?.join(', then ')}`;
 }
 
 const SHOWN = 6;

@@ -1,5 +1,5 @@
 // `npm run chaos`: storms of drawn faults on the real bench, and whether what mxr then says of each replica is true.
-import { existsSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -12,9 +12,11 @@ import { meanOf, phasesText } from './phases.ts';
 import { configurationText, drawPlan, faultText } from './plan.ts';
 import type { RunResult } from './run-plan.ts';
 import { isFailed } from './run-plan.ts';
-import { sourceHash } from './source.ts';
+import { Results } from './results.ts';
+import type { Source } from './source.ts';
+import { sourceOf } from './source.ts';
 import type { Row } from './table.ts';
-import { endedText, merged, page, rowOf, rowsIn, sourceIn, totalsOf, totalsText } from './table.ts';
+import { endedText, page, rowOf, totalsOf, totalsText } from './table.ts';
 
 const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minutes M] [--floor P] [--table FILE] [--keep] [--dry]
   --runs     how many, with the seeds S, S+1, ...; default 20
@@ -22,23 +24,24 @@ const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minu
   --width    benches side by side, 1 to 8; default 2
   --minutes  no run begins after so many; default 60
   --floor    percent of the replicas that have to end Following, or all of it has failed; default 40
-  --table    adds the runs to this page, keyed by seed; runs of another source are dropped from it
+  --table    adds the runs to this page and, as they end, to the .jsonl beside it; seeds that are in it for this source
+             of src/{domain,act,observe,operator} are not run again, those of another source are not shown
   --keep     keeps logs and positions of every run, not only of failing ones
   --dry      prints what would be done`;
 const MOST_WIDTH = 8;
 const MOST_VOID = 0.2;
-/** More changes than this after everything was healed are worth a look. */
-const RESTLESS = 12;
 const INTERRUPTED = 130;
 /** Few replicas say nothing of a share. */
 const LEAST_JUDGED = 20;
 
 const flags = readFlags();
-const seeds = Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
+const drawn = Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
 if (flags.dry) {
-  for (const seed of seeds) print(planText(seed));
+  for (const seed of drawn) print(planText(seed));
   process.exit(0);
 }
+const table = flags.table === undefined ? null : openTable(resolve(flags.table));
+const seeds = table === null ? drawn : drawn.filter((seed) => !table.known.has(seed));
 await setUp();
 const directory = mkdtempSync(join(tmpdir(), 'mxr-chaos-'));
 const rows: Row[] = [];
@@ -52,7 +55,7 @@ await runMany(
 );
 print(`\n${totalsText(rows)}`);
 print(paceText());
-if (flags.table !== undefined) writeTable(resolve(flags.table));
+if (table !== null) writePage(table);
 removeIfEmpty(directory);
 const failure = failureOf();
 if (failure !== '') print(`\nFAILED: ${failure}`);
@@ -61,6 +64,7 @@ process.exit(stop.signal.aborted ? INTERRUPTED : failure === '' ? 0 : 1);
 function onResult(result: RunResult): void {
   rows.push(rowOf(result));
   spent.push(result.phases);
+  table?.results.add(rowOf(result));
   print(lineOf(result));
 }
 
@@ -77,8 +81,6 @@ function lineOf(result: RunResult): string {
       .map(({ replica, outcome, why }) => `  ${replica} ${outcome}: ${why}`),
   ];
   if (result.unplanned.length > 0) lines.push(`  other than drawn: ${result.unplanned.join('; ')}`);
-  if (result.changes > RESTLESS)
-    lines.push(`  restless: what is said of the replicas changed ${result.changes} times after all was healed`);
   if (result.void !== '') lines.push(`  void: ${result.void}`);
   if (result.broken !== '') lines.push(`  broken: ${result.broken}`);
   if (kept !== '') lines.push(`  kept in ${kept}`);
@@ -104,17 +106,32 @@ function failureOf(): string {
     reasons.push(`${totals.void} of ${totals.runs} runs left nothing to judge`);
   if (totals.replicas >= LEAST_JUDGED && totals.following < flags.floor)
     reasons.push(`${totals.following} % of the replicas ended Following, less than ${flags.floor} %`);
-  if (rows.length === 0) reasons.push('no run ended');
+  if (rows.length === 0 && seeds.length > 0) reasons.push('no run ended');
   return reasons.join('; ');
 }
 
-function writeTable(file: string): void {
-  const source = sourceHash();
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
-  const before = sourceIn(text) === source ? rowsIn(text) : [];
-  const all = merged(before, rows);
+interface Table {
+  readonly file: string;
+  readonly source: Source;
+  readonly results: Results;
+  /** Seeds that are in it. */
+  readonly known: ReadonlySet<number>;
+}
+
+function openTable(file: string): Table {
+  try {
+    const source = sourceOf();
+    const results = new Results(file, source.trees);
+    return { file, source, results, known: new Set(results.rows().map(({ seed }) => seed)) };
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function writePage({ file, source, results }: Table): void {
+  const all = results.rows();
   writeFileSync(file, page(all, source));
-  print(`\n${file}: ${all.length} runs of source ${source}`);
+  print(`\n${file}: ${all.length} runs since ${source.commit}`);
 }
 
 function removeIfEmpty(folder: string): void {

@@ -19,9 +19,11 @@ const AT_REST: readonly Verdict[] = [
   'LocalConflict',
 ];
 const READY_FOR_MS = 1_500;
+/** Before the last transactions are written, which decide. */
+const READY_AT_FIRST_MS = 500;
 /** A refusal may still become a proof: looks, positions and witnesses come in turn. */
-const REFUSED_FOR_MS = 7_000;
-const INTERVAL_MS = 300;
+const REFUSED_FOR_MS = 4_000;
+const INTERVAL_MS = 200;
 const APPROVAL = /mxr\.dev\/approve=(\S+)/;
 
 /** What mxr says of each replica now. */
@@ -45,7 +47,7 @@ export async function comesToRest(
   field: Field,
   approves: boolean,
   deadlineAt: number,
-  before: readonly Told[] = [],
+  before: readonly Told[] | null = null,
 ): Promise<readonly Told[]> {
   let last: readonly Told[] = [];
   let since = monotonicMs();
@@ -54,18 +56,41 @@ export async function comesToRest(
     if (textOf(told) !== textOf(last)) {
       since = monotonicMs();
       field.note(`told: ${textOf(told)}`);
-      field.past.changes += 1;
+      remember(field.past.said, told);
     }
     last = told;
     if (approves) await approve(field, told);
     const stood = monotonicMs() - since;
     const settled =
       told.length === field.bench.replicas.length && told.every(({ verdict }) => AT_REST.includes(verdict));
-    const isShort = told.every(({ ready }) => ready) || textOf(told) === textOf(before);
-    const needed = isShort ? READY_FOR_MS : REFUSED_FOR_MS;
-    if ((settled && stood >= needed) || monotonicMs() >= deadlineAt) return told;
+    if ((settled && stood >= neededMs(told, before)) || monotonicMs() >= deadlineAt) return told;
     await delay(INTERVAL_MS);
   }
+}
+
+function neededMs(told: readonly Told[], before: readonly Told[] | null): number {
+  if (before === null && told.every(({ ready }) => ready)) return READY_AT_FIRST_MS;
+  const isShort = told.every(({ ready }) => ready) || textOf(told) === textOf(before ?? []);
+  return isShort ? READY_FOR_MS : REFUSED_FOR_MS;
+}
+
+/** What was said of each replica since everything was healed, one after the other. */
+export type Said = Map<string, string[]>;
+
+export function remember(said: Said, told: readonly Told[]): void {
+  for (const { pod, verdict, reason, labelled } of told) {
+    const before = said.get(pod) ?? [];
+    const text = `${verdict}/${reason}${labelled ? '' : ' out'}`;
+    if (before.at(-1) !== text) said.set(pod, [...before, text]);
+  }
+}
+
+/** How often a recovery may come back to what was said before: by a look that came late, or a race that was lost. */
+const MOST_RETURNS = 4;
+
+/** Whether mxr changes its mind about a replica for ever, although nothing happens to it any more. */
+export function isRestless(said: readonly string[] = []): boolean {
+  return said.length - new Set(said).size > MOST_RETURNS;
 }
 
 export function textOf(told: readonly Told[]): string {

@@ -4,7 +4,7 @@ import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { Writer } from '../support/writer.ts';
 import { Field } from './field.ts';
-import type { Ended } from './judge-told.ts';
+import type { Ended, Outcome } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
 import { keep } from './keep.ts';
 import { isLegal } from './legal.ts';
@@ -21,6 +21,8 @@ import { Supervisor } from './supervisor.ts';
 const FOLLOWING_DEADLINE_MS = 60_000;
 const SETTLE_DEADLINE_MS = 90_000;
 const JUDGE_SETTLE_MS = 12_000;
+/** Wrong, and nothing that comes later makes it right. */
+const FINAL: readonly Outcome[] = ['silent', 'restless'];
 const FIRST_WRITES = 20;
 const LAST_WRITES = 10;
 
@@ -37,8 +39,6 @@ export interface RunResult {
   readonly void: string;
   /** Faults that could not be made or healed, and whatever else went another way than drawn. */
   readonly unplanned: readonly string[];
-  /** How often what is said of the replicas changed after everything was healed. */
-  readonly changes: number;
   /** What went wrong with the run itself. */
   readonly broken: string;
   /** Where logs and positions were kept, where something went wrong. */
@@ -73,7 +73,6 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
     phases: NO_TIME,
     legal: false,
     unplanned: [],
-    changes: 0,
     ended: [],
     void: '',
     broken: '',
@@ -92,7 +91,7 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
   return { ...result, seconds, phases: waterfall.seconds() };
 }
 
-type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'changes' | 'void' | 'broken' | 'kept'>;
+type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;
 
 async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Waterfall): Promise<Played> {
   const supervisor = new Supervisor(stage, plan.configuration.clockHours);
@@ -103,7 +102,6 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
     legal: false,
     ended: [],
     unplanned: field.past.unplanned,
-    changes: 0,
     void: '',
     broken: '',
     kept: '',
@@ -174,8 +172,8 @@ async function judged(field: Field, plan: Plan, { writer, shaper, waterfall }: A
     field.note(
       `judged: ${ended.map(({ replica, verdict, outcome }) => `${replica} ${verdict} ${outcome}`).join(', ')}`,
     );
-    if ((stands && wrong.every(({ outcome }) => outcome === 'silent')) || monotonicMs() >= deadlineAt) {
-      return { legal, ended, changes: field.past.changes };
+    if ((stands && wrong.every(({ outcome }) => FINAL.includes(outcome))) || monotonicMs() >= deadlineAt) {
+      return { legal, ended };
     }
   }
 }

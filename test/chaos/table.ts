@@ -1,7 +1,8 @@
 import type { RunResult } from './run-plan.ts';
 import { isFailed } from './run-plan.ts';
+import type { Source } from './source.ts';
 
-/** One run as a line of the table; what is kept of it for the totals over many calls. */
+/** What is kept of a run. */
 export interface Row {
   readonly seed: number;
   readonly configuration: string;
@@ -9,6 +10,8 @@ export interface Row {
   readonly legal: boolean;
   readonly state: 'ok' | 'FAILED' | 'void';
   readonly ended: readonly RowEnd[];
+  /** What went wrong. */
+  readonly why: string;
   readonly seconds: number;
 }
 
@@ -20,37 +23,29 @@ interface RowEnd {
   readonly doubled: number;
 }
 
-const FAULT_SEPARATOR = '; ';
 const END_SEPARATOR = ' · ';
-const COLUMNS = '| seed | run | set-up | faults | legal | replicas | s |';
-const RULE = '| ---: | --- | --- | --- | --- | --- | ---: |';
+const SHOWN_WHY = 400;
 
 export function rowOf(result: RunResult): Row {
+  const { seed, configuration, faults, legal, seconds, ended, broken } = result;
+  const state = isFailed(result) ? 'FAILED' : result.void === '' ? 'ok' : 'void';
+  const wrong = state === 'FAILED' ? ended.filter(({ outcome }) => outcome !== 'right' && outcome !== 'refused') : [];
   return {
-    seed: result.seed,
-    configuration: result.configuration,
-    faults: result.faults,
-    legal: result.legal,
-    state: isFailed(result) ? 'FAILED' : result.void === '' ? 'ok' : 'void',
-    ended: result.ended.map(({ replica, verdict, reason, outcome, lost, doubled }) => {
+    seed,
+    configuration,
+    faults,
+    legal,
+    state,
+    ended: ended.map(({ replica, verdict, reason, outcome, lost, doubled }) => {
       const name = verdict === reason ? verdict : `${verdict}/${reason}`;
       return { replica, verdict: name, outcome, lost, doubled };
     }),
-    seconds: result.seconds,
-  };
-}
-
-export function rowText({ seed, state, configuration, faults, legal, ended, seconds }: Row): string {
-  const cells = [
-    seed,
-    state,
-    configuration,
-    faults.join(FAULT_SEPARATOR),
-    legal ? 'yes' : 'no',
-    endedText(ended),
+    why: [broken, result.void, ...wrong.map(({ replica, why }) => `${replica}: ${why}`)]
+      .filter((text) => text !== '')
+      .map((text) => text.slice(0, SHOWN_WHY))
+      .join('; '),
     seconds,
-  ];
-  return `| ${cells.join(' | ')} |`;
+  };
 }
 
 export function endedText(ended: readonly RowEnd[]): string {
@@ -59,38 +54,6 @@ export function endedText(ended: readonly RowEnd[]): string {
     return `${replica} ${verdict} ${outcome}${counts}`;
   };
   return ended.map(one).join(END_SEPARATOR);
-}
-
-/** The rows of a table that was written before; lines that are none are passed over. */
-export function rowsIn(text: string): Row[] {
-  return text.split('\n').flatMap((line) => {
-    const cells = line.split('|').map((cell) => cell.trim());
-    const [, seed = '', state = '', configuration = '', faults = '', legal = '', ended = '', seconds = ''] = cells;
-    if (!/^\d+$/.test(seed) || cells.length !== 9) return [];
-    const known = state === 'ok' || state === 'FAILED' || state === 'void' ? state : 'FAILED';
-    return [
-      {
-        seed: Number(seed),
-        state: known,
-        configuration,
-        faults: faults.split(FAULT_SEPARATOR),
-        legal: legal === 'yes',
-        ended: ended === '' ? [] : ended.split(END_SEPARATOR).map(endIn),
-        seconds: Number(seconds),
-      },
-    ];
-  });
-}
-
-function endIn(text: string): RowEnd {
-  const [replica = '', verdict = '', outcome = '', , lost = '0', , doubled = '0'] = text.split(' ');
-  return { replica, verdict, outcome, lost: Number(lost), doubled: Number(doubled) };
-}
-
-/** Later rows of a seed replace earlier ones. */
-export function merged(before: readonly Row[], now: readonly Row[]): Row[] {
-  const rows = new Map([...before, ...now].map((row) => [row.seed, row]));
-  return [...rows.values()].sort((one, other) => one.seed - other.seed);
 }
 
 export interface Totals {
@@ -103,6 +66,7 @@ export interface Totals {
   readonly doubled: number;
   readonly outcomes: ReadonlyMap<string, number>;
   readonly verdicts: ReadonlyMap<string, number>;
+  readonly kinds: ReadonlyMap<string, number>;
   readonly legalRuns: number;
   readonly legalReplicas: number;
   readonly legalFollowing: number;
@@ -112,6 +76,7 @@ export interface Totals {
 
 export function totalsOf(rows: readonly Row[]): Totals {
   const ended = rows.flatMap((row) => row.ended);
+  const faults = rows.flatMap((row) => row.faults);
   const legal = rows.filter((row) => row.legal);
   const legalEnded = legal.flatMap((row) => row.ended);
   const sum = (of: (end: RowEnd) => number): number => ended.reduce((total, end) => total + of(end), 0);
@@ -120,12 +85,13 @@ export function totalsOf(rows: readonly Row[]): Totals {
     runs: rows.length,
     failed: rows.filter(({ state }) => state === 'FAILED').length,
     void: rows.filter(({ state }) => state === 'void').length,
-    faults: rows.reduce((total, row) => total + row.faults.length, 0),
+    faults: faults.length,
     replicas: ended.length,
     lost: sum((end) => end.lost),
     doubled: sum((end) => end.doubled),
     outcomes: counted(ended.map(({ outcome }) => outcome)),
     verdicts: counted(ended.map(({ verdict }) => verdict)),
+    kinds: counted(faults.map((text) => text.split(' ')[0] ?? '')),
     legalRuns: legal.length,
     legalReplicas: legalEnded.length,
     legalFollowing: right(legalEnded),
@@ -143,10 +109,12 @@ export function totalsText(rows: readonly Row[]): string {
   const totals = totalsOf(rows);
   const count = (outcome: string): number => totals.outcomes.get(outcome) ?? 0;
   const share = (number: number): string => `${Math.round((1000 * number) / Math.max(1, totals.replicas)) / 10} %`;
+  const { runs, faults, replicas, lost, doubled } = totals;
+  const wrong = ['silent', 'untrue', 'denied', 'restless'].map(count);
   return [
-    '| runs | faults | replicas judged | lost | doubled | silent | untrue | refused a legal history | void runs | failed runs |',
-    '| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
-    `| ${[totals.runs, totals.faults, totals.replicas, totals.lost, totals.doubled, count('silent'), count('untrue'), count('denied'), totals.void, totals.failed].join(' | ')} |`,
+    '| runs | faults | replicas judged | lost | doubled | silent | untrue | refused a legal history | restless | void runs | failed runs |',
+    '| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
+    `| ${[runs, faults, replicas, lost, doubled, ...wrong, totals.void, totals.failed].join(' | ')} |`,
     '',
     '| how a replica ended | replicas | share |',
     '| --- | ---: | ---: |',
@@ -156,25 +124,63 @@ export function totalsText(rows: readonly Row[]): string {
   ].join('\n');
 }
 
-/** The page that is kept in the docs. */
-export function page(rows: readonly Row[], source: string): string {
+/** The page that is kept in the docs: `npm run chaos -- --dry --seed S` says what a seed draws. */
+export function page(rows: readonly Row[], { trees, commit }: Source): string {
+  const { kinds } = totalsOf(rows);
   return [
-    '# Storms of faults',
+    '# How the storms of faults ended',
     '',
-    `<!-- Written by npm run chaos -- --table; source ${source} -->`,
+    'Written by `npm run chaos -- --table`; what each column and outcome means is in [chaos](chaos.md), and what a seed draws is printed by `npm run chaos -- --dry --runs 1 --seed S`.',
     '',
-    'What each column and outcome means is in [chaos](chaos.md).',
+    `Of the source since commit ${commit} (${trees}). Seeds: ${rangesText(rows.map(({ seed }) => seed))}.`,
     '',
     totalsText(rows),
     '',
-    COLUMNS,
-    RULE,
-    ...rows.map(rowText),
+    '## Faults',
+    '',
+    [...kinds].map(([kind, number]) => `${kind} ${number}`).join(', '),
+    '',
+    '## Runs that failed',
+    '',
+    ...failedLines(rows),
+    '',
+    '## How each run ended',
+    '',
+    '| how its replicas ended | runs | seeds |',
+    '| --- | ---: | --- |',
+    ...waysToEnd(rows),
     '',
   ].join('\n');
 }
 
-/** The source that a page was made with. */
-export function sourceIn(text: string): string {
-  return /; source (\S+) -->/.exec(text)?.[1] ?? '';
+function failedLines(rows: readonly Row[]): string[] {
+  const failed = rows.filter(({ state }) => state === 'FAILED');
+  if (failed.length === 0) return ['None.'];
+  return failed.map(({ seed, configuration, faults, ended, why }) => {
+    const text = [`${configuration}: ${faults.join('; ')}`, endedText(ended), why].filter((part) => part !== '');
+    return `- ${seed}: ${text.join('. ').replaceAll(/\s+/g, ' ')}`;
+  });
+}
+
+function waysToEnd(rows: readonly Row[]): string[] {
+  const ways = new Map<string, number[]>();
+  for (const { seed, state, ended } of rows) {
+    const names = ended.map(({ verdict, outcome }) => (outcome === 'right' ? verdict : `${verdict} ${outcome}`));
+    const way = state === 'void' ? 'void' : names.sort().join(', ') || 'nothing judged';
+    ways.set(way, [...(ways.get(way) ?? []), seed]);
+  }
+  return [...ways]
+    .sort(([, one], [, other]) => other.length - one.length)
+    .map(([way, seeds]) => `| ${way} | ${seeds.length} | ${rangesText(seeds)} |`);
+}
+
+/** `1-3, 7`, of ascending numbers. */
+export function rangesText(seeds: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const seed of seeds) {
+    const last = ranges.at(-1);
+    if (last !== undefined && seed === last[1] + 1) last[1] = seed;
+    else ranges.push([seed, seed]);
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(', ');
 }

@@ -80,7 +80,6 @@ function noResult(seed: number, seconds: number, output: string): RunResult {
     phases: NO_TIME,
     legal: false,
     unplanned: [],
-    changes: 0,
     ended: [],
     void: '',
     broken: `${how}: ${output}`,

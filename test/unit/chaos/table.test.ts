@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
 import { NO_TIME } from '../../chaos/phases.ts';
+import { Results } from '../../chaos/results.ts';
 import type { RunResult } from '../../chaos/run-plan.ts';
 import { isFailed } from '../../chaos/run-plan.ts';
-import { merged, page, rowOf, rowsIn, sourceIn, totalsOf, totalsText } from '../../chaos/table.ts';
+import { page, rangesText, rowOf, totalsOf, totalsText } from '../../chaos/table.ts';
 
 const FOLLOWS = { verdict: 'Following', reason: 'Following', outcome: 'right', lost: 0, doubled: 0, why: '' } as const;
 const GOOD: RunResult = {
@@ -18,7 +22,6 @@ const GOOD: RunResult = {
     { ...FOLLOWS, replica: 'r2', verdict: 'Unproven', reason: 'NotPrefix', outcome: 'refused' },
   ],
   unplanned: [],
-  changes: 0,
   void: '',
   broken: '',
   kept: '',
@@ -27,28 +30,10 @@ const SILENT: RunResult = {
   ...GOOD,
   seed: 1,
   legal: false,
-  ended: [{ ...FOLLOWS, replica: 'r1', outcome: 'silent', lost: 4, doubled: 2 }],
+  ended: [{ ...FOLLOWS, replica: 'r1', outcome: 'silent', lost: 4, doubled: 2, why: 'rows are gone' }],
 };
 
 describe('the table', () => {
-  it('is read again as it was written, keyed by seed', () => {
-    const rows = [GOOD, SILENT].map(rowOf);
-    const text = page(merged([], rows), 'abc123');
-    assert.equal(sourceIn(text), 'abc123');
-    assert.deepEqual(
-      rowsIn(text),
-      rows.toSorted((one, other) => one.seed - other.seed),
-    );
-    const again = merged(rowsIn(text), [rowOf({ ...SILENT, ended: [] })]);
-    assert.deepEqual(
-      again.map(({ seed, ended }) => [seed, ended.length]),
-      [
-        [1, 0],
-        [3, 2],
-      ],
-    );
-  });
-
   it('counts lost, doubled and silent, and the share of each verdict', () => {
     const totals = totalsOf([GOOD, SILENT].map(rowOf));
     assert.deepEqual(
@@ -57,17 +42,80 @@ describe('the table', () => {
     );
     assert.deepEqual([totals.legalRuns, totals.legalFollowing, totals.legalReplicas], [1, 1, 2]);
     const text = totalsText([GOOD, SILENT].map(rowOf));
-    assert.match(text, /\| 2 \| 6 \| 3 \| 4 \| 2 \| 1 \| 0 \| 0 \| 0 \| 1 \|/);
+    assert.match(text, /\| 2 \| 6 \| 3 \| 4 \| 2 \| 1 \| 0 \| 0 \| 0 \| 0 \| 1 \|/);
     assert.match(text, /\| Unproven\/NotPrefix \| 1 \| 33\.3 % \|/);
   });
 
-  it('a run fails for a silent, an untrue and a denied replica, and for itself; not for a true refusal', () => {
+  it('a run fails for a silent, an untrue, a denied and a restless replica, and for itself; not for a true refusal', () => {
     assert.equal(isFailed(GOOD), false);
     assert.equal(isFailed(SILENT), true);
-    for (const outcome of ['untrue', 'denied'] as const) {
+    for (const outcome of ['untrue', 'denied', 'restless'] as const) {
       assert.equal(isFailed({ ...GOOD, ended: [{ ...FOLLOWS, replica: 'r1', outcome }] }), true);
     }
     assert.equal(isFailed({ ...GOOD, broken: 'no bench' }), true);
     assert.equal(rowOf({ ...GOOD, ended: [], void: 'nobody holds the VIP' }).state, 'void');
+  });
+
+  it('shows how each run ended, and of those that failed the seed, what was drawn and why', () => {
+    const rows = [GOOD, { ...GOOD, seed: 4 }, { ...GOOD, seed: 6 }, SILENT].map(rowOf);
+    const text = page(rows, { trees: 'src/domain@abc', commit: '1a2b3c' });
+    assert.match(text, /since commit 1a2b3c \(src\/domain@abc\)\. Seeds: 3-4, 6, 1\./);
+    assert.match(text, /\| Following, Unproven\/NotPrefix refused \| 3 \| 3-4, 6 \|/);
+    assert.match(
+      text,
+      /- 1: standby by gtid, lsu 1\/1: flap .* r1 Following silent lost 4 doubled 2\. r1: rows are gone/,
+    );
+    assert.match(text, /flap 4, kill-operator 4, api-down 4/);
+    assert.equal(rangesText([]), '');
+  });
+});
+
+describe('the results beside the table', () => {
+  const work = mkdtempSync(join(tmpdir(), 'mxr-results-'));
+  after(() => rmSync(work, { recursive: true }));
+  const fresh = (name: string, trees = 'one'): Results => new Results(join(work, `${name}.md`), trees);
+
+  it('accumulate over calls, each seed once', () => {
+    fresh('often').add(rowOf(GOOD));
+    fresh('often').add(rowOf({ ...GOOD, seconds: 1 }));
+    fresh('often').add(rowOf({ ...GOOD, seed: 2 }));
+    assert.deepEqual(
+      fresh('often')
+        .rows()
+        .map(({ seed, seconds }) => [seed, seconds]),
+      [
+        [2, 31.4],
+        [3, 31.4],
+      ],
+    );
+  });
+
+  it('keep a run that failed, whatever the same seed does before or after', () => {
+    const results = fresh('failed');
+    results.add(rowOf({ ...GOOD, seed: 1 }));
+    results.add(rowOf(SILENT));
+    results.add(rowOf({ ...GOOD, seed: 1 }));
+    assert.deepEqual(
+      results.rows().map(({ state, why }) => [state, why]),
+      [['FAILED', 'r1: rows are gone']],
+    );
+  });
+
+  it('of another source are not shown, and lose nothing', () => {
+    fresh('source').add(rowOf(GOOD));
+    fresh('source', 'two').add(rowOf(SILENT));
+    assert.deepEqual(fresh('source').rows(), [rowOf(GOOD)]);
+    assert.deepEqual(fresh('source', 'two').rows(), [rowOf(SILENT)]);
+  });
+
+  it('survive a line that a crash has torn, and one that is none', () => {
+    const results = fresh('torn');
+    results.add(rowOf(GOOD));
+    writeFileSync(results.file, `${readFileSync(results.file, 'utf8')}{"seed": 1}\n{"trees":"one","see`);
+    results.add(rowOf(SILENT));
+    assert.deepEqual(
+      results.rows().map(({ seed }) => seed),
+      [1, 3],
+    );
   });
 });

@@ -7,6 +7,8 @@ import { beyond, numbersOf } from '../../chaos/gtid.ts';
 import { canFollow, isLegal } from '../../chaos/legal.ts';
 import { drawPlan } from '../../chaos/plan.ts';
 import type { Plan } from '../../chaos/plan.ts';
+import type { Said } from '../../chaos/rest.ts';
+import { isRestless, remember } from '../../chaos/rest.ts';
 import type { Told } from '../../chaos/truth.ts';
 import { untruthOf } from '../../chaos/truth.ts';
 
@@ -118,4 +120,20 @@ describe('a legal history', () => {
 it('GTIDs are compared per domain and server id', () => {
   const mine = numbersOf('0-1-5,0-2-9', '1-1-3', null);
   assert.deepEqual(beyond(mine, numbersOf('0-1-5,0-2-8')), ['0-2-9', '1-1-3']);
+});
+
+describe('a verdict that does not come to rest', () => {
+  function said(...verdicts: Told['verdict'][]): string[] | undefined {
+    const all: Said = new Map();
+    for (const verdict of verdicts) remember(all, [{ ...TOLD, verdict, reason: verdict }]);
+    return all.get('r1');
+  }
+
+  it('is restless where it comes back to the same again and again, and not where it goes on', () => {
+    const flap = ['Following', 'Unproven'] as const;
+    assert.equal(isRestless(said(...flap, ...flap, ...flap, ...flap)), true);
+    assert.equal(isRestless(said(...flap, 'Waiting', 'HandingOver', 'CatchingUp', ...flap)), false);
+    assert.equal(isRestless(said('Unproven', 'Unproven', 'Unproven', 'Unproven', 'Unproven', 'Unproven')), false);
+    assert.equal(isRestless(undefined), false);
+  });
 });
