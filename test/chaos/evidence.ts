@@ -5,6 +5,7 @@ import { slaveStatus } from '../support/link.ts';
 import type { MariaDbServer } from '../support/mariadb.ts';
 import { beyond, numbersOf } from './gtid.ts';
 import type { Numbers } from './gtid.ts';
+import { sideTokens } from './side.ts';
 
 /** What shows from outside, at the servers and in their files, of a replica beside the holder. mxr has no part in it. */
 export interface Evidence {
@@ -52,7 +53,7 @@ export async function gather(
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
   return {
-    more: [...have].filter((token) => !theirs.rows.has(token)),
+    more: [...[...have].filter((token) => !theirs.rows.has(token)), ...(await beyondSide(db, holder))],
     lacks,
     lacksForEver: lacks.filter((token) => !logged.has(token)),
     gtidsAhead: beyond(withoutOwn(numbers, db), numbersOf(theirs.variables['logged'], theirs.variables['applied'])),
@@ -66,6 +67,12 @@ export async function gather(
     holderByFile: holderLink?.['Using_Gtid'] === 'No',
     replicaLogsUpdates: mine.variables['lsu'] === '1',
   };
+}
+
+/** A filter keeps its rows from the holder, and what only a replica has is more all the same. */
+async function beyondSide(replica: MariaDbServer, holder: MariaDbServer): Promise<string[]> {
+  const [mine, theirs] = await Promise.all([sideTokens(replica), sideTokens(holder)]);
+  return [...mine].filter((token) => !theirs.has(token));
 }
 
 interface Look {

@@ -3,7 +3,9 @@ import type { Bench, Replica } from '../support/bench.ts';
 import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { beyond, numbersOf } from './gtid.ts';
-import type { Comeback, Configuration } from './plan.ts';
+import type { Configuration } from './configuration.ts';
+import type { Comeback } from './plan.ts';
+import { Publishers } from './publishers.ts';
 import type { Said } from './rest.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -42,6 +44,7 @@ export function newPast(): Past {
 export class Field {
   readonly stage: Stage;
   readonly supervisor: Supervisor;
+  readonly publishers: Publishers;
   readonly configuration: Configuration;
   readonly past = newPast();
   /** What happened, for whoever looks into a failure. */
@@ -53,8 +56,13 @@ export class Field {
   constructor(stage: Stage, supervisor: Supervisor, configuration: Configuration) {
     this.stage = stage;
     this.supervisor = supervisor;
+    this.publishers = new Publishers(stage);
     this.configuration = configuration;
     this.#lastHolder = stage.bench.a;
+  }
+
+  get isShared(): boolean {
+    return this.configuration.pair === 'shared';
   }
 
   get bench(): Bench {
@@ -91,6 +99,8 @@ export class Field {
 
   /** Runs whatever of a member does not run, and nothing more. */
   async startMember(member: Member): Promise<void> {
+    // The storage is where it is used.
+    if (this.isShared && this.bench.other(member).db.running) return;
     await member.host.cable('up');
     member.thaw();
     if (!member.db.running) {
@@ -102,6 +112,7 @@ export class Field {
 
   /** What people do with a member that died or lost the address, if it is not the holder (again). */
   async comesBack(member: Member, comeback: Comeback): Promise<void> {
+    if (this.isShared) return this.startMember(member);
     const other = this.bench.other(member);
     const isStandby = !(await member.holdsVip()) && (await serves(other));
     if (this.configuration.pair === 'dual' || comeback === 'bare' || !isStandby) {

@@ -7,6 +7,7 @@ import { gather } from './evidence.ts';
 import type { Past } from './field.ts';
 import { canFollow } from './legal.ts';
 import { isRestless } from './rest.ts';
+import { SIDE, sideTokens } from './side.ts';
 import type { Told } from './truth.ts';
 import { untruthOf } from './truth.ts';
 
@@ -40,6 +41,8 @@ export interface Question {
   /** Both members may have written at one time: what they did to one row has no order. */
   readonly bothWrote: boolean;
   readonly isInserted: (token: string) => boolean;
+  /** The replicas get what the application writes beside its own database, whatever the standby gets of it. */
+  readonly hasSide?: boolean;
   readonly settleMs: number;
 }
 
@@ -59,13 +62,16 @@ export async function judgeTold(question: Question): Promise<Ended[]> {
 }
 
 async function readyOne(question: Question, replica: Replica, told: Told, judgement: Judgement): Promise<Ended> {
-  const { holder, bothWrote, past } = question;
+  const { holder, bothWrote, past, hasSide = false } = question;
   const differences = judgement.differences.filter((one) => !(bothWrote && isOrderOnly(one)));
   const others = judgement.findings.filter((text) => !text.startsWith('table '));
   const shapes = await compareShapes(holder.db, replica.db);
+  const gone = hasSide ? await goneFromSide(holder.db, replica.db) : [];
+  if (gone.length > 0)
+    shapes.push(`table ${SIDE}.noise: ${gone.length} rows missing (${gone.slice(0, SHOWN).join(' ')})`);
   const findings = differences.length > 0 ? judgement.findings : [...others, ...shapes];
   if (findings.length > 0) {
-    const counts = { lost: total(differences, 'missing'), doubled: total(differences, 'extra') };
+    const counts = { lost: total(differences, 'missing') + gone.length, doubled: total(differences, 'extra') };
     return { ...ended(replica, told, 'silent', findings.join('; ')), ...counts };
   }
   if (isRestless(past.said.get(replica.name))) return ended(replica, told, 'restless', saidText(past, replica));
@@ -86,6 +92,11 @@ async function refused({ holder, past, legal, isInserted }: Question, replica: R
 function ended({ name }: Replica, told: Told | undefined, outcome: Outcome, why: string): Ended {
   const { verdict = 'none', reason = 'none' } = told ?? {};
   return { replica: name, verdict, reason, outcome, lost: 0, doubled: 0, why };
+}
+
+async function goneFromSide(holder: MariaDbServer, replica: MariaDbServer): Promise<string[]> {
+  const [theirs, mine] = await Promise.all([sideTokens(holder), sideTokens(replica)]);
+  return [...theirs].filter((token) => !mine.has(token));
 }
 
 function saidText({ said }: Past, { name }: Replica): string {

@@ -1,7 +1,8 @@
 import type { Evidence } from './evidence.ts';
 import type { Past } from './field.ts';
-import type { Configuration, Fault, Kind, Plan } from './plan.ts';
-import { HARMLESS } from './plan.ts';
+import type { Configuration } from './configuration.ts';
+import type { Fault, Kind, Plan } from './plan.ts';
+import { harmless } from './plan.ts';
 import { isAhead, lacksForEver } from './truth.ts';
 
 const MOVES: readonly Kind[] = ['planned-move', 'drained-kill-holder'];
@@ -21,14 +22,22 @@ export function isLegal({ configuration, faults }: Plan, past: Past): boolean {
 }
 
 function keepsAll(configuration: Configuration): boolean {
-  const { logSlaveUpdates, replicaLogSlaveUpdates, positioning, through, preempt, readOnly } = configuration;
+  const { logSlaveUpdates, replicaLogSlaveUpdates, positioning, through, filter } = configuration;
   const logged = logSlaveUpdates.every((on) => on) && replicaLogSlaveUpdates;
-  return logged && positioning === 'Auto' && through !== 'VIP' && !preempt && readOnly;
+  return (
+    logged && positioning === 'Auto' && through !== 'VIP' && filter !== 'replicate-do-db' && isOrdered(configuration)
+  );
+}
+
+/** One at a time is written to: by the scripts, or because there is one server only. */
+function isOrdered({ pair, preempt, readOnly }: Configuration): boolean {
+  return pair === 'shared' || (!preempt && readOnly);
 }
 
 /** Two primaries follow each other by themselves; a standby has to be made one again, with its data. */
-function isHarmless({ kind, comeback }: Fault, { pair }: Configuration): boolean {
-  return HARMLESS.includes(kind) && (!MOVES.includes(kind) || pair === 'dual' || comeback === 'keep');
+function isHarmless({ kind, comeback }: Fault, configuration: Configuration): boolean {
+  const isDone = !MOVES.includes(kind) || configuration.pair !== 'standby' || comeback === 'keep';
+  return harmless(configuration).includes(kind) && isDone;
 }
 
 /** Of one replica: it has nothing that the holder lacks, and the holder can give it all that it lacks. */

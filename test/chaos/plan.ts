@@ -1,39 +1,8 @@
+import type { Configuration } from './configuration.ts';
+import { drawConfiguration } from './configuration.ts';
 import { Dice } from './dice.ts';
 
-/** How a pair and its replicas are set up in one run. */
-export interface Configuration {
-  readonly pair: 'standby' | 'dual';
-  readonly standbyLink: 'gtid' | 'file';
-  /** Of hci-a and hci-b. */
-  readonly logSlaveUpdates: readonly [boolean, boolean];
-  readonly syncBinlog: 0 | 1;
-  /** Each member writes in a GTID domain of its own. */
-  readonly ownDomains: boolean;
-  readonly readOnly: boolean;
-  readonly preempt: boolean;
-  /** Failed checks before keepalived gives the address up. */
-  readonly fall: number;
-  readonly resetSlaveAll: boolean;
-  readonly replicas: number;
-  readonly replicaLogSlaveUpdates: boolean;
-  readonly skipSlaveStart: boolean;
-  readonly replicaLink: 'gtid' | 'file';
-  readonly positioning: 'Auto' | 'FilePosition';
-  readonly through: 'Auto' | 'Member' | 'VIP';
-  readonly channel: string;
-  /** MASTER_DELAY of the last replica; 0: none. */
-  readonly delaySeconds: number;
-  readonly onSplitBrain: 'Confirm' | 'Resume';
-  readonly probeIntervalMs: number;
-  /** How far the clock of the first process of mxr is off, and that of each later one. */
-  readonly clockHours: readonly [number, number];
-  readonly ratePerSecond: number;
-}
-
-/**
- * Everything that can be done to the bench, and how often it is drawn. `publisher-down` comes with the publisher: one entry
- * here and one in strikes.ts.
- */
+/** Everything that can be done to the bench, and how often it is drawn. */
 export const KINDS = {
   'planned-move': 8,
   'drained-kill-holder': 6,
@@ -59,6 +28,7 @@ export const KINDS = {
   'api-frozen': 3,
   'kill-operator': 6,
   'freeze-operator': 4,
+  'publisher-down': 4,
 } as const satisfies Record<string, number>;
 export type Kind = keyof typeof KINDS;
 
@@ -88,7 +58,7 @@ export interface Plan {
 }
 
 /** What a pair goes through without losing anything, if its administrators do nothing wrong. */
-export const HARMLESS: readonly Kind[] = [
+const HARMLESS: readonly Kind[] = [
   'planned-move',
   'drained-kill-holder',
   'flap',
@@ -105,9 +75,25 @@ export const HARMLESS: readonly Kind[] = [
   'api-frozen',
   'kill-operator',
   'freeze-operator',
+  'publisher-down',
+];
+/** Of a storage that both share nothing is lost where a server dies. */
+const HARMLESS_SHARED: readonly Kind[] = [
+  ...HARMLESS.filter(
+    (kind) => !(['drained-kill-holder', 'flap', 'kill-standby', 'freeze-standby'] as Kind[]).includes(kind),
+  ),
+  'kill-holder',
+  'power-off-holder',
+  'restart-holder',
+  'freeze-holder',
 ];
 /** What a harmless history does to the pair: one at a time. */
-const OF_THE_PAIR: readonly Kind[] = HARMLESS.slice(0, 6);
+const OF_THE_PAIR: readonly Kind[] = [...HARMLESS.slice(0, 6), ...HARMLESS_SHARED.slice(-4)];
+
+/** Kinds of fault after which nothing is missing anywhere. */
+export function harmless({ pair }: Configuration): readonly Kind[] {
+  return pair === 'shared' ? HARMLESS_SHARED : HARMLESS;
+}
 
 const LEAST_FAULTS = 3;
 const MOST_FAULTS = 6;
@@ -119,22 +105,14 @@ const PAIR_SETTLES_MS = 3_500;
 export function drawPlan(seed: number): Plan {
   const dice = new Dice(seed);
   const isLegal = dice.chance(LEGAL_SHARE);
-  const drawn = drawConfiguration(dice);
-  const configuration: Configuration = isLegal ? { ...drawn, ...LEGAL } : drawn;
+  const drawn = drawConfiguration(dice, isLegal);
+  // What its filter keeps from the standby is a gap.
+  const configuration: Configuration =
+    isLegal && drawn.filter === 'replicate-do-db' ? { ...drawn, filter: 'none' } : drawn;
   const count = dice.between(LEAST_FAULTS, MOST_FAULTS);
   const faults = Array.from({ length: count }, () => drawFault(dice, configuration, isLegal));
   return { seed, configuration, faults: isLegal ? inTurn(faults) : faults, approves: dice.chance(0.6) };
 }
-
-const LEGAL = {
-  logSlaveUpdates: [true, true],
-  replicaLogSlaveUpdates: true,
-  positioning: 'Auto',
-  through: 'Auto',
-  preempt: false,
-  readOnly: true,
-  fall: 2,
-} as const satisfies Partial<Configuration>;
 
 /** What is done to the pair is over before the next thing is. */
 function inTurn(faults: readonly Fault[]): Fault[] {
@@ -147,42 +125,8 @@ function inTurn(faults: readonly Fault[]): Fault[] {
   });
 }
 
-function drawConfiguration(dice: Dice): Configuration {
-  const pair = dice.weighted({ standby: 6, dual: 4 });
-  const lsu = dice.weighted({ both: 65, none: 25, one: 10 });
-  const positioning = dice.weighted({ Auto: 8, FilePosition: 2 });
-  const byFile = positioning === 'FilePosition';
-  const readOnly = dice.chance(0.8);
-  const replicas = dice.between(2, 3);
-  return {
-    pair,
-    standbyLink: dice.chance(lsu === 'both' ? 0.15 : 0.6) ? 'file' : 'gtid',
-    logSlaveUpdates: lsu === 'one' ? [true, false] : [lsu === 'both', lsu === 'both'],
-    syncBinlog: dice.chance(0.75) ? 1 : 0,
-    ownDomains: pair === 'dual' && dice.chance(0.5),
-    readOnly,
-    preempt: dice.chance(0.12),
-    // Where the servers start read-only, nobody opens one that restarted in place.
-    fall: !readOnly && dice.chance(0.5) ? 10 : 2,
-    resetSlaveAll: pair === 'standby' && dice.chance(0.25),
-    replicas,
-    replicaLogSlaveUpdates: dice.chance(0.8),
-    skipSlaveStart: byFile || dice.chance(0.15),
-    replicaLink: byFile || dice.chance(0.2) ? 'file' : 'gtid',
-    positioning,
-    // Coordinates through the VIP are not implemented.
-    through: byFile ? dice.weighted({ Auto: 3, Member: 1 }) : dice.weighted({ Auto: 7, Member: 2, VIP: 2 }),
-    channel: dice.chance(0.15) ? 'orders' : '',
-    delaySeconds: dice.chance(0.15) ? dice.between(2, 4) : 0,
-    onSplitBrain: dice.weighted({ Confirm: 7, Resume: 3 }),
-    probeIntervalMs: dice.pick([250, 250, 500, 1000]),
-    clockHours: dice.pick([[0, 0] as const, [0, 0], [0, 0], [1, 1], [-1, -1], [0, 1], [1, 0]]),
-    ratePerSecond: dice.pick([40, 80]),
-  };
-}
-
 function drawFault(dice: Dice, configuration: Configuration, isLegal: boolean): Fault {
-  const kind = dice.weighted(isLegal ? HARMLESS_KINDS : KINDS);
+  const kind = dice.weighted(isLegal ? weightsOf(harmless(configuration)) : KINDS);
   const fault: Fault = {
     kind,
     // Now and then one comes in the middle of what the one before it began.
@@ -195,49 +139,36 @@ function drawFault(dice: Dice, configuration: Configuration, isLegal: boolean): 
   const drawn = { ...fault, kind: possible(kind, configuration) };
   if (!isLegal) return drawn;
   const [least, most] = PAIR_MS;
-  return { ...drawn, comeback: 'keep', ...(OF_THE_PAIR.includes(kind) ? { forMs: dice.between(least, most) } : {}) };
+  return {
+    ...drawn,
+    comeback: 'keep',
+    ...(OF_THE_PAIR.includes(drawn.kind) ? { forMs: dice.between(least, most) } : {}),
+  };
 }
 
-const HARMLESS_KINDS = Object.fromEntries(HARMLESS.map((kind) => [kind, KINDS[kind]])) as Readonly<
-  Record<Kind, number>
->;
+function weightsOf(kinds: readonly Kind[]): Readonly<Record<Kind, number>> {
+  return Object.fromEntries(kinds.map((kind) => [kind, KINDS[kind]])) as Readonly<Record<Kind, number>>;
+}
 
-/** What the set-up cannot lose, or would break by itself, is something near it instead. */
-function possible(kind: Kind, { syncBinlog, standbyLink }: Configuration): Kind {
+/** What the set-up cannot lose, does not have or would break by itself, is something near it instead. */
+function possible(kind: Kind, { pair, syncBinlog, standbyLink, publishers }: Configuration): Kind {
   if (kind === 'lost-tail-holder' && syncBinlog === 1) return 'power-off-holder';
+  if (kind === 'publisher-down' && !publishers) return 'kill-operator';
+  if (pair === 'shared') return ON_SHARED[kind] ?? kind;
   // By file a standby that is killed while it applies doubles rows by itself, and nobody could call its replicas wrong.
   if (kind === 'kill-standby' && standbyLink === 'file') return 'freeze-standby';
   return kind;
 }
 
-export function configurationText(configuration: Configuration): string {
-  const { logSlaveUpdates, clockHours } = configuration;
-  const lsu = logSlaveUpdates.map((on) => (on ? '1' : '0')).join('/');
-  const parts: readonly (string | false)[] = [
-    `${configuration.pair} by ${configuration.standbyLink}`,
-    `lsu ${lsu}`,
-    `sync_binlog ${configuration.syncBinlog}`,
-    configuration.ownDomains && 'own domains',
-    !configuration.readOnly && 'never read_only',
-    configuration.preempt && 'preempt',
-    configuration.fall !== 2 && `fall ${configuration.fall}`,
-    configuration.resetSlaveAll && 'reset slave all',
-    `${configuration.replicas} replicas${configuration.replicaLink === 'file' ? ' by file' : ''}`,
-    !configuration.replicaLogSlaveUpdates && 'without lsu',
-    configuration.skipSlaveStart && 'skip-slave-start',
-    `${configuration.positioning} through ${configuration.through}`,
-    configuration.channel !== '' && `channel ${configuration.channel}`,
-    configuration.delaySeconds > 0 && `delay ${configuration.delaySeconds} s`,
-    configuration.onSplitBrain === 'Resume' && 'onSplitBrain Resume',
-    `probe ${configuration.probeIntervalMs}`,
-    clockHours.some((hours) => hours !== 0) && `clock ${clockHours.map(signed).join(' then ')} h`,
-  ];
-  return parts.filter((part) => part !== false).join(', ');
-}
-
-function signed(hours: number): string {
-  return hours > 0 ? `+${hours}` : `${hours}`;
-}
+/** The other host of a shared storage runs nothing that could die, and takes over where a person or a manager says so. */
+const ON_SHARED: Readonly<Partial<Record<Kind, Kind>>> = {
+  'drained-kill-holder': 'planned-move',
+  flap: 'planned-move',
+  'isolate-holder': 'power-off-holder',
+  'cut-vrrp': 'kill-holder',
+  'kill-standby': 'restart-holder',
+  'freeze-standby': 'freeze-holder',
+};
 
 export function faultText({ kind, gapMs, forMs, comeback, replica }: Fault): string {
   const where = kind.endsWith('-replica') ? ` r${replica + 1}` : '';

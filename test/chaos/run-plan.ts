@@ -3,6 +3,7 @@ import { Stage } from '../e2e/support/stage.ts';
 import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { Writer } from '../support/writer.ts';
+import { Beside, shapeStatement } from './beside.ts';
 import { Field } from './field.ts';
 import type { Ended, Outcome } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
@@ -11,9 +12,10 @@ import { isLegal } from './legal.ts';
 import type { Seconds } from './phases.ts';
 import { NO_TIME, Waterfall } from './phases.ts';
 import type { Plan } from './plan.ts';
-import { configurationText, faultText } from './plan.ts';
+import { configurationText } from './configuration.ts';
+import { faultText } from './plan.ts';
 import { askOf, comesToRest, textOf } from './rest.ts';
-import { Shaper } from './shaper.ts';
+import { createSide, sideStatement } from './side.ts';
 import { stageOptions } from './stage-options.ts';
 import { calmDown, storm } from './storm.ts';
 import { Supervisor } from './supervisor.ts';
@@ -23,6 +25,8 @@ const SETTLE_DEADLINE_MS = 90_000;
 const JUDGE_SETTLE_MS = 12_000;
 /** Wrong, and nothing that comes later makes it right. */
 const FINAL: readonly Outcome[] = ['silent', 'restless'];
+const SHAPE_EVERY_MS = 700;
+const SIDE_EVERY_MS = 150;
 const FIRST_WRITES = 20;
 const LAST_WRITES = 10;
 
@@ -97,7 +101,7 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
   const supervisor = new Supervisor(stage, plan.configuration.clockHours);
   const field = new Field(stage, supervisor, plan.configuration);
   let writer: Writer | null = null;
-  let shaper: Shaper | null = null;
+  const beside: Beside[] = [];
   let played: Played = {
     legal: false,
     ended: [],
@@ -109,22 +113,24 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
   try {
     // The operator needs its API server only, until there is a resource.
     await Promise.all([stage.bench.build(), supervisor.start()]);
-    await delayLast(field);
+    await furnish(field);
     waterfall.enter('adoption');
-    await stage.createResource();
+    await stage.createResource(plan.configuration.publishers ? field.publishers.source : {});
     await stage.following(stage.bench.a.name, FOLLOWING_DEADLINE_MS);
     writer = new Writer(stage.bench, { ratePerSecond: plan.configuration.ratePerSecond });
-    shaper = new Shaper(stage.bench);
+    beside.push(new Beside(stage.bench, SHAPE_EVERY_MS, shapeStatement));
+    if (plan.configuration.filter !== 'none') beside.push(new Beside(stage.bench, SIDE_EVERY_MS, sideStatement));
     await writer.writes(FIRST_WRITES);
     field.note('the storm begins');
     waterfall.enter('storm');
     await storm(field, plan);
-    played = { ...played, ...(await judged(field, plan, { writer, shaper, waterfall })) };
+    played = { ...played, ...(await judged(field, plan, { writer, beside, waterfall })) };
   } catch (error) {
     played = { ...played, broken: messageOf(error) };
   }
   waterfall.enter('down');
-  await Promise.allSettled([shaper?.stop(), supervisor.end()]);
+  field.publishers.end();
+  await Promise.all([supervisor.end(), ...beside.map((one) => one.stop())]);
   if (keeping.always || played.broken !== '' || played.ended.some(({ outcome }) => WRONG.includes(outcome))) {
     await keep(field, writer, played.ended, keeping.directory);
     played = { ...played, kept: keeping.directory };
@@ -134,11 +140,11 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
 
 interface Around {
   readonly writer: Writer;
-  readonly shaper: Shaper;
+  readonly beside: readonly Beside[];
   readonly waterfall: Waterfall;
 }
 
-async function judged(field: Field, plan: Plan, { writer, shaper, waterfall }: Around): Promise<Partial<Played>> {
+async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: Around): Promise<Partial<Played>> {
   let holder: Member;
   try {
     waterfall.enter('calm');
@@ -151,7 +157,7 @@ async function judged(field: Field, plan: Plan, { writer, shaper, waterfall }: A
   let told = await comesToRest(field, plan.approves, deadlineAt);
   // What is wrong at the place where a replica was attached often shows at the next transactions only.
   await writer.writes(LAST_WRITES, holder.name);
-  await Promise.all([shaper.stop(), writer.stop()]);
+  await Promise.all([writer, ...beside].map((one) => one.stop()));
   const legal = isLegal(plan, field.past);
   for (;;) {
     waterfall.enter('rest');
@@ -165,6 +171,7 @@ async function judged(field: Field, plan: Plan, { writer, shaper, waterfall }: A
       legal,
       bothWrote: plan.configuration.pair === 'dual',
       isInserted: insertedBy(writer),
+      hasSide: plan.configuration.filter === 'replicate-do-db',
       settleMs: JUDGE_SETTLE_MS,
     });
     const stands = textOf(await askOf(field.stage)) === textOf(told);
@@ -185,12 +192,18 @@ function insertedBy(writer: Writer): (token: string) => boolean {
   return (token) => !updated.has(token);
 }
 
-async function delayLast({ configuration, bench }: Field): Promise<void> {
-  const { delaySeconds, channel } = configuration;
-  const replica = bench.replicas.at(-1);
-  if (delaySeconds === 0 || replica === undefined) return;
-  const name = channel === '' ? '' : ` '${channel}'`;
-  await replica.db.sql(`STOP SLAVE${name}; CHANGE MASTER${name} TO MASTER_DELAY = ${delaySeconds}; START SLAVE${name}`);
+/** What the set-up has besides servers that follow. */
+async function furnish({ configuration, bench, publishers }: Field): Promise<void> {
+  if (configuration.filter !== 'none') await createSide(bench);
+  if (configuration.publishers) await publishers.start();
+  const name = configuration.channel === '' ? '' : ` '${configuration.channel}'`;
+  await Promise.all(
+    bench.replicas.map(async ({ db }, index) => {
+      const seconds = configuration.delaySeconds[index] ?? 0;
+      if (seconds === 0) return;
+      await db.sql(`STOP SLAVE${name}; CHANGE MASTER${name} TO MASTER_DELAY = ${seconds}; START SLAVE${name}`);
+    }),
+  );
 }
 
 function messageOf(error: unknown): string {

@@ -34,6 +34,7 @@ export async function storm(field: Field, plan: Plan): Promise<void> {
 export async function calmDown(field: Field, writer: Writer): Promise<Member> {
   const { bench, stage, supervisor } = field;
   supervisor.release();
+  field.publishers.release();
   stage.api.thaw();
   await stage.status().catch(async () => stage.api.restart());
   for (const { db } of bench.replicas) {
@@ -55,6 +56,8 @@ async function startOrClone(field: Field, member: Member): Promise<void> {
     await field.startMember(member);
   } catch (error) {
     field.note(`${member.name} does not start: ${String(error).slice(0, 300)}`);
+    // There is nobody to copy from.
+    if (field.isShared) throw error;
     field.past.unplanned.push(`${member.name} had to be cloned`);
     field.past.cloned.add(member.name);
     await field.bench.rejoin(member, 'clone');

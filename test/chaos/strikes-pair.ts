@@ -15,7 +15,8 @@ export type Strike = (field: Field, fault: Fault) => Promise<Heal>;
 const DRAIN_DEADLINE_MS = 6_000;
 const MOVE_DEADLINE_MS = 8_000;
 const ONE_DEADLINE_MS = 10_000;
-const LOST_MS = 900;
+/** What a machine loses at most, of which a fault draws a part. */
+export const LOST_MS = 900;
 
 /** Faults of the pair; one at a time is made or healed. */
 export const PAIR_STRIKES = {

@@ -4,6 +4,7 @@ import type { Field } from './field.ts';
 import type { Fault, Kind } from './plan.ts';
 import { PAIR_STRIKES, nothing } from './strikes-pair.ts';
 import type { Heal, Strike } from './strikes-pair.ts';
+import { SHARED_STRIKES } from './strikes-shared.ts';
 
 const LOCKED = 'LOCK TABLES app.plain READ, app.auto READ, app.hot READ, app.firsts READ';
 const LEAST_LOSS = 15;
@@ -74,6 +75,10 @@ const CONTROL_STRIKES = {
     supervisor.freeze();
     return async () => supervisor.release();
   },
+  'publisher-down': async ({ bench, publishers }, { level }) => {
+    await publishers.kill(level % 2 === 0 ? bench.a : bench.b);
+    return async () => publishers.release();
+  },
 } as const satisfies Partial<Record<Kind, Strike>>;
 
 const STRIKES: Readonly<Record<Kind, Strike>> = {
@@ -87,7 +92,12 @@ const STRIKES: Readonly<Record<Kind, Strike>> = {
 function subjectOf(field: Field, { kind, replica }: Fault): string {
   if (kind in PAIR_STRIKES) return 'the pair';
   if (kind in REPLICA_STRIKES) return field.replica(replica).name;
-  return kind in NETWORK_STRIKES ? 'the network' : kind.includes('api') ? 'the API server' : 'the operator';
+  if (kind in NETWORK_STRIKES) return 'the network';
+  return kind === 'publisher-down' ? 'the publishers' : kind.includes('api') ? 'the API server' : 'the operator';
+}
+
+function strikeOf({ isShared }: Field, kind: Kind): Strike {
+  return (isShared ? SHARED_STRIKES[kind] : undefined) ?? STRIKES[kind];
 }
 
 /** Makes one fault; resolves with its heal. A fault that could not be made is noted, and there is nothing to heal. */
@@ -95,7 +105,7 @@ export async function strike(field: Field, fault: Fault): Promise<Heal> {
   const subject = subjectOf(field, fault);
   let heal: Heal = nothing;
   await tried(field, `strike ${fault.kind}`, subject, async () => {
-    heal = await STRIKES[fault.kind](field, fault);
+    heal = await strikeOf(field, fault.kind)(field, fault);
   });
   return () => tried(field, `heal ${fault.kind}`, subject, heal);
 }

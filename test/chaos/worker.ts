@@ -3,7 +3,8 @@ import { createInterface } from 'node:readline';
 import type { Sandboxed } from '../support/sandbox.ts';
 import { spawnInSandbox } from '../support/sandbox.ts';
 import { NO_TIME } from './phases.ts';
-import { configurationText, drawPlan, faultText } from './plan.ts';
+import { configurationText } from './configuration.ts';
+import { drawPlan, faultText } from './plan.ts';
 import type { RunResult } from './run-plan.ts';
 import { isSpoiled } from './run-plan.ts';
 

@@ -56,6 +56,10 @@ export class PublisherProcess {
     await exit;
   }
 
+  get running(): boolean {
+    return !this.#ended();
+  }
+
   #ended(): boolean {
     return this.#process.exitCode !== null || this.#process.signalCode !== null;
   }

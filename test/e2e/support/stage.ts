@@ -97,16 +97,17 @@ export class Stage {
     }
   }
 
-  async createResource(): Promise<void> {
+  /** `source` is merged over what the spec says of it. */
+  async createResource(source: Readonly<Record<string, unknown>> = {}): Promise<void> {
     await this.api.create(RESOURCE, {
       apiVersion: 'mxr.dev/v1alpha1',
       kind: 'MariaDBExternalReplica',
       metadata: { name: NAME, namespace: NAMESPACE },
-      spec: this.#spec(),
+      spec: this.#spec(source),
     });
   }
 
-  #spec(): Record<string, unknown> {
+  #spec(source: Readonly<Record<string, unknown>>): Record<string, unknown> {
     const { a, b, vip } = this.bench;
     const members = [a, b].map((member) => ({ name: member.name, host: member.address }));
     const base: Record<string, unknown> = {
@@ -117,6 +118,7 @@ export class Stage {
     for (const [section, value] of Object.entries(this.#options.spec ?? {})) {
       base[section] = typeof value === 'object' ? { ...(base[section] as object | undefined), ...value } : value;
     }
+    base['source'] = { ...(base['source'] as object), ...source };
     return base;
   }
 

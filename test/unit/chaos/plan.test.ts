@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { newPast } from '../../chaos/field.ts';
+import { isLegal } from '../../chaos/legal.ts';
 import type { Kind } from '../../chaos/plan.ts';
-import { KINDS, configurationText, drawPlan, faultText } from '../../chaos/plan.ts';
+import type { Configuration } from '../../chaos/configuration.ts';
+import { configurationText } from '../../chaos/configuration.ts';
+import { KINDS, drawPlan, faultText } from '../../chaos/plan.ts';
 
 const MANY = 2_000;
+const NOT_ON_SHARED: readonly Kind[] = ['drained-kill-holder', 'flap', 'isolate-holder', 'cut-vrrp', 'kill-standby'];
 const plans = Array.from({ length: MANY }, (_, seed) => drawPlan(seed));
 
 describe('a plan', () => {
@@ -34,10 +39,42 @@ describe('a plan', () => {
     for (const { configuration, faults } of plans) {
       const { positioning, through, syncBinlog, standbyLink, resetSlaveAll, pair } = configuration;
       assert.ok(positioning === 'Auto' || through !== 'VIP');
+      assert.ok(configuration.publishers || faults.every(({ kind }) => kind !== 'publisher-down'));
+      assert.ok(!configuration.equalIds || configuration.logSlaveUpdates.every((on) => !on), 'MariaDB does not start');
+      if (pair === 'shared') {
+        assert.ok(faults.every(({ kind }) => !NOT_ON_SHARED.includes(kind)));
+        assert.ok(!configuration.readOnly && configuration.fall > 1_000, 'the manager alone moves it');
+        continue;
+      }
       assert.ok(syncBinlog === 0 || faults.every(({ kind }) => kind !== 'lost-tail-holder'));
       assert.ok(standbyLink === 'gtid' || faults.every(({ kind }) => kind !== 'kill-standby'));
       assert.ok(!resetSlaveAll || pair === 'standby');
       assert.ok(faults.every(({ replica }) => replica < configuration.replicas));
     }
+  });
+
+  it('draws every kind of set-up, and of each one with a legal history, if it has any', () => {
+    const legal = plans.filter((plan) => isLegal(plan, newPast()));
+    const has: readonly (readonly [name: string, has: (one: Configuration) => boolean, isEverLegal: boolean])[] = [
+      ['publishers', ({ publishers }) => publishers, true],
+      ['equal server ids', ({ equalIds }) => equalIds, false],
+      ['binlog-ignore-db', ({ filter }) => filter === 'binlog-ignore-db', true],
+      ['replicate-do-db', ({ filter }) => filter === 'replicate-do-db', false],
+      ['dual primary', ({ pair }) => pair === 'dual', true],
+      ['shared storage', ({ pair }) => pair === 'shared', true],
+      ['shared storage that nobody declared', ({ pair, topology }) => pair === 'shared' && topology === 'Auto', true],
+      ['clocks an hour apart', ({ clockHours }) => clockHours[0] !== clockHours[1], true],
+      ['different lags', ({ delaySeconds }) => new Set(delaySeconds).size > 2, true],
+    ];
+    for (const [name, holds, isEverLegal] of has) {
+      const drawn = plans.filter(({ configuration }) => holds(configuration)).length;
+      assert.ok(drawn > MANY / 100, `${name}: ${drawn} of ${MANY}`);
+      assert.equal(
+        legal.some(({ configuration }) => holds(configuration)),
+        isEverLegal,
+        `${name} in a legal history`,
+      );
+    }
+    assert.ok(legal.length > MANY / 5, `${legal.length} legal histories`);
   });
 });

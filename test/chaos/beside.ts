@@ -2,20 +2,23 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Bench } from '../support/bench.ts';
 import { openSession } from '../support/mariadb-sql.ts';
 
-const EVERY_MS = 700;
 const CONNECT_DEADLINE_MS = 1_000;
 const STATEMENT_DEADLINE_MS = 3_000;
 
-/** Changes the shape of the application's database through the VIP, with the application's rights, while it runs. */
-export class Shaper {
+/** Runs one statement after another through the VIP, with the application's rights, beside the application. */
+export class Beside {
   /** Statements that were acknowledged. */
   acknowledged = 0;
   readonly #bench: Bench;
+  readonly #everyMs: number;
+  readonly #statementOf: (turn: number) => string;
   readonly #end = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(bench: Bench) {
+  constructor(bench: Bench, everyMs: number, statementOf: (turn: number) => string) {
     this.#bench = bench;
+    this.#everyMs = everyMs;
+    this.#statementOf = statementOf;
     this.#running = this.#run();
   }
 
@@ -29,7 +32,7 @@ export class Shaper {
     for (let turn = 0; !signal.aborted; turn += 1) {
       // Refused, or nobody there: what did not happen is not missed.
       await this.#change(turn).catch(() => undefined);
-      await delay(EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await delay(this.#everyMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
@@ -37,7 +40,7 @@ export class Shaper {
     const { vip, accounts } = this.#bench;
     const session = await openSession({ name: 'the VIP', ...vip, ...accounts.application }, CONNECT_DEADLINE_MS);
     try {
-      await session.sql(statement(turn), [], STATEMENT_DEADLINE_MS);
+      await session.sql(this.#statementOf(turn), [], STATEMENT_DEADLINE_MS);
       this.acknowledged += 1;
     } finally {
       session.close();
@@ -45,7 +48,8 @@ export class Shaper {
   }
 }
 
-function statement(turn: number): string {
+/** Changes the shape of the application's database. */
+export function shapeStatement(turn: number): string {
   const table = `app.shape_${Math.floor(turn / 4)}`;
   switch (turn % 4) {
     case 0:

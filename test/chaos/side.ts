@@ -1,0 +1,28 @@
+import type { Bench } from '../support/bench.ts';
+import type { MariaDbServer } from '../support/mariadb.ts';
+
+/** A database that the application writes to, too, and that the pair's filters keep from somebody. */
+export const SIDE = 'side';
+const TABLE = `CREATE DATABASE ${SIDE}; CREATE TABLE ${SIDE}.noise (token CHAR(24) NOT NULL) ENGINE=InnoDB`;
+
+/** On every server by itself, as a person has to who filters: replication may not carry it. */
+export async function createSide({ members, replicas, accounts }: Bench): Promise<void> {
+  const { user } = accounts.application;
+  const grant = `GRANT ALL ON ${SIDE}.* TO ?@'%'`;
+  await Promise.all([
+    ...members.map(({ db }) => db.sql(`SET sql_log_bin = 0; ${TABLE}; ${grant}`, [user])),
+    ...replicas.map(({ db }) => db.sql(`SET sql_log_bin = 0; ${TABLE}`)),
+  ]);
+}
+
+/** What is in it; nothing where a set-up has none. */
+export async function sideTokens(db: MariaDbServer): Promise<Set<string>> {
+  const tables = await db.sql('SELECT 1 FROM information_schema.tables WHERE table_schema = ?', [SIDE]);
+  if (tables.length === 0) return new Set();
+  return new Set((await db.sql(`SELECT token FROM ${SIDE}.noise`)).map((row) => row['token'] ?? ''));
+}
+
+/** Filters go by the database that a statement is written in. */
+export function sideStatement(turn: number): string {
+  return `USE ${SIDE}; INSERT INTO noise VALUES ('side-${turn}')`;
+}
