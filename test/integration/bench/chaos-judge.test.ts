@@ -3,6 +3,7 @@ import { after, describe, it } from 'node:test';
 import { newPast } from '../../chaos/field.ts';
 import type { Ended } from '../../chaos/judge-told.ts';
 import { judgeTold } from '../../chaos/judge-told.ts';
+import { createSide } from '../../chaos/side.ts';
 import type { Told } from '../../chaos/truth.ts';
 import { createBench } from '../../support/bench.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
@@ -22,7 +23,7 @@ const past = newPast();
 const FOLLOWS = { verdict: 'Following', reason: 'Following', message: '', ready: true, labelled: true } as const;
 const updated = new Set(writer.acknowledged.filter(({ table }) => table === 'hot').map(({ token }) => token));
 
-async function judged(told: Readonly<Record<string, Partial<Told>>>, legal = false): Promise<Ended[]> {
+async function judged(told: Readonly<Record<string, Partial<Told>>>, legal = false, hasSide = false): Promise<Ended[]> {
   return judgeTold({
     bench,
     holder: bench.a,
@@ -31,6 +32,7 @@ async function judged(told: Readonly<Record<string, Partial<Told>>>, legal = fal
     legal,
     bothWrote: false,
     isInserted: (token) => !updated.has(token),
+    hasSide,
     settleMs: 2_000,
   });
 }
@@ -63,6 +65,26 @@ describe('the judge of a storm', () => {
     const told = { r1: refusal('Unproven', 'NotPrefix') };
     assert.equal((await judged(told, true))[0]?.outcome, 'denied');
     assert.equal((await judged(told))[0]?.outcome, 'refused');
+  });
+
+  it('calls silent what lacks a row of the database that the standby filters', async () => {
+    await createSide(bench);
+    for (const db of bench.servers) await db.sql("SET sql_log_bin=0; INSERT INTO side.noise VALUES ('side-1')");
+    assert.deepEqual(outcomes(await judged({}, false, true)), ['r1 right 0 0', 'r2 right 0 0', 'r3 right 0 0']);
+    await r1.db.sql('SET sql_log_bin=0; DELETE FROM side.noise');
+    assert.deepEqual(outcomes(await judged({}, false, true)), ['r1 silent 1 0', 'r2 right 0 0', 'r3 right 0 0']);
+    await r1.db.sql("SET sql_log_bin=0; INSERT INTO side.noise VALUES ('side-1'), ('side-2')");
+    const [ahead] = await judged({ r1: refusal('Ahead') });
+    assert.equal(ahead?.outcome, 'refused', 'it has a row that the filter kept from the holder');
+    await r1.db.sql("SET sql_log_bin=0; DELETE FROM side.noise WHERE token = 'side-2'");
+  });
+
+  it('calls restless a verdict that comes back again and again', async () => {
+    const flaps = Array.from({ length: 4 }, () => ['Following/Following', 'Unproven/NotPrefix out']).flat();
+    past.said.set('r1', flaps);
+    assert.equal((await judged({}))[0]?.outcome, 'restless');
+    assert.equal((await judged({ r1: refusal('Unproven', 'NotPrefix') }))[0]?.outcome, 'restless');
+    past.said.clear();
   });
 
   it('calls silent what is said to follow and is damaged: a row gone, a row doubled, another shape', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Evidence } from '../../chaos/evidence.ts';
+import type { Configuration } from '../../chaos/configuration.ts';
 import { newPast } from '../../chaos/field.ts';
 import type { Past } from '../../chaos/field.ts';
 import { beyond, numbersOf } from '../../chaos/gtid.ts';
@@ -95,6 +96,7 @@ describe('a legal history', () => {
       through: 'Auto',
       preempt: false,
       readOnly: true,
+      filter: 'none',
     },
     faults: [{ ...fault, kind: 'planned-move', comeback: 'keep' }],
   };
@@ -106,6 +108,32 @@ describe('a legal history', () => {
     assert.equal(isLegal(legal, past({ unplanned: ['hci-a died undrained'] })), false);
     assert.equal(
       isLegal({ ...legal, configuration: { ...legal.configuration, logSlaveUpdates: [true, false] } }, past()),
+      false,
+    );
+  });
+
+  it('of a shared storage outlives its servers, but not what one of them loses', () => {
+    const shared: Plan = {
+      ...legal,
+      configuration: { ...legal.configuration, pair: 'shared', readOnly: false },
+      faults: [{ ...fault, kind: 'kill-holder', comeback: 'bare' }],
+    };
+    assert.equal(isLegal(shared, past({ restarted: new Set(['hci-a', 'hci-b']) })), true);
+    assert.equal(isLegal({ ...shared, faults: [{ ...fault, kind: 'lost-tail-holder' }] }, past()), false);
+  });
+
+  it('has no gap that a filter makes, and none with servers that cannot log', () => {
+    const filtered = (filter: Configuration['filter']): Plan => ({
+      ...legal,
+      configuration: { ...legal.configuration, filter },
+    });
+    assert.equal(isLegal(filtered('binlog-ignore-db'), past()), true, 'what is not logged has no number');
+    assert.equal(isLegal(filtered('replicate-do-db'), past()), false, 'a standby lacks what it filtered');
+    assert.equal(
+      isLegal(
+        { ...legal, configuration: { ...legal.configuration, equalIds: true, logSlaveUpdates: [false, false] } },
+        past(),
+      ),
       false,
     );
   });
