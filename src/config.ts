@@ -9,7 +9,7 @@ export type { OperatorConfig } from './config/operator.ts';
 export { LOG_LEVELS } from './config/options.ts';
 export type { ConfigOption, ConfigSource, LogLevel } from './config/options.ts';
 export { PUBLISHER_OPTIONS, describePublisherConfig, readPublisherConfig } from './config/publisher.ts';
-export type { PeerConfig, PublisherConfig } from './config/publisher.ts';
+export type { BinlogConfig, PeerConfig, PublisherConfig } from './config/publisher.ts';
 
 export function systemSource(): ConfigSource {
   return { env: process.env, readFile: readText, hostname };

@@ -119,3 +119,19 @@ export const Journal = z.object({
   damage: z.array(text).max(16),
 });
 export type Journal = z.infer<typeof Journal>;
+
+/** Of a binlog file: what may be asked for by it, and nothing else. */
+export const BINLOG_FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.\d{6,10}$/u;
+
+export const PublishedBinlogFile = z.object({
+  name: z.string().regex(BINLOG_FILE_NAME),
+  /** Bytes; the newest one of a running server grows. */
+  size: z.int().min(4),
+  /** It was written with `encrypt_binlog`: nobody but that server can read it. */
+  encrypted: z.boolean(),
+});
+export type PublishedBinlogFile = z.infer<typeof PublishedBinlogFile>;
+
+/** The binlog files on the disk of the host, oldest first; the newest ones where there are more. */
+export const PublishedBinlog = z.object({ files: z.array(PublishedBinlogFile).max(5_000) });
+export type PublishedBinlog = z.infer<typeof PublishedBinlog>;

@@ -51,7 +51,17 @@ export interface PublisherConfig {
   readonly importDirectory: string | null;
   /** Where this process sees the data directory of the database; null: where the database itself says that it is. */
   readonly dataDirectory: string | null;
+  /** Serve the binlog files of this server; null: nobody asked for that. */
+  readonly binlog: BinlogConfig | null;
   readonly logLevel: LogLevel;
+}
+
+export interface BinlogConfig {
+  readonly directory: string;
+  /** Files have this name, a dot and a number. */
+  readonly baseName: string;
+  /** Of all readers together. */
+  readonly bytesPerSecond: number;
 }
 
 export interface PeerConfig {
@@ -64,6 +74,14 @@ export interface PeerConfig {
 const TLS_MODES = ['Disabled', 'Preferred', 'Required', 'VerifyCA', 'VerifyIdentity'] as const;
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1)$/u;
 const MIB = 1_048_576;
+
+/** Of a file whose name follows; the name is a part of URLs. */
+const basePath = z
+  .string()
+  .regex(/^(\/([^\0/]{1,255}\/){0,32}[A-Za-z0-9][A-Za-z0-9._-]{0,200})?$/u, {
+    error: 'is not the absolute path that @@log_bin_basename says, for example /var/lib/mysql/mysql-bin',
+  })
+  .refine((text) => !text.split('/').includes('..'), { error: 'must not have .. in it' });
 
 const name = z.string().refine((text) => text === '' || DNS_LABEL.test(text), {
   error: 'is not a member name: 1 to 63 lower-case letters, digits and -',
@@ -161,6 +179,13 @@ const OPTIONS = {
     text: 'Where this process sees the data directory of the database, for example the volume of its container.',
     shown: '@@datadir, where it can be seen',
   }),
+  binlog: option('MXR_PUBLISHER_BINLOG', '', basePath, {
+    text: 'Opt-in: lets whoever has the token read the binlog files, also while the database is down, so that replicas can be filled from them. The value of @@log_bin_basename, as this process sees it: /var/lib/mysql/mysql-bin. Needs a token, and TLS beyond loopback.',
+    shown: 'no binlog file is served',
+  }),
+  binlogMibPerSecond: option('MXR_PUBLISHER_BINLOG_MIB_PER_SECOND', '50', wholeNumber(1, 10_000), {
+    text: 'Binlog files are sent no faster than this, to all readers together.',
+  }),
   logLevel: option('MXR_PUBLISHER_LOG_LEVEL', 'info', oneOf(LOG_LEVELS), {
     text: `The lowest level that is logged: ${LOG_LEVELS.join(', ')}.`,
   }),
@@ -203,6 +228,7 @@ function assemble(settings: Settings, source: ConfigSource, files: FileReader): 
     peer: peerOf(settings, source, files),
     importDirectory: settings.importPos || null,
     dataDirectory: settings.dataDir || null,
+    binlog: binlogOf(settings),
     logLevel: settings.logLevel,
   };
 }
@@ -219,6 +245,13 @@ function databaseOf(settings: Settings, source: ConfigSource, files: FileReader)
     password: () => (dbPasswordFile === '' ? first : (passwordIn(source, dbPasswordFile) ?? first)),
     tls: { mode: settings.dbTlsMode || (dbSocket === '' ? 'Preferred' : 'Disabled'), ...(ca === null ? {} : { ca }) },
   };
+}
+
+function binlogOf({ binlog, binlogMibPerSecond }: Settings): BinlogConfig | null {
+  if (binlog === '') return null;
+  const slash = binlog.lastIndexOf('/');
+  const directory = binlog.slice(0, slash) || '/';
+  return { directory, baseName: binlog.slice(slash + 1), bytesPerSecond: binlogMibPerSecond * MIB };
 }
 
 function peerOf(settings: Settings, source: ConfigSource, files: FileReader): PeerConfig | null {
@@ -238,6 +271,14 @@ function checkTogether(settings: Settings, config: PublisherConfig, problems: st
     [
       settings.tokenFile === '' && !LOOPBACK.test(listen.host),
       `${OPTIONS.listenHost.name}: ${listen.host} can be reached from other hosts, and without a token everybody there could read positions, host names and addresses of the pair; set ${OPTIONS.tokenFile.name}, or listen on 127.0.0.1`,
+    ],
+    [
+      config.binlog !== null && settings.tokenFile === '',
+      `${OPTIONS.binlog.name}: binlog files have everything that was written to the database, and without a token every program that reaches this port could read them; set ${OPTIONS.tokenFile.name}`,
+    ],
+    [
+      config.binlog !== null && config.tls === null && !LOOPBACK.test(listen.host),
+      `${OPTIONS.binlog.name}: without TLS whoever sees the packets could read everything that was written to the database; set ${OPTIONS.tlsCertFile.name} and ${OPTIONS.tlsKeyFile.name}, or listen on 127.0.0.1`,
     ],
     [
       (settings.tlsCertFile === '') !== (settings.tlsKeyFile === ''),

@@ -94,12 +94,14 @@ export interface SendOptions {
   readonly accept: string;
   readonly signal: AbortSignal;
   readonly connections: PublisherConnections | null;
+  /** What a status means that only this call can get. */
+  readonly meaning?: Readonly<Record<number, string>>;
 }
 
 /** Resolves with an answer 200 of the wanted type, whose body is yet to be read; rejects with MxrError. */
 export async function send(call: Call, options: SendOptions): Promise<IncomingMessage> {
   const response = await answerOf(call, options);
-  const refusal = refusalOf(call, response, options.accept);
+  const refusal = refusalOf(call, response, options);
   if (refusal === undefined) return response;
   response.destroy();
   throw refusal;
@@ -139,8 +141,10 @@ function exchange(call: Call, { accept, signal, connections }: SendOptions): Pro
 
 const MEDIA_TYPE = /^([^;\s]*)\s*(?:;.*)?$/u;
 
-function refusalOf(call: Call, response: IncomingMessage, accept: string): MxrError | undefined {
+function refusalOf(call: Call, response: IncomingMessage, { accept, meaning = {} }: SendOptions): MxrError | undefined {
   const status = response.statusCode ?? 0;
+  const known = meaning[status];
+  if (known !== undefined) return failed(call, 'BinlogRefused', known, status >= 500);
   if (status === 401 || status === 403 || status === 429) {
     const cure = 'the Secret that publisherAuth names must have the token of its MXR_PUBLISHER_TOKEN_FILE';
     return failed(call, 'AccessDenied', `it does not accept the token (${status}): ${cure}`);

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { z } from 'zod';
 import { Coordinates } from '../api/publisher.ts';
 import { sleep } from '../clock.ts';
 import type { Clock } from '../clock.ts';
@@ -6,7 +7,7 @@ import { MxrError } from '../errors.ts';
 import { backoffMs } from '../backoff.ts';
 import { withDeadline } from '../deadline.ts';
 import { callOf, notOurs, send, transportError } from './client-call.ts';
-import type { Call, PublisherConnections, PublisherTarget } from './client-call.ts';
+import type { Call, PublisherConnections, PublisherTarget, SendOptions } from './client-call.ts';
 import { EventTooLarge, readServerSentEvents } from './client-events.ts';
 
 export { openConnections } from './client-call.ts';
@@ -34,10 +35,19 @@ const EVENT_GAP_MS = 10;
  */
 export async function fetchCoordinates(target: PublisherTarget, options: FetchOptions): Promise<Coordinates> {
   const call = callOf(target, 'read the coordinates', '/v1/coordinates');
+  return coordinatesOf(call, await fetchText(call, options));
+}
+
+/** The body of an answer in JSON. */
+export async function fetchText(
+  call: Call,
+  options: FetchOptions,
+  meaning: NonNullable<SendOptions['meaning']> = {},
+): Promise<string> {
   const { deadlineMs: ms, signal, connections = null } = options;
   return withDeadline({ ...nameOf(call), ms, signal }, async (inner) => {
-    const response = await send(call, { accept: 'application/json', signal: inner, connections });
-    return coordinatesOf(call, await bodyOf(call, response));
+    const response = await send(call, { accept: 'application/json', signal: inner, connections, meaning });
+    return bodyOf(call, response);
   });
 }
 
@@ -148,18 +158,22 @@ async function bodyOf(call: Call, response: IncomingMessage): Promise<string> {
 }
 
 function coordinatesOf(call: Call, text: string): Coordinates {
+  return parsed(call, Coordinates, 'coordinates', text);
+}
+
+export function parsed<T>(call: Call, schema: z.ZodType<T>, what: string, text: string): T {
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
     throw notOurs(call, 'its answer is not JSON');
   }
-  const parsed = Coordinates.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const field = parsed.error.issues[0]?.path.map(String).join('.') ?? '';
-  throw notOurs(call, `its answer is not coordinates (${field === '' ? 'no object' : field})`);
+  const answer = schema.safeParse(json);
+  if (answer.success) return answer.data;
+  const field = answer.error.issues[0]?.path.map(String).join('.') ?? '';
+  throw notOurs(call, `its answer is not ${what} (${field === '' ? 'no object' : field})`);
 }
 
-function nameOf({ operation, target }: Call): { operation: string; target: string } {
+export function nameOf({ operation, target }: Call): { operation: string; target: string } {
   return { operation, target };
 }

@@ -82,12 +82,13 @@ interface Serving {
 }
 
 function serve(config: PublisherConfig, { state, journal, live, log }: Serving): Promise<PublisherServer> {
-  const { listen, token, tls } = config;
+  const { listen, token, tls, binlog } = config;
   const { coordinates, onChange } = state;
   const clock = systemClock;
   const damages = (): number => journal.damage.length;
   const metrics = publisherMetrics({ coordinates, damages, clock, processMetrics: true });
-  return startPublisherServer({ listen, token, tls, coordinates, journal, onChange, live, metrics, clock, log });
+  const answers = { coordinates, journal, onChange, live, metrics };
+  return startPublisherServer({ listen, token, tls, binlog, ...answers, clock, log });
 }
 
 interface Following {

@@ -6,11 +6,14 @@ import type { Express, Request, Response } from 'express';
 import { z } from 'zod';
 import type { Coordinates } from '../api/publisher.ts';
 import type { Clock } from '../clock.ts';
+import type { BinlogConfig } from '../config.ts';
 import { MxrError } from '../errors.ts';
 import { SERVER_LIMITS, close, listen, readOnlyApplication, sendHealth, sendMetrics, sendText } from '../ops/http.ts';
 import type { Exposition, Health } from '../ops/http.ts';
 import type { Logger } from '../ops/log.ts';
 import type { PublisherJournal } from './journal.ts';
+import { createBinlogDownloads } from './server-binlog.ts';
+import type { BinlogDownloads } from './server-binlog.ts';
 import { createGuard } from './server-auth.ts';
 import type { Guard } from './server-auth.ts';
 import { createEventStreams } from './server-events.ts';
@@ -25,6 +28,8 @@ export interface PublisherServerOptions {
   readonly token: string | null;
   /** Null: plain HTTP. */
   readonly tls: TlsFiles | null;
+  /** Null: binlog files are not served. */
+  readonly binlog: BinlogConfig | null;
   /** As of now; sent as they are. */
   readonly coordinates: () => Coordinates;
   readonly journal: Pick<PublisherJournal, 'page'>;
@@ -53,12 +58,14 @@ export async function startPublisherServer(options: PublisherServerOptions): Pro
   const { log } = options;
   const { host, port } = options.listen;
   requireTokenOrLoopback(options);
+  requireSafeForBinlog(options);
   const guard = createGuard(options);
   const streams = createEventStreams(options);
+  const downloads = createBinlogDownloads(options);
   try {
     const { server, stop } = await createWebServer(
       options,
-      readOnlyApplication(log, (app) => addRoutes(app, options, guard, streams)),
+      readOnlyApplication(log, (app) => addRoutes(app, options, { guard, streams, downloads })),
     );
     const at = { host, port, target: `${shown(host)}:${port}`, setting: 'the listen address' };
     const bound = await listen(server, at, log);
@@ -68,6 +75,7 @@ export async function startPublisherServer(options: PublisherServerOptions): Pro
         requireUsable(token);
         guard.setToken(token);
         streams.end();
+        downloads.end();
       },
       close: async () => {
         stop();
@@ -81,13 +89,21 @@ export async function startPublisherServer(options: PublisherServerOptions): Pro
   }
 }
 
-function addRoutes(app: Express, options: PublisherServerOptions, guard: Guard, streams: EventStreams): void {
+interface Parts {
+  readonly guard: Guard;
+  readonly streams: EventStreams;
+  readonly downloads: BinlogDownloads;
+}
+
+function addRoutes(app: Express, options: PublisherServerOptions, { guard, streams, downloads }: Parts): void {
   const { coordinates, journal, live, metrics } = options;
   app.get('/healthz', (_request, response) => sendHealth(response, live()));
   app.get('/metrics', guard.check, (_request, response) => sendMetrics(response, metrics));
   app.get('/v1/coordinates', guard.check, (_request, response) => void response.json(coordinates()));
   app.get('/v1/journal', guard.check, (request, response) => sendJournal(journal, request, response));
   app.get('/v1/events', guard.check, (request, response) => streams.open(request, response));
+  app.get('/v1/binlog', guard.check, (request, response) => downloads.list(request, response));
+  app.get('/v1/binlog/:name', guard.check, (request, response) => downloads.send(request, response));
 }
 
 const wholeNumber = z
@@ -134,6 +150,14 @@ function requireTokenOrLoopback({ token, listen: { host, port } }: PublisherServ
   if (isLoopback(host)) return;
   const target = `${shown(host)}:${port}`;
   const detail = 'it has no token: give it one (MXR_PUBLISHER_TOKEN_FILE), or let it listen on 127.0.0.1';
+  throw new MxrError({ operation: 'listen', target, code: 'ConfigInvalid', detail, retryable: false });
+}
+
+/** Here too, for who starts it otherwise than by its settings. */
+function requireSafeForBinlog({ token, tls, binlog, listen: { host, port } }: PublisherServerOptions): void {
+  if (binlog === null || (token !== null && (tls !== null || isLoopback(host)))) return;
+  const target = `${shown(host)}:${port}`;
+  const detail = 'binlog files are served with a token only, and beyond loopback only over TLS';
   throw new MxrError({ operation: 'listen', target, code: 'ConfigInvalid', detail, retryable: false });
 }
 

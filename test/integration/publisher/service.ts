@@ -29,6 +29,7 @@ export async function startService(t: TestContext, changes: Partial<PublisherSer
     listen: { host: '127.0.0.1', port: 0 },
     token: TOKEN,
     tls: null,
+    binlog: null,
     coordinates: () => says,
     journal: { page: () => Promise.resolve({ entries: [], next: null, damage: [] }) },
     onChange: (listener) => {

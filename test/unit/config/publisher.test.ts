@@ -62,6 +62,7 @@ describe('configuration of the publisher', () => {
       peer: null,
       importDirectory: null,
       dataDirectory: null,
+      binlog: null,
       logLevel: 'info',
     });
   });
@@ -88,6 +89,23 @@ describe('configuration of the publisher', () => {
     const open = read(['--token-file=/etc/mxr/token']);
     assert.equal(open.listen.host, '0.0.0.0');
     assert.equal(open.token, TOKEN);
+  });
+
+  it('serves binlog files to who has the token only, and beyond loopback over TLS only', () => {
+    const served = ['--binlog=/var/lib/mysql/mysql-bin', '--token-file=/etc/mxr/token'];
+    const tls = ['--tls-cert-file=/etc/mxr/tls.crt', '--tls-key-file=/etc/mxr/tls.key'];
+    const directory = '/var/lib/mysql';
+    const binlog = { directory, baseName: 'mysql-bin', bytesPerSecond: 50 * 1024 * 1024 };
+    assert.deepEqual(read([...served, ...tls]).binlog, binlog);
+    assert.deepEqual(read([...served, '--listen-host=127.0.0.1', '--binlog-mib-per-second=1']).binlog, {
+      ...binlog,
+      bytesPerSecond: 1024 * 1024,
+    });
+    assert.match(complaint(served), /MXR_PUBLISHER_BINLOG: without TLS .*MXR_PUBLISHER_TLS_CERT_FILE/u);
+    assert.match(complaint(['--binlog=/bin']), /MXR_PUBLISHER_BINLOG: .*set MXR_PUBLISHER_TOKEN_FILE/u);
+    for (const path of ['mysql-bin', '/var/lib/mysql/', '/var/../etc/x', '/var/lib/a\nb/.hidden']) {
+      assert.match(complaint([`--binlog=${path}`]), /--binlog: /u, path);
+    }
   });
 
   it('takes the password from a file or the environment, and never from a flag', () => {
