@@ -144,7 +144,7 @@ export const FINDING_TEXT = {
   ReplicaWritable: 'A replica may be written to although replicas.localWrites is Forbidden.',
   PublisherUnreachable: 'The publisher of a member does not answer, or what it answers cannot be read.',
   PublisherDisagrees: 'The publisher of a member speaks of another server, or says of the VIP what is not so.',
-  PeerWritesMissing: 'The other member is down and had logged transactions that the holder does not have.',
+  PeerWritesMissing: 'The other member does not answer, and had logged transactions that the holder does not have.',
   PublisherPlainHttp: 'A token is sent to a publisher over plain http.',
   ClockSkew: 'The clock of a host of the pair and the clock of mxr are more than a minute apart.',
 } as const;

@@ -75,7 +75,7 @@ function peerWrites({ observation, diagnosis: { holder } }: AuditInput, member: 
   if (missing.length === 0) return [];
   const { count, gtids } = lacking(missing, has);
   const seen = `${peer.end.file}:${peer.end.position}, ${formatPosition(peer.binlogPos)} (${new Date(peer.at).toISOString()})`;
-  const message = `${peer.member} is down and had logged ${count ?? 'some'} transactions that ${member.name} does not have: ${gtids.slice(0, 3).join(', ')}${gtids.length > 3 ? ', ...' : ''}. The publisher of ${member.name} saw the binlog of ${peer.member} end at ${seen}. Replicas that have them are Ahead; keep the data directory of ${peer.member} before it is loaded anew`;
+  const message = `${peer.member} does not answer, and had logged ${count ?? 'some'} transactions that ${member.name} does not have: ${gtids.slice(0, 3).join(', ')}${gtids.length > 3 ? ', ...' : ''}. The publisher of ${member.name} saw the binlog of ${peer.member} end at ${seen}. Replicas that have them are Ahead; keep the data directory of ${peer.member} before it is loaded anew`;
   return [finding('PeerWritesMissing', member, message)];
 }
 

@@ -123,3 +123,26 @@ test('the right publisher is back: each replica goes on by what it says', async 
   await assertRight(stage.bench, a);
   assertRecorded(status, b, a, 'TakeoverPoint');
 });
+
+test('the primary dies with what its standby never got: what the publisher saw of it says what is missing', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await bench.rejoin(b, 'keep');
+  await b.db.sql('STOP SLAVE IO_THREAD');
+  const writer = new Writer(bench);
+  await writer.writes(ENOUGH, a.name);
+  await writer.stop();
+  const { end } = await a.db.row('SELECT @@gtid_binlog_pos AS end');
+  await until('the publisher of b saw all of it', async () => (await published(b)).peer?.gtidBinlogPos === end);
+
+  await a.kill9();
+
+  const missing = ({ findings }: Status) => findings.find(({ finding }) => finding === 'PeerWritesMissing');
+  const status = await stage.statusIs(
+    'it is told',
+    (now) =>
+      now.holder === b.name && missing(now) !== undefined && now.replicas.every((one) => one.verdict === 'Ahead'),
+    60_000,
+  );
+  assert.match(missing(status)?.message ?? '', /hci-a does not answer, and had logged \d{3,} transactions that hci-b/);
+});

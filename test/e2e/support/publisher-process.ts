@@ -70,7 +70,8 @@ export class PublisherProcess {
   }
 }
 
-function flagsOf({ vip, accounts }: Bench, member: Member): readonly string[] {
+function flagsOf({ vip, accounts, members }: Bench, member: Member): readonly string[] {
+  const peer = members.find(({ name }) => name !== member.name);
   const directory = join(member.host.directory, 'publisher');
   return [
     `--member=${member.name}`,
@@ -82,6 +83,7 @@ function flagsOf({ vip, accounts }: Bench, member: Member): readonly string[] {
     `--token-file=${fileOf(member, 'token', PUBLISHER_TOKEN)}`,
     `--state-dir=${directory}`,
     `--port=${PUBLISHER_PORT}`,
+    ...(peer === undefined ? [] : [`--peer-url=http://${peer.address}:${PUBLISHER_PORT}`]),
   ];
 }
 

@@ -117,7 +117,10 @@ describe('a publisher', () => {
     const [finding, another] = missing(gone(told({ peer }, dead)));
     assert.ok(finding !== undefined && another === undefined);
     assert.deepEqual([finding.severity, finding.subject], ['warning', 'a']);
-    assert.match(finding.message, /b is down and had logged 3 transactions that a does not have: 0-1-101, 0-1-102, /);
+    assert.match(
+      finding.message,
+      /b does not answer, and had logged 3 transactions that a does not have: 0-1-101, 0-1-102, /,
+    );
     assert.match(finding.message, /end at b-bin.000003:990, 0-1-103/);
     const same = { ...peer, binlogPos: position('0-1-100') };
     assert.deepEqual(missing(gone(told({ peer: same }, dead))), []);
