@@ -42,9 +42,10 @@ export async function change(running: Running, step: Extract<StepValue, { step: 
   return `CHANGE MASTER TO ${target.host}:${target.port} ${place}`;
 }
 
-export async function start(running: Running, threads: 'Both' | 'Sql' | 'Again'): Promise<string> {
+export async function start(running: Running, step: Extract<StepValue, { step: 'Start' }>): Promise<string> {
   const { context, acting, plan } = running;
-  const sql = startSql(context.link.channel, threads);
+  const { threads, until } = step;
+  const sql = startSql(context.link.channel, threads, until);
   if (threads !== 'Sql') checkTarget(running);
   if (threads === 'Both') {
     // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.

@@ -6,7 +6,7 @@ import { PROVE, prove } from './check.ts';
 import { capture, drain, stop, stopReceiving } from './detach.ts';
 import type { ExecuteContext, Execution, Running, StepReport } from './execution.ts';
 import { openActing } from './replication.ts';
-import { verifyAttached } from './verify.ts';
+import { verifyAttached, verifyFilling } from './verify.ts';
 
 /** Carries out one replica's plan: a step, its effect verified, the fence checked again, the next one. Never throws. */
 export async function execute(plan: Plan, context: ExecuteContext): Promise<Execution> {
@@ -35,7 +35,8 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
   } finally {
     running?.acting.close();
   }
-  const started = steps.some((step) => step.step === 'VerifyAttached' && step.outcome === 'ok');
+  // A fill brings it nowhere yet.
+  const started = plan.kind !== 'Fill' && steps.some((step) => step.step === 'VerifyAttached' && step.outcome === 'ok');
   return {
     pod: plan.pod,
     plan,
@@ -82,9 +83,11 @@ async function doStep(running: Running, step: StepValue): Promise<string> {
     case 'Change':
       return change(running, step);
     case 'Start':
-      return start(running, step.threads);
+      return start(running, step);
     case 'VerifyAttached':
-      return verifyAttached(running, step.target);
+      return step.until === undefined
+        ? verifyAttached(running, step.target)
+        : verifyFilling(running, step.target, step.until);
     default:
       return step satisfies never;
   }

@@ -1,4 +1,6 @@
 import { replicaLockName } from '../api/names.ts';
+import type { GtidPosition } from '../domain/gtid.ts';
+import { formatPosition } from '../domain/gtid.ts';
 import type { Attach, LinkTarget } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
 import type { SqlConnect, SqlSession, SqlTarget } from '../sql/port.ts';
@@ -93,8 +95,9 @@ export function netTimeoutSql(seconds: number): string {
   return `SET GLOBAL slave_net_timeout = ${seconds}`;
 }
 
-export function startSql(channel: string, threads: 'Both' | 'Sql' | 'Again'): string {
-  return `START SLAVE ${channelPart(channel)}${threads === 'Sql' ? 'SQL_THREAD' : ''}`.trimEnd();
+export function startSql(channel: string, threads: 'Both' | 'Sql' | 'Again', until?: GtidPosition): string {
+  const end = until === undefined ? '' : `UNTIL master_gtid_pos = '${formatPosition(until)}'`;
+  return `START SLAVE ${channelPart(channel)}${threads === 'Sql' ? 'SQL_THREAD' : end}`.trimEnd();
 }
 
 export interface Statement {

@@ -1,11 +1,12 @@
 import { sleep } from '../clock.ts';
-import { samePosition, stateHas, stateOfPosition } from '../domain/gtid.ts';
+import type { GtidPosition } from '../domain/gtid.ts';
+import { formatPosition, samePosition, stateHas, stateOfPosition } from '../domain/gtid.ts';
 import type { Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import { compareCoordinates } from '../domain/observation.ts';
 import type { LinkTarget } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
 import type { Running } from './execution.ts';
-import { look } from './execution.ts';
+import { look, surprise } from './execution.ts';
 
 const VERIFY_DEADLINE_MS = 20_000;
 const VERIFY_POLL_MS = 4;
@@ -34,14 +35,39 @@ export async function verifyAttached(running: Running, target: LinkTarget): Prom
     await sleep(VERIFY_POLL_MS, context.signal);
     context.fence();
   }
-  const detail = `not attached to ${target.member} within ${VERIFY_DEADLINE_MS} ms: ${last}`;
-  throw new MxrError({
-    code: 'Deadline',
-    operation: 'verify the link',
-    target: context.replica.name,
-    detail,
-    retryable: true,
-  });
+  throw late(running, `not attached to ${target.member} within ${VERIFY_DEADLINE_MS} ms: ${last}`);
+}
+
+/**
+ * The donor feeds it and its server will end that, or has already: a small gap is filled before anybody can look. How long it
+ * takes nobody can say, so the passes that follow watch it (src/domain/fill.ts).
+ */
+export async function verifyFilling(running: Running, donor: LinkTarget, until: GtidPosition): Promise<string> {
+  const { context } = running;
+  const since = context.clock.monotonicMs();
+  let last = '';
+  while (context.clock.monotonicMs() - since < VERIFY_DEADLINE_MS) {
+    const { look: seen, link } = await look(running);
+    if (link.ioErrno !== 0 && link.io !== 'Connecting') throw startFailed(running, link.ioErrno, link.ioError);
+    if (link.sqlErrno !== 0) throw startFailed(running, link.sqlErrno, link.sqlError);
+    const where = `${donor.host}:${donor.port} until ${formatPosition(until)}`;
+    // Its SQL thread may have more to apply by then.
+    if (link.io === 'No') return `received everything, applied ${formatPosition(seen.gtidSlavePos)}, from ${where}`;
+    if (link.io === 'Yes' && link.until === undefined) throw surprise(running, 'fill', 'it was started without UNTIL');
+    if (link.io === 'Yes') return `streaming from ${where}`;
+    last = `its IO thread is ${link.io} (${link.ioState})`;
+    if (linkCannotConnect(link) && context.clock.monotonicMs() - since > NETWORK_GRACE_MS) {
+      throw startFailed(running, link.ioErrno, link.ioError);
+    }
+    await sleep(VERIFY_POLL_MS, context.signal);
+    context.fence();
+  }
+  throw late(running, `not filled from ${donor.host}:${donor.port} within ${VERIFY_DEADLINE_MS} ms: ${last}`);
+}
+
+function late(running: Running, detail: string): MxrError {
+  const target = running.context.replica.name;
+  return new MxrError({ code: 'Deadline', operation: 'verify the link', target, detail, retryable: true });
 }
 
 function linkCannotConnect(link: Link): boolean {

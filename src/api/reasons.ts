@@ -226,6 +226,10 @@ export const TRIGGER_TEXT = {
 export type Trigger = keyof typeof TRIGGER_TEXT;
 export const TRIGGERS: readonly Trigger[] = namesOf(TRIGGER_TEXT);
 
+/** Who gives a replica what the new holder cannot. */
+export const DONOR_KINDS = ['Member', 'Sibling'] as const;
+export type DonorKind = (typeof DONOR_KINDS)[number];
+
 /** What proved a baseline. */
 export const BASELINE_ORIGINS = ['Adopted', 'Handover', 'Reseeded'] as const;
 export type BaselineOrigin = (typeof BASELINE_ORIGINS)[number];

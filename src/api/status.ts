@@ -4,6 +4,7 @@ import {
   CONDITIONS,
   FINDINGS,
   OUTCOMES,
+  DONOR_KINDS,
   PROOFS,
   SITUATIONS,
   STEP_OUTCOMES,
@@ -212,6 +213,18 @@ export const ReplicaStatus = z.object({
 });
 export type ReplicaStatus = z.infer<typeof ReplicaStatus>;
 
+/** What comes before a move: the replica gets from a donor what the new holder cannot give it. */
+export const IntentFill = z.object({
+  donor: z.string().describe('The member, or the pod.'),
+  kind: z.enum(DONOR_KINDS),
+  host: z.string(),
+  port: z.int(),
+  startedAt: time.describe('The life of the donor in which it was seen to have what is missing.'),
+  upTo: gtid.describe('Where the new holder took over: its link ends there.'),
+  from: gtid.describe('Where the replica stood before.'),
+});
+export type IntentFill = z.infer<typeof IntentFill>;
+
 export const IntentReplica = z.object({
   pod: z.string(),
   podUid: z.string().optional(),
@@ -223,6 +236,8 @@ export const IntentReplica = z.object({
   position: bytes.optional(),
   proof: z.enum(PROOFS).optional(),
   step: z.enum(STEPS),
+  fill: IntentFill.optional(),
+  filledFrom: gtid.optional().describe('Where it stood before it was filled.'),
   arrived: z.boolean().optional().describe('It was moved and seen attached: nothing is wanted of it any more.'),
   replicaStartedAt: time
     .optional()

@@ -64,6 +64,8 @@ export function isAttachedTo(context: Context, holder: Holder): boolean {
   const target = memory.members.get(holder.member.name);
   if (baseline?.member !== holder.member.name || target?.lineage !== baseline.lineage || target.inQuestion)
     return false;
+  // The VIP went back to the donor: its link would end where the other member had taken over.
+  if (replica.link.until !== undefined && context.intended.get(replica.pod)?.fill !== undefined) return false;
   return attachmentOf(context, replica, holder) !== 'No';
 }
 

@@ -5,9 +5,10 @@ import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import type { Memory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
-import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { Link, MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import { linkOf } from './observation.ts';
-import type { LinkTarget } from './plan.ts';
+import type { Failures } from './pause.ts';
+import type { Dial, LinkTarget } from './plan.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { replicaFacts } from './replica.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
@@ -20,8 +21,12 @@ export interface Policy {
   readonly positioning: 'GTID' | 'FilePosition';
   readonly topology: 'Auto' | 'PrimaryStandby' | 'DualPrimary' | 'SharedStorage';
   readonly onSplitBrain: 'Confirm' | 'Resume';
+  /** `Fill`: what the new holder cannot give is fetched from a donor. */
+  readonly onGap: 'Halt' | 'Fill' | 'Reseed';
   /** `localWrites: Forbidden`. */
   readonly keepReadOnly: boolean;
+  /** Where a replica's server listens. */
+  readonly replicaPort: number;
   /** What the replicas are declared to filter out. */
   readonly filters: Filters;
 }
@@ -41,6 +46,8 @@ export interface DecisionInput {
   readonly actedAt: ReadonlyMap<string, number>;
   /** Replicas named by an open intent, and what was wanted of them: a stopped link there is ours. */
   readonly intended: ReadonlyMap<string, Intended>;
+  /** Plans that stopped at a surprise lately, by pod; absent: none. */
+  readonly failures?: ReadonlyMap<string, Failures>;
   /** Pods whose link logs in with an account that was changed since. */
   readonly relink: ReadonlySet<string>;
 }
@@ -57,12 +64,27 @@ export function factsOf(
   if (!look.known) return null;
   const { channel } = input.policy;
   const seen = ofChannel(look.value, channel, memberIds(input.memory));
-  const link = linkOf(seen, channel);
-  if (link === undefined) return null;
+  const shown = linkOf(seen, channel);
+  if (shown === undefined) return null;
   const memory = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
+  const isForeign = memory.baseline !== null && shown.usingGtid !== 'No' && dialsStranger(shown, input);
+  const link = isForeign ? withoutPlaces(shown) : shown;
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
   const at = { lookAt: look.at, seenAt: input.observation.now };
   return replicaFacts(observed, at, { look: seen, link, memory, source });
+}
+
+/** A link that dials none of the members, nor the VIP: it was pointed at a donor, or somewhere by a person. */
+export function dialsStranger(
+  { host, port }: Dial,
+  { policy, observation }: Pick<DecisionInput, 'policy' | 'observation'>,
+): boolean {
+  return ![policy.vip, ...observation.members].some((one) => one.host === host && one.port === port);
+}
+
+/** Coordinates belong to the history of the server that sent them: of another one they are no place of the replica's source. */
+function withoutPlaces(link: Link): Link {
+  return { ...link, read: { file: '', position: 4 }, exec: { file: '', position: 0 } };
 }
 
 /** Server ids of the pair, as far as they were seen. */

@@ -90,15 +90,16 @@ function beingMoved(context: Context): Decision | null {
   return freeze === null ? moving : { ...freeze, plan: null };
 }
 
-function underWay({ busy, actedAt, replica, observation, diagnosis }: Context): Decision | null {
+function underWay({ busy, actedAt, replica, observation, diagnosis, intended }: Context): Decision | null {
+  const verdict = intended.get(replica.pod)?.fill === undefined ? 'HandingOver' : 'Filling';
   const task = busy.get(replica.pod);
   if (task === undefined) {
     const acted = actedAt.get(replica.pod) ?? Number.NEGATIVE_INFINITY;
     const seenSince = replica.lookAt > acted && (diagnosis.holder === null || diagnosis.holder.lookAt > acted);
-    return seenSince ? null : decide(replica.pod, 'HandingOver', 'HandingOver', 'looking at it after the last step');
+    return seenSince ? null : decide(replica.pod, verdict, verdict, 'looking at it after the last step');
   }
   const slow = observation.now - task.since > DRAIN_SLOW_MS;
-  return decide(replica.pod, 'HandingOver', slow ? 'DrainSlow' : 'HandingOver', task.what);
+  return decide(replica.pod, verdict, slow ? 'DrainSlow' : verdict, task.what);
 }
 
 const DRAIN_SLOW_MS = 60_000;

@@ -12,6 +12,7 @@ export type Question =
   | GtidAtQuestion
   | RehearsalQuestion
   | WalkQuestion
+  | SpanQuestion
   | TransactionQuestion
   | LoggedQuestion
   | RelayedQuestion
@@ -49,6 +50,15 @@ export interface WalkQuestion {
   readonly from: Coordinates;
   readonly through: Coordinates;
   readonly firstOnly: boolean;
+}
+/** What a replica at this position would be sent by another one until it stands at `upTo`. */
+export interface SpanQuestion {
+  readonly kind: 'Span';
+  readonly pod: string;
+  readonly incarnation: string;
+  /** Position texts. */
+  readonly from: string;
+  readonly upTo: string;
 }
 /** The content of one transaction, from a member's binlog or from a replica's own. */
 export interface TransactionQuestion {
@@ -126,6 +136,23 @@ export interface Walk {
   readonly truncated: 'bytes' | 'time' | null;
 }
 
+/** Transactions of one server in one domain whose numbers follow one another. */
+export interface Run {
+  readonly domain: number;
+  readonly serverId: number;
+  readonly first: bigint;
+  readonly last: bigint;
+}
+export type Span =
+  | {
+      readonly accepted: true;
+      /** In the order of the binlog. */
+      readonly runs: readonly Run[];
+      /** Not null: it was cut at a bound and says nothing about what follows. */
+      readonly truncated: 'bytes' | 'time' | 'runs' | null;
+    }
+  | { readonly accepted: false; readonly errno: number; readonly text: string };
+
 export interface TransactionContent {
   /** Null: this server's binlog does not have it. */
   readonly found: {
@@ -155,6 +182,7 @@ export interface Answers {
   GtidAt: GtidPosition | null;
   Rehearsal: Rehearsal;
   Walk: Walk;
+  Span: Span;
   Transaction: TransactionContent;
   /** Null: its binlog does not have the one, or too much after it. */
   Logged: readonly Gtid[] | null;

@@ -1,5 +1,6 @@
 import type { Plan } from './plan.ts';
-import { handoverId } from './plan.ts';
+import { formatPosition } from './gtid.ts';
+import { donorName, handoverId } from './plan.ts';
 import type { Picture } from './judge.ts';
 import type { Decision } from './verdict.ts';
 
@@ -34,8 +35,8 @@ function unprepared(gated: Gated): Gated {
 }
 
 function moving(picture: Picture, gates: Gates, now: number): Gated {
-  const moves = picture.plans.filter((plan) => plan.kind === 'Move');
-  const others = picture.plans.filter((plan) => plan.kind !== 'Move');
+  const moves = picture.plans.filter(isMoving);
+  const others = picture.plans.filter((plan) => !isMoving(plan));
   const holder = picture.diagnosis.holder;
   if (moves.length === 0 || holder === null) return { ...picture, awaiting: null, holdDownLeftMs: null };
 
@@ -57,6 +58,11 @@ function moving(picture: Picture, gates: Gates, now: number): Gated {
     return { plans: others, decisions, awaiting: null, holdDownLeftMs: left };
   }
   return { ...picture, awaiting: null, holdDownLeftMs: null };
+}
+
+/** What leads a replica to another server, on its way too. */
+function isMoving({ kind }: Plan): boolean {
+  return kind === 'Move' || kind === 'Fill';
 }
 
 function hold(
@@ -100,5 +106,8 @@ function verdictWhenObserving(decision: Decision): Decision['verdict'] {
 
 function describe(plan: Plan): string {
   const steps = plan.steps.map((step) => step.step).join(', ');
-  return plan.target === null ? steps : `${steps} to ${plan.target.member} (${plan.target.host}:${plan.target.port})`;
+  if (plan.target === null) return steps;
+  if (plan.fill !== undefined)
+    return `${steps} to ${donorName(plan.fill.donor)} until ${formatPosition(plan.fill.upTo)}`;
+  return `${steps} to ${plan.target.member} (${plan.target.host}:${plan.target.port})`;
 }

@@ -7,6 +7,7 @@ import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts'
 import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
 import { compareCoordinates, linkOf } from './observation.ts';
+import type { Fill } from './plan.ts';
 
 /** What an open handover wanted of one replica: proven, and stored before the first statement (handover.md, Steps). */
 export interface Intended {
@@ -18,6 +19,8 @@ export interface Intended {
   readonly at: Coordinates | null;
   /** Wall clock ms: the life of the replica in which it was planned; its link did not run there on its own. */
   readonly replicaStartedAt: number | null;
+  /** Not the move itself but what comes before it: the replica is filled from this donor. */
+  readonly fill?: Fill;
 }
 
 interface Input {
@@ -46,7 +49,9 @@ export function settleIntents(input: Input): Memory {
         ? known
         : { ...startedByIntent(known, look, intent, link), haltedSince: haltedBy(input, known, link) };
     replicas.set(observed.pod, before);
-    if (link === undefined || !wasCarriedOut(input, before, intent, { look, link })) continue;
+    // A fill brings it nowhere: it stays on the history that it was proven on.
+    if (intent.fill !== undefined || link === undefined || !wasCarriedOut(input, before, intent, { look, link }))
+      continue;
     // An adoption stops where the replica had got to by then: at the place of the intent, or beyond it.
     const fits = before.baseline === null ? hasReached(look, intent) : isAsIntended(input, look, intent, link);
     if (!fits) continue;

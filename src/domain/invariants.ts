@@ -1,4 +1,4 @@
-import { isWithin } from './gtid.ts';
+import { formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
 import type { Plan } from './plan.ts';
@@ -31,6 +31,8 @@ const INVARIANTS: readonly Invariant[] = [
   keepsCoordinatesOnTheirLineage,
   movesOnlyInClearSituations,
   restsOnAnswers,
+  fillsWhatTargetHas,
+  triesNoRefusalAgain,
   leavesStrangersAlone,
 ];
 
@@ -52,6 +54,7 @@ function keepsRelayLog(plan: Plan, { diagnosis, replica }: PlanContext): Violati
   const resumes = plan.kind === 'Resume' || plan.kind === 'Restore';
   const drops = has(plan, 'Change') || (resumes && startsAnew(replica));
   if (!drops || replica.drained || has(plan, 'Drain')) return null;
+  if (plan.fill !== undefined) return broken(1, `${plan.pod} has unapplied relay log, and a donor may not have it`);
   const target = diagnosis.holder?.look;
   if (target != null && replica.link.usingGtid !== 'No' && isWithin(replica.received, binlogStateOf(target)))
     return null;
@@ -69,8 +72,20 @@ function startsAnew({ link }: ReplicaFacts): boolean {
 /** 2. No start at a position that is not proven; every start is checked right before and verified after. */
 function startsOnlyAtProvenPositions(plan: Plan): Violation | null {
   if (!isAttaching(plan)) return null;
+  if (plan.kind === 'Fill') return fillsWithoutEnd(plan);
   if (plan.proven !== null && has(plan, 'Prove') && has(plan, 'VerifyAttached')) return null;
   return broken(2, `the plan for ${plan.pod} starts at a position without proof, check and verification`);
+}
+
+/** Of a donor only what lies before the takeover point is proven: its link must end there by itself. */
+function fillsWithoutEnd({ pod, fill, proven, steps }: Plan): Violation | null {
+  const has = (kind: string) => steps.some(({ step }) => step === kind);
+  const end = fill === undefined ? null : formatPosition(fill.upTo);
+  const ends = steps.every((step) => step.step !== 'Start' || formatPosition(step.until ?? new Map()) === end);
+  const byGtid = steps.every((step) => step.step !== 'Change' || step.attach.by === 'Gtid');
+  if (end !== null && end !== '' && proven !== null && ends && byGtid && has('Prove') && has('VerifyAttached'))
+    return null;
+  return broken(2, `the fill of ${pod} has no end, no proof or no check`);
 }
 
 /** 3. Coordinates are never used on a lineage other than the one they were read from. */
@@ -96,6 +111,25 @@ function restsOnAnswers(plan: Plan, { diagnosis }: PlanContext): Violation | nul
   if (!diagnosis.complete) return broken(5, 'not everything has answered once');
   if (!isAttaching(plan) || diagnosis.holder?.look != null) return null;
   return broken(5, 'the holder did not answer');
+}
+
+/** 2. A fill ends within what the target is seen to have: beyond that nobody could continue the replica. */
+function fillsWhatTargetHas(plan: Plan, { diagnosis }: PlanContext): Violation | null {
+  const target = diagnosis.holder?.look;
+  if (plan.fill === undefined || target == null) return null;
+  const has = mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos));
+  if (isWithin(stateOfPosition(plan.fill.upTo), has)) return null;
+  return broken(
+    2,
+    `${plan.pod} would be filled up to ${formatPosition(plan.fill.upTo)}, which ${plan.target?.member ?? 'nobody'} lacks`,
+  );
+}
+
+/** 10. After error 1236, START SLAVE is never retried: the server may accept it later and skip transactions. */
+function triesNoRefusalAgain(plan: Plan, { replica: { link } }: PlanContext): Violation | null {
+  const dial = plan.fill?.dial;
+  if (dial === undefined || link.ioErrno !== 1236 || link.host !== dial.host || link.port !== dial.port) return null;
+  return broken(10, `${dial.host}:${dial.port} has refused ${plan.pod} with error 1236`);
 }
 
 /** 13. A replica without a baseline is not touched, but by its adoption, or to undo that. */

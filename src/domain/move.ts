@@ -1,11 +1,12 @@
 import type { Trigger } from '../api/reasons.ts';
 import type { Context, Policy } from './context.ts';
-import { baselineMember, dialsVip, linkTarget, memberOf } from './context.ts';
+import { baselineMember, dialsStranger, dialsVip, linkTarget, memberOf } from './context.ts';
 import { hasRestarted } from './crash.ts';
 import type { Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import { mayHaveStrayed } from './fed.ts';
+import { fillGap, filling } from './fill.ts';
 import type { Holder } from './holder.ts';
 import { formatGtid, formatPosition, formatState, seqIn, stateHas } from './gtid.ts';
 import { sameCoordinates } from './observation.ts';
@@ -28,6 +29,8 @@ export function toBeMoved(context: Context): Decision {
   if (holder === null || input === null) {
     return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message);
   }
+  const beingFilled = filling(context, holder);
+  if (beingFilled !== null) return beingFilled;
   const broken = linkBroken(context, holder);
   if (broken !== null) return isCuredByRelink(context) ? stoppedForRelink(context, broken) : broken;
   const looked = lookedBefore(context, holder) ?? sourceLookedBefore(context, holder);
@@ -89,6 +92,8 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
   switch (result.kind) {
     case 'Refused': {
       const { verdict, reason, message, transactions, questions } = result;
+      if (result.fillTo !== undefined && context.policy.onGap === 'Fill' && stop === null)
+        return fillGap(context, holder, input, result);
       return decide(replica.pod, verdict, reason, message, { transactions, questions, plan: stop });
     }
     case 'Undecided': {
@@ -233,7 +238,8 @@ export function proofInput(context: Context, holder: Holder): ProofInput | null 
     targetMemory,
     source: memory.members.get(baseline.member),
     sourceObserved,
-    stillReceiving: replica.link.io === 'Yes' && valueOf(sourceObserved?.look) !== undefined,
+    stillReceiving:
+      replica.link.io === 'Yes' && valueOf(sourceObserved?.look) !== undefined && !dialsStranger(replica.link, context),
     viaVip: dialsVip(replica, policy),
     strayed: mayHaveStrayed(context, replica, holder),
     positioning: policy.positioning,

@@ -52,6 +52,8 @@ export interface Link {
   readonly delay: number;
   readonly ssl: boolean;
   readonly connectRetry: number;
+  /** What ends it, as the server names it (`Gtid`: START SLAVE UNTIL master_gtid_pos); absent: nothing does. */
+  readonly until?: string;
   /** Replication filters of the channel, as the server prints them: `{Replicate_Do_DB: 'orders'}`; empty ones left out. */
   readonly filters: Readonly<Record<string, string>>;
 }

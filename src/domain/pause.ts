@@ -1,10 +1,12 @@
 import type { Decision } from './verdict.ts';
-import { isAttaching } from './plan.ts';
+import { donorName, isAttaching } from './plan.ts';
 import type { Plan } from './plan.ts';
 
 /** Plans of one replica towards one member that stopped at a surprise, one after the other. */
 export interface Failures {
   readonly member: string;
+  /** Of a fill: from whom. */
+  readonly donor?: string | undefined;
   readonly times: number;
   /** Monotonic ms at which the last one ended. */
   readonly at: number;
@@ -20,10 +22,10 @@ const MAX_PAUSE_MS = 30_000;
 
 export function failedAgain(
   before: Failures | undefined,
-  { member, at, why }: { readonly member: string; readonly at: number; readonly why: string },
+  { member, donor, at, why }: Pick<Failures, 'member' | 'donor' | 'at'> & { readonly why: string },
 ): Failures {
-  const again = before?.member === member ? before : undefined;
-  return { member, at, times: (again?.times ?? 0) + 1, first: again?.first ?? why, last: why };
+  const again = before?.member === member && before.donor === donor ? before : undefined;
+  return { member, donor, at, times: (again?.times ?? 0) + 1, first: again?.first ?? why, last: why };
 }
 
 function isPaused({ times, at }: Failures, now: number): boolean {
@@ -46,6 +48,7 @@ export function paused(decision: Decision, failures: Failures | undefined, now: 
   return { ...decision, verdict: 'HandingOver', reason: 'HandingOver', message, plan: null };
 }
 
-function concerns({ member }: Failures, plan: Plan): boolean {
-  return isAttaching(plan) && plan.target?.member === member;
+function concerns({ member, donor }: Failures, plan: Plan): boolean {
+  const from = plan.fill === undefined ? undefined : donorName(plan.fill.donor);
+  return isAttaching(plan) && plan.target?.member === member && from === donor;
 }

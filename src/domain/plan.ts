@@ -19,6 +19,26 @@ export interface Dial {
   readonly port: number;
 }
 
+/** A server that does not hold the VIP and has what the holder cannot give: the old member, or another replica. */
+export type Donor =
+  { readonly kind: 'Member'; readonly member: string } | { readonly kind: 'Sibling'; readonly pod: string };
+
+/** What a replica lacks is fetched from here, and not a transaction more. */
+export interface Fill {
+  readonly donor: Donor;
+  readonly dial: Dial;
+  /** Wall clock ms: the life of the donor in which it was seen to have it. */
+  readonly startedAt: number;
+  /** The place where the target took over, in the domains that the replica lacks something of. */
+  readonly upTo: GtidPosition;
+  /** Where the replica stood before it was filled. */
+  readonly from: GtidPosition;
+}
+
+export function donorName(donor: Donor): string {
+  return donor.kind === 'Member' ? donor.member : `replica ${donor.pod}`;
+}
+
 /** How a replica asks for its position after CHANGE. */
 export type Attach =
   | { readonly by: 'Gtid'; readonly gtid: GtidPosition }
@@ -42,20 +62,22 @@ export type StepValue =
   | { readonly step: 'Stop' }
   | { readonly step: 'Change'; readonly target: LinkTarget; readonly attach: Attach }
   /** `Again`: both, as they were before; nothing else of the replica is set. */
-  | { readonly step: 'Start'; readonly threads: 'Both' | 'Sql' | 'Again' }
-  | { readonly step: 'VerifyAttached'; readonly target: LinkTarget };
+  | { readonly step: 'Start'; readonly threads: 'Both' | 'Sql' | 'Again'; readonly until?: GtidPosition }
+  | { readonly step: 'VerifyAttached'; readonly target: LinkTarget; readonly until?: GtidPosition };
 
 /** One replica's plan: a list of steps as values. The executor runs one, re-checks the fence, verifies, goes on or stops. */
 export interface Plan {
   readonly pod: string;
-  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Restore' | 'Move' | 'Resume' | 'Relink';
+  readonly kind: 'StopReceiving' | 'Apply' | 'Adopt' | 'Restore' | 'Move' | 'Fill' | 'Resume' | 'Relink';
   readonly trigger: Trigger | null;
   readonly steps: readonly StepValue[];
   /** Null for StopReceiving and Apply: nothing new arrives by them. */
   readonly proven: Proven | null;
+  /** The member that the replica is to follow in the end; of a fill its link dials the donor first. */
   readonly target: LinkTarget | null;
   /** The member that the replica followed before. */
   readonly from: string | null;
+  readonly fill?: Fill;
 }
 
 export function planStopReceiving(pod: string, from: string | null): Plan {
@@ -96,6 +118,21 @@ export function planMove(parts: MoveParts): Plan {
     { step: 'VerifyAttached', target },
   ];
   return { pod, kind: 'Move', trigger, steps, proven, target, from };
+}
+
+/** By GTID only, and never without UNTIL: a donor may have more than the target ever had. */
+export function planFill(parts: Omit<MoveParts, 'positioning'>, fill: Fill): Plan {
+  const { pod, from, trigger, proven, target } = parts;
+  const there: LinkTarget = { ...target, ...fill.dial, through: 'Member' };
+  const steps: StepValue[] = [
+    { step: 'Capture' },
+    { step: 'Prove', expect: { kind: 'Between', from: proven.gtid, upTo: parts.received } },
+    { step: 'Stop' },
+    { step: 'Change', target: there, attach: { by: 'Gtid', gtid: proven.gtid } },
+    { step: 'Start', threads: 'Both', until: fill.upTo },
+    { step: 'VerifyAttached', target: there, until: fill.upTo },
+  ];
+  return { pod, kind: 'Fill', trigger, steps, proven, target, from, fill };
 }
 
 /** Adoption rewrites the link at the same place, so it first lets everything received be applied. */

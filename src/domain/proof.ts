@@ -33,6 +33,8 @@ export interface Refused {
   readonly transactions: Transactions | null;
   /** What would say more to a person; the refusal stands without. */
   readonly questions: readonly Question[];
+  /** Of `Behind`: the place up to which another server could fill the gap. */
+  readonly fillTo?: GtidPosition;
 }
 
 /** Nothing is wrong; something has to happen first. */

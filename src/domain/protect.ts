@@ -1,7 +1,8 @@
 import { standsBack } from './contested.ts';
 import type { Context } from './context.ts';
-import { baselineMember, dialsVip, memberOf } from './context.ts';
+import { baselineMember, dialsStranger, dialsVip, memberOf } from './context.ts';
 import { isRefusal } from './fact.ts';
+import { fillOf, isBeingFilled } from './fill.ts';
 import { beyond, ofServer, stateOf } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { ServerLook } from './observation.ts';
@@ -24,7 +25,9 @@ export const WAITING = [
 export function mustStopReceiving(context: Context): boolean {
   const { replica, policy, diagnosis } = context;
   if (replica.link.io === 'No') return false;
-  if (dialsVip(replica, policy) || replica.link.io !== 'Yes') return true;
+  // From a donor it cannot get too much, whoever holds the VIP meanwhile.
+  if (isBeingFilled(context)) return false;
+  if (dialsVip(replica, policy) || replica.link.io !== 'Yes' || dialsStranger(replica.link, context)) return true;
   const source = memberOf(context, baselineMember(replica));
   if (source === undefined || !source.look.known) return true;
   if (neverStandsStill(context)) return true;
@@ -36,10 +39,12 @@ export function mustStopReceiving(context: Context): boolean {
  * Frozen: in a split nobody receives. A server that nobody knows stops what dials the VIP; one that refuses mxr may be the
  * one that it always was, so there only a link that would reconnect is stopped.
  */
-export function mustFreeze({ diagnosis, replica, policy, observation }: Context): boolean {
+export function mustFreeze(context: Context): boolean {
+  const { diagnosis, replica, policy, observation } = context;
   if (replica.link.io === 'No') return false;
   if (diagnosis.situation === 'SplitBrain') return true;
   if (diagnosis.situation !== 'HolderUnknown') return false;
+  if (fillOf(context) !== null) return true;
   return isRefusal(observation.vip.look) ? replica.link.io !== 'Yes' : dialsVip(replica, policy);
 }
 

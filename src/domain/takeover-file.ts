@@ -1,9 +1,10 @@
 import { answerTo } from './evidence.ts';
+import type { GtidPosition } from './gtid.ts';
 import {
   beyond,
   formatGtid,
   formatPosition,
-  gtidsOf,
+  isWithin,
   mergeStates,
   sameGtid,
   samePosition,
@@ -38,7 +39,8 @@ export function compareByCoordinates(input: ProofInput, standby: StandbyLook): R
     const message = `the link of ${replica.pod} went to another server through the VIP: its coordinates are not those of ${source.name} any more, so they cannot be compared with what ${holder.member.name} applied; reseed ${replica.pod}`;
     return refused('Unproven', 'LineageChanged', message);
   }
-  const own = replica.link.exec.file === '' ? (replica.memory.captured?.exec ?? replica.link.exec) : replica.link.exec;
+  const own = placeOf(replica);
+  if (own.file === '') return compareByGtidAlone(input, applied);
   if (sameCoordinates(own, applied)) return confirmedByGtid(input);
   const order = compareCoordinates(own, applied);
   if (Number.isNaN(order)) {
@@ -53,6 +55,36 @@ export function compareByCoordinates(input: ProofInput, standby: StandbyLook): R
     };
   }
   return orderOfGtids(input, own, applied, order);
+}
+
+/** After CHANGE, or from a donor, its link names no place of the old holder: what was captured stands, if nothing came since. */
+function placeOf({ link, memory, position }: ReplicaFacts): Coordinates {
+  const { captured } = memory;
+  return link.exec.file === '' && captured !== null && samePosition(captured.gtid, position)
+    ? captured.exec
+    : link.exec;
+}
+
+/** By GTID, where its coordinates are not known: the old holder names what the target had applied, or the target does. */
+function compareByGtidAlone(input: ProofInput, applied: Coordinates): Refused | Asking | null {
+  const { replica, holder, target } = input;
+  const asked = askSource(input, applied, applied);
+  if (asked.kind === 'Asking') return asked;
+  const there = asked.kind === 'Unknown' ? target.gtidSlavePos : asked.applied;
+  if (samePosition(there, replica.position)) return confirmedByGtid(input);
+  const behind = isWithin(stateOfPosition(replica.position), stateOfPosition(there));
+  if (behind) return isBehind(input, there, `${formatPosition(replica.position)} of ${formatPosition(there)}`);
+  const message = `${replica.pod} is at ${formatPosition(replica.position)}, ${holder.member.name} had applied ${formatPosition(there)} when it took over, and the coordinates of ${replica.pod} are not known`;
+  return refused('Unproven', 'NotComparable', message);
+}
+
+function isBehind({ replica, holder }: ProofInput, there: GtidPosition, distance: string): Refused {
+  const message = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
+  const transactions = {
+    count: missingCount(there, replica.position),
+    gtids: [...there.values()].map(formatGtid),
+  };
+  return { ...refused('Behind', 'Behind', message, transactions), fillTo: there };
 }
 
 /** A link through the VIP reconnects by itself; its coordinates are then those of the server that it reads now. */
@@ -89,18 +121,18 @@ function orderOfGtids(
   const sameGtids = [...replica.position].every(([domain, gtid]) => sameGtid(target.gtidSlavePos.get(domain), gtid));
   if (asked.kind === 'Unknown' && sameGtids) return null;
   const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
-  const behind = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
   const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
   const has = stateOfPosition(target.gtidSlavePos);
-  if (order < 0) {
-    const count = missingCount(target.gtidSlavePos, replica.position);
-    return refused('Behind', 'Behind', behind, { count, gtids: gtidsOf(has).map(formatGtid) });
-  }
+  if (order < 0) return isBehind(input, asked.kind === 'Different' ? asked.applied : target.gtidSlavePos, distance);
   const unique = beyond(stateOfPosition(replica.position), mergeStates(has, binlogStateOf(target)));
   return describeUnique(input, refused('Ahead', 'Ahead', ahead, lacking(unique, has)));
 }
 
-type AskedSource = Asking | { readonly kind: 'Same' | 'Different' | 'Unknown' };
+type AskedSource =
+  | Asking
+  | { readonly kind: 'Unknown' }
+  /** `applied`: what the old holder had logged up to where the target had applied it. */
+  | { readonly kind: 'Same' | 'Different'; readonly applied: GtidPosition };
 
 function askSource(
   { source, sourceObserved, evidence }: ProofInput,
@@ -118,7 +150,7 @@ function askSource(
     return asking(`asking ${source.name} whether both places are the same`, ...questions);
   }
   if (here.value === null || there.value === null) return { kind: 'Unknown' };
-  return { kind: samePosition(here.value, there.value) ? 'Same' : 'Different' };
+  return { kind: samePosition(here.value, there.value) ? 'Same' : 'Different', applied: there.value };
 }
 
 /** Coordinates of a third server, which may have the same file names. 0: not connected since the target started. */

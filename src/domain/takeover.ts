@@ -120,7 +120,8 @@ function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided |
   const behind = of('behind').map(({ target, own }) => `${textOf(own)} of ${textOf(target)}`);
   const missing = missingCount(there, replica.position);
   const message = `${replica.pod} is ${missing ?? 'some'} transactions behind the place where ${holder.member.name} took over (${behind.join('; ')}); ${holder.member.name} does not log what it applied, so it cannot give them. Bring the old primary back, or reseed the replica`;
-  return refused('Behind', 'Behind', message, { count: missing, gtids: [...there.values()].map(formatGtid) });
+  const transactions = { count: missing, gtids: [...there.values()].map(formatGtid) };
+  return { ...refused('Behind', 'Behind', message, transactions), fillTo: there };
 }
 
 function textOf(gtid: Gtid | undefined): string {

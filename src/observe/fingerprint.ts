@@ -47,6 +47,7 @@ function linkMark(look: ServerLook, link: Link, withPositions: boolean): unknown
     link.sql,
     link.sourceServerId,
     link.usingGtid,
+    link.until ?? null,
     link.ioErrno,
     link.sqlErrno,
     link.delay,

@@ -120,6 +120,7 @@ const SlaveRow = z.object({
   SQL_Delay: integer,
   Master_SSL_Allowed: z.string(),
   Connect_Retry: integer,
+  Until_Condition: z.string().default('None'),
   Replicate_Do_DB: filter,
   Replicate_Ignore_DB: filter,
   Replicate_Do_Table: filter,
@@ -153,6 +154,7 @@ export const LinkRow = SlaveRow.transform((row): Link => ({
   delay: row.SQL_Delay,
   ssl: row.Master_SSL_Allowed === 'Yes',
   connectRetry: row.Connect_Retry,
+  ...(row.Until_Condition === 'None' ? {} : { until: row.Until_Condition }),
   filters: filtersOf(row),
 }));
 

@@ -8,6 +8,7 @@ import { fileHeader } from '../sql/binlog/file-header.ts';
 import { loggedAfter } from '../sql/binlog/logged.ts';
 import { lastOwnWrite } from '../sql/binlog/own-write.ts';
 import { rehearse } from '../sql/binlog/rehearse.ts';
+import { span } from '../sql/binlog/span.ts';
 import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
@@ -17,6 +18,8 @@ import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
 const WALK_BYTES = 64 * 1024 * 1024;
+/** A gap of hours: read once, before anything is touched. */
+const SPAN = { deadlineMs: 120_000, maxBytes: 8 * 1024 * 1024 * 1024 };
 
 /** Gets what the domain asks for. Dumps use the replication account, as a replica would. */
 export function askFor(runtime: Runtime, picture: Picture): void {
@@ -60,6 +63,10 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
         bytes,
       }));
       return { transactions, truncated: walked.truncated };
+    }
+    case 'Span': {
+      const { from, upTo } = question;
+      return span(donorTarget(runtime, question.pod), { from, upTo }, { ...SPAN, signal: limits.signal });
     }
     case 'Transaction': {
       const target =
@@ -161,6 +168,13 @@ function dumpTarget(runtime: Runtime, member: string): SqlTarget {
   const replication = runtime.accepted?.replication;
   if (replication === undefined) throw notThere(`member ${member}`);
   return { ...memberTarget(runtime, member), ...replication };
+}
+
+/** A replica as another replica would dial it, which follows it by the account that it has for the source. */
+function donorTarget(runtime: Runtime, pod: string): SqlTarget {
+  const replication = runtime.accepted?.replication;
+  if (replication === undefined) throw notThere(`replica ${pod}`);
+  return { ...podTarget(runtime, pod), ...replication };
 }
 
 export function podTarget(runtime: Runtime, pod: string): SqlTarget {

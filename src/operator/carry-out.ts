@@ -5,10 +5,11 @@ import { NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
 import { ofChannel } from '../domain/channels.ts';
 import { memberIds } from '../domain/context.ts';
+import { donorAt } from '../domain/donor.ts';
 import type { Picture } from '../domain/judge.ts';
 import { failedAgain } from '../domain/pause.ts';
 import type { Plan } from '../domain/plan.ts';
-import { isAttaching } from '../domain/plan.ts';
+import { donorName, isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
 import { MxrError } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
@@ -39,7 +40,12 @@ export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Pict
   openFor(runtime, picture, due, now);
   if (due.length === 0) prepareIntent(runtime, picture, now);
   for (const plan of due) {
-    const job: Job = { plan, what: whatOf(plan), since: clock.monotonicMs(), abort: new AbortController() };
+    const job: Job = {
+      plan,
+      what: whatOf(plan, plan.steps[0]?.step ?? ''),
+      since: clock.monotonicMs(),
+      abort: new AbortController(),
+    };
     runtime.jobs.set(plan.pod, job);
     void carryOutOne(runtime, job, picture);
   }
@@ -64,9 +70,9 @@ function sameIntent({ open }: Runtime, { pod, target, proven }: Plan): boolean {
   return intent?.member === target?.member && intent?.gtid === formatPosition(proven?.gtid ?? new Map());
 }
 
-function whatOf(plan: Plan): string {
-  const target = plan.target === null ? '' : ` to ${plan.target.member}`;
-  return `${plan.kind}${target}: ${plan.steps[0]?.step ?? ''}`;
+function whatOf({ kind, target, fill }: Plan, step: string): string {
+  if (fill !== undefined) return `${kind} from ${donorName(fill.donor)} up to ${formatPosition(fill.upTo)}: ${step}`;
+  return `${kind}${target === null ? '' : ` to ${target.member}`}: ${step}`;
 }
 
 async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promise<void> {
@@ -140,7 +146,7 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
       return ofChannel(look, spec.link.channel, memberIds(runtime.memory));
     },
     onStep: (step) => {
-      job.what = `${plan.kind}${plan.target === null ? '' : ` to ${plan.target.member}`}: ${step}`;
+      job.what = whatOf(plan, step);
     },
     onStatement: (step, outcome) => shared.tell.statement(step, outcome),
   };
@@ -163,6 +169,7 @@ function fenceOf(runtime: Runtime, job: Job, picture: Picture): () => void {
   const replicaBefore = before?.replicas.find((one) => one.pod === plan.pod);
   const generation = runtime.resource.metadata.generation;
   const targetBefore = picture.diagnosis.holder?.member.incarnation;
+  const donorBefore = donorSeen(runtime, plan)?.incarnation;
   return () => {
     const { shared } = runtime;
     if (!shared.isLeader()) throw fenceLost(plan, 'this process is not the leader any more');
@@ -182,7 +189,14 @@ function fenceOf(runtime: Runtime, job: Job, picture: Picture): () => void {
       throw fenceLost(plan, `${plan.target.member} does not hold the VIP any more`);
     if (found.holder.member.incarnation !== targetBefore) throw fenceLost(plan, `${plan.target.member} restarted`);
     if (runtime.picture?.diagnosis.situation === 'SplitBrain') throw fenceLost(plan, 'the pair is split');
+    if (plan.fill !== undefined && donorSeen(runtime, plan)?.incarnation !== donorBefore)
+      throw fenceLost(plan, `${donorName(plan.fill.donor)} is another one, or restarted`);
   };
+}
+
+function donorSeen({ watcher, resource }: Runtime, { fill }: Plan) {
+  const seen = watcher?.observation();
+  return seen === undefined || fill === undefined ? null : donorAt(seen, fill.donor, resource.spec.replicas.port);
 }
 
 function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof execute>[1]['targetLook']> {
@@ -197,8 +211,11 @@ function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof 
 /** A link that goes on as it was says nothing of the adoption that it belongs to. */
 function countFailures({ failures, shared }: Runtime, { plan, outcome, message }: Execution): void {
   if (plan.target === null || plan.kind === 'Restore') return;
-  const failed = { member: plan.target.member, at: shared.clock.monotonicMs(), why: message };
-  if (outcome === 'Done') failures.delete(plan.pod);
+  const donor = plan.fill === undefined ? undefined : donorName(plan.fill.donor);
+  // A fill that began has not ended well yet: one that never gets further is tried more and more seldom.
+  const why = message === '' ? 'it ended before the place where it was to end' : message;
+  const failed = { member: plan.target.member, donor, at: shared.clock.monotonicMs(), why };
+  if (outcome === 'Done' && plan.kind !== 'Fill') failures.delete(plan.pod);
   else failures.set(plan.pod, failedAgain(failures.get(plan.pod), failed));
 }
 
@@ -257,7 +274,7 @@ function throughAfter(
   { plan, steps, outcome }: Execution,
 ): ReplicaMemory['through'] {
   const { link } = runtime.resource.spec;
-  if (plan.kind === 'Restore') return before.through;
+  if (plan.kind === 'Restore' || plan.kind === 'Fill') return before.through;
   // Coordinates through the VIP could be asked of another server than they were proven on: no such fallback by file.
   if (link.through !== 'Auto' || link.positioning === 'FilePosition' || plan.target === null) return before.through;
   if (outcome === 'Done') return plan.target.through;

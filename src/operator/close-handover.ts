@@ -114,7 +114,14 @@ function recordOf({ id, from, to, trigger, outcome, replicas, ...times }: Ended,
 function isUnderWay(open: OpenHandover, closing: Closing, { pod, verdict, reason, plan, prepared }: Decision): boolean {
   if (closing.busy.has(pod)) return true;
   if (closing.leaving) return false;
-  if (plan !== null || prepared !== null || verdict === 'HandingOver' || reason === 'NotLookedYet') return true;
+  if (
+    plan !== null ||
+    prepared !== null ||
+    verdict === 'HandingOver' ||
+    verdict === 'Filling' ||
+    reason === 'NotLookedYet'
+  )
+    return true;
   const entry = open.replicas.get(pod);
   if (isReady(verdict) || (entry !== undefined && hasArrived(entry))) return false;
   // What an adoption stopped goes on by its intent only, once the source is there.
@@ -174,12 +181,12 @@ function arrivedBefore(open: OpenHandover, { memory }: Closing, { pod, verdict }
 
 function inheritedEntry({ intents }: OpenHandover, pod: string): HandoverReplica {
   const intent = intents.get(pod);
-  const { gtid = '', file, position, proof } = intent ?? {};
+  const { gtid = '', file, position, proof, filledFrom = gtid } = intent ?? {};
   const place = { ...(file === undefined || position === undefined ? {} : { file, position }), gtid };
   return {
     pod,
     ...(proof === undefined ? {} : { proof }),
-    from: { gtid },
+    from: { gtid: filledFrom },
     to: place,
     durationMs: 0,
     message: '',

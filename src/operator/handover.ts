@@ -4,7 +4,7 @@ import type { Execution, StepReport } from '../act/execution.ts';
 import { formatPosition, parsePosition } from '../domain/gtid.ts';
 import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
-import type { Plan } from '../domain/plan.ts';
+import type { Donor, Fill, Plan } from '../domain/plan.ts';
 import { handoverId, isAttaching } from '../domain/plan.ts';
 import { steady } from './status-parts.ts';
 
@@ -52,7 +52,8 @@ export function openHandover(
     id: uniqueId(handoverId(incarnationOf(picture, target), moving), now.wallNow),
     from: first.from ?? '',
     to: target,
-    trigger: now.approved && first.kind === 'Move' ? 'Approval' : (first.trigger ?? 'Resume'),
+    trigger:
+      now.approved && (first.kind === 'Move' || first.kind === 'Fill') ? 'Approval' : (first.trigger ?? 'Resume'),
     startedAt: now.wallNow,
     vipAnsweredAt: answerThatBegan(moving, picture, now),
     replicas: new Map(),
@@ -101,6 +102,7 @@ function withIntents(
       ...(plan.proven.at === null ? {} : { file: plan.proven.at.file, position: plan.proven.at.position }),
       proof: proofOf(before.get(plan.pod), plan.target.member, plan.proven.proof),
       step: plan.steps[0]?.step ?? 'Capture',
+      ...fillOf(plan, before.get(plan.pod)),
       ...lifeOf(now.startedAt.get(plan.pod), before.get(plan.pod)),
     });
   }
@@ -113,7 +115,27 @@ function lifeOf(startedAt: number | undefined, before: IntentReplica | undefined
 
 /** A resumption ends what was begun: the handover's proof is the one by which the replica came to this member. */
 function proofOf(before: IntentReplica | undefined, member: string, proof: Proof): Proof {
+  if (before?.proof === 'Filled' && before.member === member) return before.proof;
   return proof === 'SameServer' && before?.member === member ? (before.proof ?? proof) : proof;
+}
+
+function fillOf({ fill }: Plan, before: IntentReplica | undefined): Pick<IntentReplica, 'fill' | 'filledFrom'> {
+  if (fill === undefined) {
+    const filledFrom = before?.fill?.from ?? before?.filledFrom;
+    return filledFrom === undefined ? {} : { filledFrom };
+  }
+  const { donor, dial, startedAt, upTo, from } = fill;
+  const name = donor.kind === 'Member' ? donor.member : donor.pod;
+  const places = { upTo: formatPosition(upTo), from: formatPosition(from) };
+  return { fill: { donor: name, kind: donor.kind, ...dial, startedAt: new Date(startedAt).toISOString(), ...places } };
+}
+
+function fillIntended({ fill }: IntentReplica): Fill | undefined {
+  const [upTo, from] = [parsePosition(fill?.upTo ?? ''), parsePosition(fill?.from ?? '')];
+  if (fill === undefined || upTo === undefined || from === undefined) return undefined;
+  const { donor: name, kind, host, port, startedAt } = fill;
+  const donor: Donor = kind === 'Member' ? { kind, member: name } : { kind, pod: name };
+  return { donor, dial: { host, port }, startedAt: Date.parse(startedAt), upTo, from };
 }
 
 /** The intents as the domain needs them. One that cannot be read is none: that can only make mxr wait or refuse. */
@@ -126,7 +148,11 @@ export function intendedOf(open: OpenHandover | null): ReadonlyMap<string, Inten
     const at = file === undefined || position === undefined ? null : { file, position };
     const life = replicaStartedAt === undefined ? null : Date.parse(replicaStartedAt);
     const startedAt = Date.parse(incarnation);
-    intended.set(pod, { member, lineage, startedAt, gtid: parsed, at, replicaStartedAt: life });
+    const fill = fillIntended(intent);
+    // What was half filled is never taken for half moved.
+    if (intent.fill !== undefined && fill === undefined) continue;
+    const wanted = { member, lineage, startedAt, gtid: parsed, at, replicaStartedAt: life };
+    intended.set(pod, { ...wanted, ...(fill === undefined ? {} : { fill }) });
   }
   return intended;
 }
@@ -149,11 +175,12 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
   const { proven } = plan;
   const steps = execution.steps.map(stepRecord);
   if (plan.kind === 'Restore') return { ...open, replicas: withSteps(open.replicas, pod, steps) };
-  const durationMs = Math.round(execution.steps.reduce((sum, step) => sum + step.durationMs, 0));
+  const filled = filledBefore(open, pod);
+  const durationMs = Math.round(execution.steps.reduce((sum, step) => sum + step.durationMs, filled?.durationMs ?? 0));
   const entry: HandoverReplica = {
     pod,
     ...(proven === null ? {} : { proof: open.intents.get(pod)?.proof ?? proven.proof }),
-    from: {
+    from: filled?.from ?? {
       ...(captured === null ? {} : { file: captured.exec.file, position: captured.exec.position }),
       gtid: formatPosition(captured?.gtid ?? proven?.gtid ?? new Map()),
     },
@@ -163,7 +190,7 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
         : { ...(proven?.at ?? execution.attachedAt.place), gtid: formatPosition(execution.attachedAt.gtid) },
     durationMs,
     message: execution.message,
-    steps,
+    steps: [...(filled?.steps ?? []), ...steps].slice(-MAX_STEPS),
   };
   const intent = open.intents.get(pod);
   const intents =
@@ -172,6 +199,18 @@ export function enterExecution(open: OpenHandover, execution: Execution): OpenHa
       : new Map([...open.intents, [pod, { ...intent, arrived: true }]]);
   return { ...open, intents, replicas: new Map([...open.replicas, [pod, entry]]) };
 }
+
+/** A fill may be tried again, and the move follows: all of it is one way from where the replica stood at first. */
+function filledBefore(open: OpenHandover, pod: string): HandoverReplica | undefined {
+  const entry = open.replicas.get(pod);
+  if (entry?.proof === 'Filled' && entry.to.gtid === undefined) return entry;
+  const from = open.intents.get(pod)?.filledFrom;
+  return from === undefined || entry !== undefined
+    ? undefined
+    : { pod, from: { gtid: from }, to: {}, durationMs: 0, message: '', steps: [] };
+}
+
+const MAX_STEPS = 40;
 
 function stepRecord({ step, outcome, startedAt, durationMs, detail }: StepReport): HandoverReplica['steps'][number] {
   return {

@@ -12,7 +12,9 @@ export function policyOf({ spec }: ExternalReplica, accepted: Extract<Acceptance
     positioning: spec.link.positioning === 'FilePosition' ? 'FilePosition' : 'GTID',
     topology: spec.source.topology,
     onSplitBrain: spec.policy.onSplitBrain,
+    onGap: spec.policy.onGap,
     keepReadOnly: spec.replicas.localWrites === 'Forbidden',
+    replicaPort: spec.replicas.port,
     filters: spec.link.filters,
   };
 }

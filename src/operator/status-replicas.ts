@@ -1,7 +1,7 @@
 import type { Baseline, Captured, ReplicaStatus } from '../api/status.ts';
 import { attachmentOf } from '../domain/attached.ts';
 import type { Policy } from '../domain/context.ts';
-import { factsOf } from '../domain/context.ts';
+import { dialsStranger, factsOf } from '../domain/context.ts';
 import { valueOf } from '../domain/fact.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Picture } from '../domain/judge.ts';
@@ -67,7 +67,9 @@ function retention(
   const name = attachedTo ?? picture.memory.replicas.get(pod)?.baseline?.member ?? '';
   const member = valueOf(observation.members.find((one) => one.name === name)?.look);
   const memory = picture.memory.members.get(name);
-  const link = look.known ? linkOf(look.value, policy.channel) : undefined;
+  const shown = look.known ? linkOf(look.value, policy.channel) : undefined;
+  // A donor's coordinates are no place in that member's binlog.
+  const link = shown === undefined || dialsStranger(shown, { policy, observation }) ? undefined : shown;
   if (member === undefined || memory === undefined || link === undefined || link.exec.file === '') return {};
   const seconds = retentionHeadroom(link.exec, { look: member, memory }, observation.wallNow);
   return seconds === null ? {} : { retentionHeadroomSeconds: Math.round(seconds) };
@@ -76,7 +78,7 @@ function retention(
 type Place = Pick<ReplicaStatus, 'gtid' | 'file' | 'position' | 'positioning'>;
 
 /** Where it stands; while it does not answer, where it stood. */
-function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): Place {
+function place({ policy, observation, before }: ReplicaInput, observed: ReplicaObservation): Place {
   const look = valueOf(observed.look);
   if (look === undefined) {
     if (before === undefined) return {};
@@ -84,9 +86,12 @@ function place({ policy, before }: ReplicaInput, observed: ReplicaObservation): 
     return { gtid, file, position, positioning };
   }
   const link = linkOf(look, policy.channel);
+  const isForeign = link !== undefined && dialsStranger(link, { policy, observation });
   return {
     gtid: formatPosition(look.gtidSlavePos),
-    ...(link === undefined || link.exec.file === '' ? {} : { file: link.exec.file, position: link.exec.position }),
+    ...(link === undefined || link.exec.file === '' || isForeign
+      ? {}
+      : { file: link.exec.file, position: link.exec.position }),
     ...(link === undefined ? {} : { positioning: link.usingGtid === 'No' ? 'FilePosition' : 'GTID' }),
   };
 }

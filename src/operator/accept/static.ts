@@ -11,7 +11,6 @@ import { together } from './refusal.ts';
 /** Fields that the schema has and no behaviour stands behind yet. Silence would be a promise. */
 const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) => boolean])[] = [
   ['replicas.statefulSet', ({ replicas }) => replicas.statefulSet !== undefined],
-  ['policy.onGap: Fill', ({ policy }) => policy.onGap === 'Fill'],
   ['policy.onGap: Reseed', ({ policy }) => policy.onGap === 'Reseed'],
   ['policy.onDivergence: Reseed', ({ policy }) => policy.onDivergence === 'Reseed'],
   ['policy.onPurged: Reseed', ({ policy }) => policy.onPurged === 'Reseed'],

@@ -7,11 +7,11 @@ import { type BinlogEvent, type Checksum, EVENT, parseEvent } from './event.ts';
 import { PacketCutter } from './packets.ts';
 
 /**
- * Where a dump begins: after what a replica at this GTID position has; after this one GTID, and in all other domains at
+ * Where a dump begins: after what a replica at this GTID position has (and, with `until`, ends where START SLAVE UNTIL does); after this one GTID, and in all other domains at
  * the end (a domain that is not named would be sent from its very beginning); or at an event boundary of a file.
  */
 export type DumpStart =
-  | { readonly gtid: string; readonly strict: boolean }
+  | { readonly gtid: string; readonly strict: boolean; readonly until?: string }
   | { readonly gtid: string; readonly domain: number }
   | { readonly file: string; readonly position: number };
 
@@ -89,7 +89,10 @@ function setUp(start: DumpStart): [sql: string, params: string[]] {
   if ('file' in start) return [common, []];
   const strict = 'strict' in start && start.strict ? '1' : '0';
   const modes = `@slave_gtid_ignore_duplicates=0, @slave_gtid_strict_mode=${strict}`;
-  if ('strict' in start) return [`${common}, ${modes}, @slave_connect_state=?`, [start.gtid]];
+  if ('strict' in start) {
+    const [end, values] = start.until === undefined ? ['', []] : [', @slave_until_gtid=?', [start.until]];
+    return [`${common}, ${modes}, @slave_connect_state=?${end}`, [start.gtid, ...values]];
+  }
   const others = "REGEXP_REPLACE(CONCAT(',', @@global.gtid_binlog_pos), ?, '')";
   const state = `@slave_connect_state=TRIM(TRAILING ',' FROM CONCAT(?, ${others}))`;
   return [`${common}, ${modes}, ${state}`, [start.gtid, `,${start.domain}-[0-9]+-[0-9]+`]];

@@ -5,6 +5,7 @@ import { formatGtid } from '../../../src/domain/gtid.ts';
 import type { DumpLimits } from '../../../src/sql/binlog/dump.ts';
 import { fileHeader } from '../../../src/sql/binlog/file-header.ts';
 import { rehearse } from '../../../src/sql/binlog/rehearse.ts';
+import { span } from '../../../src/sql/binlog/span.ts';
 import { transactionAt } from '../../../src/sql/binlog/transaction.ts';
 import { walk, walkGtid } from '../../../src/sql/binlog/walk.ts';
 import type { SqlTarget } from '../../../src/sql/port.ts';
@@ -129,6 +130,26 @@ describe('asking one server', HANGS, () => {
       transactions.map(({ gtid }) => formatGtid(gtid)),
       ['0-1-5', '5-1-1'],
     );
+  });
+
+  test('a span: what a replica would get that is started UNTIL a position', async () => {
+    const asked = async (from: string, upTo: string): Promise<unknown> => {
+      const answer = await span(target, { from, upTo }, LIMITS);
+      if (!answer.accepted) return answer.text;
+      assert.equal(answer.truncated, null);
+      return answer.runs.map(({ domain, serverId, first, last }) => `${domain}-${serverId}-${first} to ${last}`);
+    };
+    assert.deepEqual(await asked('0-1-1', '0-1-3'), ['0-1-2 to 3']);
+    // Over the end of a file, and without the domain that is not named.
+    assert.deepEqual(await asked('0-1-2', '0-1-5'), ['0-1-3 to 5']);
+    assert.deepEqual(await asked('0-1-2', '0-1-5,5-1-1'), ['0-1-3 to 5', '5-1-1 to 1']);
+    assert.deepEqual(await asked('0-1-5', '5-1-1'), ['5-1-1 to 1']);
+    assert.deepEqual(await asked('0-1-4', '0-1-3'), []);
+    // Another server's number is no end: everything would come.
+    assert.deepEqual(await asked('0-1-3', '0-9-4'), ['0-1-4 to 5']);
+    assert.match(String(await asked('0-1-9', '0-1-12')), /not in the master's binlog/);
+    const cut = await span(target, { from: '0-1-1', upTo: '0-1-5' }, { ...LIMITS, maxBytes: 100 });
+    assert.ok(cut.accepted && cut.truncated === 'bytes');
   });
 
   test('a walk from no event boundary, or in no file of this server, is refused', async () => {

@@ -125,6 +125,31 @@ for (const [of, at] of PAIRS) {
       }
     }
 
+    for (const channel of ['', 'orders']) {
+      test(`an end that is given${channel === '' ? '' : ' over a channel'}: it stops there by itself, and shows it`, async () => {
+        await attached(settingsOf('Preferred', channel), 'Gtid');
+        await act(replica, stopSql(channel));
+        const gtids: string[] = [];
+        for (let left = 4; left > 0; left -= 1) {
+          await source.sql('INSERT INTO d.t VALUES (?)', [(rows += 1)]);
+          gtids.push((await source.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '');
+        }
+        const end = gtids[1] ?? '';
+        await act(replica, startSql(channel, 'Both', parsePosition(end)));
+        const link = await until('both threads have ended', async () => {
+          const now = await present(channel);
+          return now.io === 'No' && now.sql === 'No' && now;
+        });
+        assert.deepEqual([link.until, link.ioErrno, link.sqlErrno], ['Gtid', 0, 0]);
+        assert.equal((await replica.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'], end);
+        assert.equal((await replica.row('SELECT COUNT(*) AS n FROM d.t'))['n'], String(rows - 2));
+        await act(replica, startSql(channel, 'Both'));
+        await caughtUp(replica, source);
+        assert.equal((await present(channel)).until, undefined);
+        await stopped(channel);
+      });
+    }
+
     test('the settings of a replica, and its relay log', async () => {
       await attached(settingsOf('Preferred'), 'Gtid');
       await act(replica, stopSql(''));

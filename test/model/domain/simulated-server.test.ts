@@ -48,7 +48,7 @@ function all(from: DumpServer, cursor: Cursor | Refusal): string {
   for (;;) {
     const next = nextOf(from, cursor);
     if (next.kind === 'Refused') return [...got, `refused: ${next.refusal.text}`].join(' ');
-    if (next.kind === 'End') return got.join(' ');
+    if (next.kind !== 'Trx') return got.join(' ');
     got.push(formatGtid(next.trx.gtid));
   }
 }

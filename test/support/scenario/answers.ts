@@ -43,6 +43,8 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
     }
     case 'Walk':
       return answer.ask === 'Walk' ? walk(answer.transactions, question.from, answer.cut ?? null) : undefined;
+    case 'Span':
+      return answer.ask === 'Span' ? span(answer) : undefined;
     case 'FileHeader':
       return answer.ask === 'FileHeader' ? header(answer, question.file) : undefined;
     case 'Transaction':
@@ -86,6 +88,16 @@ function walk(texts: readonly string[], from: { file: string; position: number }
     bytes: 100,
   }));
   return { transactions, truncated };
+}
+
+function span({ runs, refused, cut }: Extract<Answer, { ask: 'Span' }>): Answers['Span'] {
+  if (refused !== undefined) return { accepted: false, errno: 1236, text: refused };
+  const parsed = runs.map((text) => {
+    const [first = '', last = first] = text.split(' to ');
+    const { domain, serverId, seq } = gtid(first);
+    return { domain, serverId, first: seq, last: gtid(last).seq };
+  });
+  return { accepted: true, runs: parsed, truncated: cut ?? null };
 }
 
 function header(answer: Extract<Answer, { ask: 'FileHeader' }>, file: string): Answers['FileHeader'] | undefined {

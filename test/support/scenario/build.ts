@@ -27,6 +27,7 @@ const VIP_HOST = '10.0.0.100';
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
 
 export function hostOf(name: string): string {
+  if (/^r\d+$/.test(name)) return ipOf(name);
   return name === 'vip' ? VIP_HOST : `10.0.0.${name.charCodeAt(0) - 86}`;
 }
 
@@ -231,7 +232,7 @@ function replicaLook(scene: Scene, pod: string, replica: Replica): ServerLook {
   const end = { file: `${pod}-bin.000001`, position: 300 };
   const dials = replica.dials === undefined ? (replica.on ?? 'vip') : replica.dials;
   return {
-    ...serverOf(pod, { serverId: 11 + Number(pod.slice(1)), started: replica.started ?? 0 }),
+    ...serverOf(pod, { serverId: idOf(pod), started: replica.started ?? 0 }),
     readOnly: true,
     logSlaveUpdates: logs,
     gtidBinlogPos: logs ? applied : new Map(),
@@ -259,16 +260,21 @@ function replicaLink(scene: Scene, replica: Replica & { readonly dials: string }
     io,
     sql,
     sqlState: sql === 'Yes' ? waits : '',
-    sourceServerId: replica.on == null ? 0 : (feeder?.serverId ?? replica.on.charCodeAt(0) - 96),
+    sourceServerId: replica.on == null ? 0 : (feeder?.serverId ?? idOf(replica.on)),
     exec,
     read,
     usingGtid: byGtid ? 'Slave_Pos' : 'No',
     gtidIoPos: byGtid ? position(replica.received ?? replica.gtid ?? '') : new Map(),
     filters: replica.filters ?? {},
+    ...(replica.until == null ? {} : { until: replica.until }),
     ...error('io', replica.ioError),
     ...error('sql', replica.sqlError),
     ...(applied.size === 0 ? { secondsBehind: null } : {}),
   };
+}
+
+function idOf(name: string): number {
+  return /^r\d+$/.test(name) ? 11 + Number(name.slice(1)) : name.charCodeAt(0) - 96;
 }
 
 /** `1236 text` */

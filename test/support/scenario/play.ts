@@ -11,6 +11,7 @@ import { gate } from '../../../src/domain/gate.ts';
 import type { Intended } from '../../../src/domain/intent.ts';
 import { factsOf } from '../../../src/domain/context.ts';
 import { violations } from '../../../src/domain/invariants.ts';
+import type { Donor, Fill } from '../../../src/domain/plan.ts';
 import type { Picture } from '../../../src/domain/judge.ts';
 import { judge } from '../../../src/domain/judge.ts';
 import type { Memory } from '../../../src/domain/memory.ts';
@@ -18,7 +19,7 @@ import type { Observation } from '../../../src/domain/observation.ts';
 import type { PairMemory } from '../../../src/domain/situation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
 import { answerFor, nameOf } from './answers.ts';
-import { observe } from './build.ts';
+import { hostOf, observe } from './build.ts';
 import type { Scene } from './build.ts';
 import { startOf } from './times.ts';
 import type { Scenario } from './vocabulary.ts';
@@ -108,6 +109,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     channel: '',
     vip: { host: '10.0.0.100', port: 3306 },
     keepReadOnly: true,
+    replicaPort: 3306,
     ...scenario.policy,
   };
   const picture = judge({
@@ -166,9 +168,16 @@ function intendedOf({ scene, memory }: Playing): Map<string, Intended> {
       const { lineage, identity } = member;
       const replicaStartedAt = intended.life === undefined ? null : startOf(intended.life);
       const target = { member: member.name, lineage, startedAt: identity.startedAt };
-      return [[pod, { ...target, gtid: position(intended.gtid), at, replicaStartedAt }] as const];
+      const fill = intended.fill === undefined ? {} : { fill: fillOf(intended.fill, intended.gtid) };
+      return [[pod, { ...target, gtid: position(intended.gtid), at, replicaStartedAt, ...fill }] as const];
     }),
   );
+}
+
+function fillOf({ by, upTo, started }: { by: string; upTo: string; started: number }, from: string): Fill {
+  const donor: Donor = /^r\d+$/.test(by) ? { kind: 'Sibling', pod: by } : { kind: 'Member', member: by };
+  const dial = { host: hostOf(by), port: 3306 };
+  return { donor, dial, startedAt: startOf(started), upTo: position(upTo), from: position(from) };
 }
 
 /** What a status keeps: of a member's looks the newest, of a replica's what was proven. */

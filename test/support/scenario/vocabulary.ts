@@ -82,11 +82,11 @@ export type Member = z.infer<typeof Member>;
 
 export const Replica = z
   .strictObject({
-    /** Who really feeds it: a member's name, or null. */
+    /** Who really feeds it: the name of a member or of another replica, or null. */
     on: z.string().nullable(),
     /** Seconds since when that server feeds it without a break. */
     fedFor: z.int(),
-    /** What its link dials: a member's name, or `vip`; by default who feeds it. Null: it has no link. */
+    /** What its link dials: a member's or another replica's name, or `vip`; by default who feeds it. Null: it has no link. */
     dials: z.string().nullable(),
     /** gtid_slave_pos. */
     gtid,
@@ -111,7 +111,18 @@ export const Replica = z
     /** What mxr is doing to it now, and for how many seconds. */
     busy: z.strictObject({ what: z.string(), seconds: z.int() }).nullable(),
     /** What an open handover wants of it; `life`: the start of it that the plan had seen. */
-    intended: z.strictObject({ member: z.string(), gtid, at: place.optional(), life: life.optional() }).nullable(),
+    intended: z
+      .strictObject({
+        member: z.string(),
+        gtid,
+        at: place.optional(),
+        life: life.optional(),
+        /** It is filled first: by a member or another replica, up to this position. */
+        fill: z.strictObject({ by: z.string(), upTo: gtid, started: life.default(0) }).optional(),
+      })
+      .nullable(),
+    /** How its link ends by itself, as SHOW SLAVE STATUS names it. */
+    until: z.string().nullable(),
   })
   .partial();
 export type Replica = z.infer<typeof Replica>;
@@ -135,6 +146,14 @@ export const Answer = z.discriminatedUnion('ask', [
     of: z.string(),
     transactions: z.array(gtid),
     cut: z.enum(['bytes', 'time']).optional(),
+  }),
+  z.strictObject({
+    ask: z.literal('Span'),
+    of: z.string(),
+    /** `0-1-7 to 0-1-12` */
+    runs: z.array(gtid).default([]),
+    refused: z.string().optional(),
+    cut: z.enum(['bytes', 'time', 'runs']).optional(),
   }),
   z.strictObject({
     ask: z.literal('FileHeader'),
@@ -219,6 +238,7 @@ export const Scenario = z.strictObject({
       topology: z.enum(['Auto', 'PrimaryStandby', 'DualPrimary', 'SharedStorage']).default('Auto'),
       through: z.enum(['Auto', 'Member', 'VIP']).default('Auto'),
       onSplitBrain: z.enum(['Confirm', 'Resume']).default('Confirm'),
+      onGap: z.enum(['Halt', 'Fill', 'Reseed']).default('Halt'),
       filters: Filters.prefault({}),
     })
     .prefault({}),

@@ -23,6 +23,8 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       return rehearse(reach(world, question.member), question.gtid);
     case 'Walk':
       return walk(reach(world, question.member), question);
+    case 'Span':
+      return spanOf(reach(world, question.pod), question);
     case 'Transaction': {
       const name = 'member' in question.server ? question.server.member : question.server.pod;
       return contentOf(reach(world, name), question.gtid);
@@ -57,10 +59,28 @@ function rehearse(server: SimServer, text: string): Answers['Rehearsal'] {
   if ('errno' in cursor) return { accepted: false, ...cursor };
   const next = nextOf(server, cursor);
   if (next.kind === 'Refused') return { accepted: false, ...next.refusal };
-  if (next.kind === 'End') {
+  if (next.kind !== 'Trx') {
     return { accepted: true, at: { file: cursor.file, position: cursor.position }, next: null };
   }
   return { accepted: true, at: next.start, next: next.trx.gtid };
+}
+
+/** As the real reader: a dump that begins and ends as START SLAVE UNTIL does. */
+function spanOf(server: SimServer, question: Extract<Question, { kind: 'Span' }>): Answers['Span'] {
+  const [from, upTo] = [parsePosition(question.from), parsePosition(question.upTo)];
+  if (from === undefined || upTo === undefined) throw refused(server.name, 'malformed');
+  const cursor = dumpByGtid(server, from, true, upTo);
+  if ('errno' in cursor) return { accepted: false, ...cursor };
+  const runs: { domain: number; serverId: number; first: bigint; last: bigint }[] = [];
+  for (;;) {
+    const next = nextOf(server, cursor);
+    if (next.kind === 'Refused') return { accepted: false, ...next.refusal };
+    if (next.kind !== 'Trx') return { accepted: true, runs, truncated: null };
+    const { domain, serverId, seq } = next.trx.gtid;
+    const before = runs.at(-1);
+    if (before?.domain === domain && before.serverId === serverId && before.last + 1n === seq) before.last = seq;
+    else runs.push({ domain, serverId, first: seq, last: seq });
+  }
 }
 
 function walk(server: SimServer, question: Extract<Question, { kind: 'Walk' }>): Answers['Walk'] {

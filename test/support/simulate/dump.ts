@@ -17,6 +17,8 @@ export interface Cursor {
   position: number;
   readonly skipping: Map<number, Skip>;
   readonly strict: boolean;
+  /** START SLAVE UNTIL: what is left to send of each domain; absent: everything. */
+  readonly until?: Map<number, Gtid>;
 }
 interface Skip {
   readonly gtid: Gtid;
@@ -31,6 +33,8 @@ export interface Refusal {
 export type Next =
   | { readonly kind: 'Trx'; readonly trx: Trx; readonly start: Coordinates; readonly end: Coordinates }
   | { readonly kind: 'End' }
+  /** UNTIL is reached in every domain. */
+  | { readonly kind: 'Until' }
   | { readonly kind: 'Refused'; readonly refusal: Refusal };
 
 function refuse(text: string): Refusal {
@@ -40,7 +44,12 @@ function refuse(text: string): Refusal {
 /**
  * check_slave_start_position: exactly the cases of facts/mariadb.md §1, with what MariaDB accepts although it is wrong.
  */
-export function dumpByGtid(server: DumpServer, wanted: GtidPosition, strict: boolean): Cursor | Refusal {
+export function dumpByGtid(
+  server: DumpServer,
+  wanted: GtidPosition,
+  strict: boolean,
+  until?: GtidPosition,
+): Cursor | Refusal {
   const skipping = new Map<number, Skip>();
   for (const gtid of wanted.values()) {
     const skip = startOf(server, gtid);
@@ -57,7 +66,8 @@ export function dumpByGtid(server: DumpServer, wanted: GtidPosition, strict: boo
     const skip = skipping.get(listed.domain);
     if (skip !== undefined && sameGtid(skip.gtid, listed)) skipping.delete(listed.domain);
   }
-  return { file: file.name, position: HEADER_BYTES, skipping, strict };
+  const cursor = { file: file.name, position: HEADER_BYTES, skipping, strict };
+  return until === undefined ? cursor : { ...cursor, until: new Map(until) };
 }
 
 function startOf({ binlog, serverId, slavePos }: DumpServer, gtid: Gtid): Skip | Refusal | null {
@@ -107,6 +117,7 @@ export function dumpByFile(binlog: Binlog, at: Coordinates): Cursor | Refusal {
 /** The next transaction that the server sends. Moves the cursor past what it skips. */
 export function nextOf(server: DumpServer, cursor: Cursor): Next {
   for (;;) {
+    if (cursor.until?.size === 0) return { kind: 'Until' };
     const index = server.binlog.files.findIndex((file) => file.name === cursor.file);
     const file = server.binlog.files[index];
     if (file === undefined) return { kind: 'Refused', refusal: refuse('the file it was reading is gone') };
@@ -124,11 +135,22 @@ export function nextOf(server: DumpServer, cursor: Cursor): Next {
     const fate = fateOf(server, cursor, entry.trx.gtid);
     if (fate !== 'send' && fate !== 'skip') return { kind: 'Refused', refusal: fate };
     cursor.position = entry.end;
-    if (fate === 'send') {
+    const isWanted = takesUntil(cursor, entry.trx.gtid);
+    if (fate === 'send' && isWanted) {
       const start = { file: file.name, position: entry.start };
       return { kind: 'Trx', trx: entry.trx, start, end: { file: file.name, position: entry.end } };
     }
   }
+}
+
+/** A domain that is not named is not sent; one ends with its GTID, or before a later one of the same server. */
+function takesUntil({ until }: Cursor, gtid: Gtid): boolean {
+  const end = until?.get(gtid.domain);
+  if (until === undefined) return true;
+  if (end === undefined) return false;
+  if (gtid.serverId !== end.serverId || gtid.seq < end.seq) return true;
+  until.delete(gtid.domain);
+  return gtid.seq === end.seq;
 }
 
 function fateOf({ binlog }: DumpServer, cursor: Cursor, gtid: Gtid): 'send' | 'skip' | Refusal {
@@ -155,5 +177,6 @@ function fateOf({ binlog }: DumpServer, cursor: Cursor, gtid: Gtid): 'send' | 's
 
 /** A copy that may run ahead of the real one. */
 export function copyCursor(cursor: Cursor): Cursor {
-  return { ...cursor, skipping: new Map([...cursor.skipping].map(([domain, skip]) => [domain, { ...skip }])) };
+  const skipping = new Map([...cursor.skipping].map(([domain, skip]) => [domain, { ...skip }]));
+  return { ...cursor, skipping, ...(cursor.until === undefined ? {} : { until: new Map(cursor.until) }) };
 }

@@ -1,4 +1,4 @@
-import type { Gtid } from '../../../src/domain/gtid.ts';
+import type { Gtid, GtidPosition } from '../../../src/domain/gtid.ts';
 import type { Coordinates } from '../../../src/domain/observation.ts';
 import type { Trx } from './binlog.ts';
 import { gtidAt } from './binlog.ts';
@@ -36,6 +36,10 @@ export interface SimLink {
   sourceServerId: number;
   ioErrno: number;
   ioError: string;
+  /** START SLAVE UNTIL master_gtid_pos; forgotten at the next start. */
+  until: GtidPosition | null;
+  /** The source has sent everything up to there. */
+  untilSent: boolean;
   /** Transactions may be received, but none is applied (LOCK TABLES, MASTER_DELAY). */
   held: boolean;
 }
@@ -62,6 +66,8 @@ export function newLink(host: string, mode: SimLink['mode']): SimLink {
     sourceServerId: 0,
     ioErrno: 0,
     ioError: '',
+    until: null,
+    untilSent: false,
     held: false,
   };
 }
@@ -88,7 +94,14 @@ export function changeMaster(link: SimLink, to: { readonly host: string; readonl
   link.ioError = '';
 }
 
-export function startThreads(server: SimServer, link: SimLink, threads: 'Both' | 'Io' | 'Sql'): void {
+export function startThreads(
+  server: SimServer,
+  link: SimLink,
+  threads: 'Both' | 'Io' | 'Sql',
+  until: GtidPosition | null = null,
+): void {
+  link.until = until;
+  link.untilSent = false;
   // By GTID a start from standstill deletes the relay logs, whichever thread it starts (§11b).
   if (link.mode !== 'No' && link.io === 'No' && link.sql === 'No') {
     link.relay = [];
@@ -143,7 +156,7 @@ function ask(
   source: SimServer,
 ): Cursor | (Omit<Refusal, 'errno'> & { errno: number }) {
   if (source.serverId === server.serverId) return { errno: 1593, text: 'equal MySQL server ids' };
-  if (link.mode !== 'No') return dumpByGtid(source, link.gtidIoPos, false);
+  if (link.mode !== 'No') return dumpByGtid(source, link.gtidIoPos, false, link.until ?? undefined);
   const cursor =
     link.read.file === '' ? dumpByFile(source.binlog, firstOf(source)) : dumpByFile(source.binlog, link.read);
   // Each file/position connect loads gtid_slave_pos from the server it connects to, at the *read* position (§0.5).
@@ -175,6 +188,11 @@ function receiveOne(server: SimServer, link: SimLink): boolean {
     refuse(link, next.refusal);
     return false;
   }
+  if (next.kind === 'Until') {
+    stopIo(link);
+    link.untilSent = true;
+    return false;
+  }
   link.read = place;
   if (next.kind === 'End') {
     if (link.relay.length === 0) link.exec = { ...place };
@@ -191,7 +209,10 @@ export function apply(server: SimServer, link: SimLink, count: number): void {
   if (link.sql === 'No' || link.held || !server.up) return;
   for (let left = count; left > 0; left -= 1) {
     const next = link.relay.shift();
-    if (next === undefined) return;
+    if (next === undefined) {
+      if (link.untilSent) link.sql = 'No';
+      return;
+    }
     applyTrx(server, next.trx);
     link.exec = { ...next.end };
   }

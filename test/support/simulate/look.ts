@@ -68,6 +68,7 @@ function linkRow(link: SimLink): Link {
     delay: 0,
     ssl: false,
     connectRetry: 1,
+    ...(link.until === null ? {} : { until: 'Gtid' }),
     filters: {},
   };
 }

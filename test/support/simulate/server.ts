@@ -130,6 +130,8 @@ export function startServer(
       link.read = { ...link.exec };
     }
     link.session = null;
+    link.until = null;
+    link.untilSent = false;
     link.io = server.autostart ? 'Connecting' : 'No';
     link.sql = server.autostart ? 'Yes' : 'No';
     link.ioErrno = 0;

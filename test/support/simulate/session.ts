@@ -1,4 +1,4 @@
-import { formatPosition, formatState } from '../../../src/domain/gtid.ts';
+import { formatPosition, formatState, parsePosition } from '../../../src/domain/gtid.ts';
 import type { Link, ServerLook } from '../../../src/domain/observation.ts';
 import { MxrError } from '../../../src/errors.ts';
 import type { Row, SqlConnect, SqlSession, SqlTarget } from '../../../src/sql/port.ts';
@@ -115,10 +115,19 @@ function change(server: SimServer, { sql, params }: Statement): readonly Row[] {
   if (sql === 'STOP SLAVE IO_THREAD') stopIo(link);
   else if (sql === 'STOP SLAVE') stopBoth(link);
   else if (sql === 'START SLAVE') startThreads(server, link, 'Both');
+  else if (sql.startsWith('START SLAVE UNTIL')) startUntil(server, link, sql);
   else if (sql === 'START SLAVE SQL_THREAD') startThreads(server, link, 'Sql');
   else if (sql.startsWith('CHANGE MASTER TO')) applyChange(link, sql, params);
   else throw new Error(`the simulated server does not know: ${sql}`);
   return [];
+}
+
+function startUntil(server: SimServer, link: NonNullable<SimServer['link']>, sql: string): void {
+  if (link.mode === 'No') throw new Error('1949: UNTIL master_gtid_pos requires that the slave uses GTID');
+  if (link.io !== 'No' || link.sql !== 'No') throw new Error('1254: a replication thread runs');
+  const until = parsePosition(/UNTIL master_gtid_pos = '([-,\d]*)'$/.exec(sql)?.[1] ?? '-');
+  if (until === undefined) throw new Error(`1941: not a position in ${sql}`);
+  startThreads(server, link, 'Both', until);
 }
 
 function applyChange(link: NonNullable<SimServer['link']>, sql: string, params: Statement['params']): void {
@@ -184,5 +193,6 @@ function slaveRow(link: Link): Row {
     SQL_Delay: '0',
     Master_SSL_Allowed: 'No',
     Connect_Retry: '1',
+    Until_Condition: link.until ?? 'None',
   };
 }

@@ -83,19 +83,19 @@ export async function carriedOut(plan: Plan, replica: ActedOn, around: Surroundi
 }
 
 function session(replica: ActedOn): SqlSession {
-  const query = async (sql: string) => {
+  const query = async (sql: string, params: readonly unknown[]) => {
     if (sql.startsWith('SELECT GET_LOCK')) return [{ taken: '1' }];
     if (/^(STOP|CHANGE|START|SET GLOBAL)/.test(sql)) replica.statements.push(sql.replace(/ (TO|=) .*/, ''));
-    replica.link = { ...replica.link, ...effectOf(sql) };
+    replica.link = { ...replica.link, ...effectOf(sql, params) };
     return [];
   };
   return { query, destroy: () => undefined } as unknown as SqlSession;
 }
 
-function effectOf(sql: string): Partial<Link> {
+function effectOf(sql: string, [host]: readonly unknown[]): Partial<Link> {
   if (sql === 'STOP SLAVE IO_THREAD') return { io: 'No' };
   if (sql === 'STOP SLAVE') return { io: 'No', sql: 'No' };
   if (sql.startsWith('START SLAVE')) return { io: 'Yes', sql: 'Yes' };
   if (!sql.startsWith('CHANGE MASTER')) return {};
-  return { host: TARGET.host, usingGtid: sql.includes('MASTER_USE_GTID = slave_pos') ? 'Slave_Pos' : 'No' };
+  return { host: String(host), usingGtid: sql.includes('MASTER_USE_GTID = slave_pos') ? 'Slave_Pos' : 'No' };
 }

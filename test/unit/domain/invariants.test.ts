@@ -4,7 +4,7 @@ import type { PlanContext } from '../../../src/domain/invariants.ts';
 import { violations } from '../../../src/domain/invariants.ts';
 import { factsOf } from '../../../src/domain/context.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
-import { planAdopt, planApply, planMove, planResume, planStopReceiving } from '../../../src/domain/plan.ts';
+import { planAdopt, planApply, planFill, planMove, planResume, planStopReceiving } from '../../../src/domain/plan.ts';
 import type { Proven } from '../../../src/domain/proof.ts';
 import type { PairChange } from './pair-fixture.ts';
 import { calmPair, link, POLICY, position, state } from './pair-fixture.ts';
@@ -139,6 +139,57 @@ describe('5. “could not ask” is never “no”', () => {
   test('the holder did not answer', () => {
     const at = context();
     assert.deepEqual(broken(planMove(PARTS), { ...at, diagnosis: { ...at.diagnosis, holder: null } }), [5]);
+  });
+});
+
+describe('a fill', () => {
+  const fill = {
+    donor: { kind: 'Sibling', pod: 'orders-1' },
+    dial: { host: '10.1.0.2', port: 3306 },
+    startedAt: 0,
+    upTo: position('0-1-100'),
+    from: position('0-1-90'),
+  } as const;
+  const plan = planFill({ ...PARTS, proven: { ...PROVEN, proof: 'Filled', at: null } }, fill);
+
+  test('up to what the holder has breaks nothing', () => assert.deepEqual(broken(plan), []));
+
+  test('1. drops no relay log at all: nothing says that a donor has it', () => {
+    const waiting = link({ sqlState: 'Reading event from the relay log', gtidIoPos: position('0-1-105') });
+    const holder = { gtidBinlogState: state('0-1-105'), gtidBinlogPos: position('0-1-105') };
+    assert.deepEqual(broken(plan, context({ a: holder, replica: { links: [waiting] } })), [1]);
+  });
+
+  test('2. has an end, the one that was proven', () => {
+    const without = (until: typeof fill.upTo | undefined) => ({
+      ...plan,
+      steps: plan.steps.map((step) => {
+        if (step.step !== 'Start') return step;
+        return until === undefined ? { step: step.step, threads: step.threads } : { ...step, until };
+      }),
+    });
+    assert.deepEqual(broken(without(undefined)), [2]);
+    assert.deepEqual(broken(without(position('0-1-101'))), [2]);
+    const { fill: _, ...unnamed } = plan;
+    assert.deepEqual(broken(unnamed), [2]);
+  });
+
+  test('2. does not lead beyond what the holder has', () => {
+    const beyond = planFill({ ...PARTS, proven: PROVEN }, { ...fill, upTo: position('0-1-101') });
+    assert.deepEqual(broken(beyond), [2]);
+  });
+
+  test('2. goes by GTID', () => {
+    const at = { file: 'a-bin.000003', position: 900 };
+    const steps = plan.steps.map((step) =>
+      step.step === 'Change' ? { ...step, attach: { by: 'File', at, gtid: PROVEN.gtid } as const } : step,
+    );
+    assert.deepEqual(broken({ ...plan, steps }), [2]);
+  });
+
+  test('10. asks no donor again that has refused', () => {
+    const refused = link({ io: 'No', ioErrno: 1236, host: '10.1.0.2' });
+    assert.deepEqual(broken(plan, context({ replica: { links: [refused] } })), [10]);
   });
 });
 

@@ -172,6 +172,8 @@ export const POLICY: Policy = {
   topology: 'Auto',
   onSplitBrain: 'Confirm',
   keepReadOnly: true,
+  onGap: 'Halt',
+  replicaPort: 3306,
   filters: Filters.parse({}),
 };
 

@@ -52,7 +52,7 @@ function judged({ survived, replica }: Restarted): RestartJudgement {
   const baseline = remembered.baseline === null ? null : { ...remembered.baseline, lineage };
   const facts = factsOf(
     {
-      observation: { now: NOW },
+      observation: { now: NOW, members: [{ host: '10.0.0.11', port: 3306 }] },
       policy: POLICY,
       memory: { members: new Map([['a', memory]]), replicas: new Map([['orders-0', { ...remembered, baseline }]]) },
     } as unknown as Parameters<typeof factsOf>[0],

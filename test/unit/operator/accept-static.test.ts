@@ -13,7 +13,6 @@ describe('fields without a behaviour', () => {
       'replicas.statefulSet',
       ({ replicas }) => Object.assign(replicas, { selector: undefined, statefulSet: STATEFUL_SET }),
     ],
-    ['policy.onGap: Fill', (spec) => (spec['policy'] = { onGap: 'Fill' })],
     ['policy.onGap: Reseed', (spec) => (spec['policy'] = { onGap: 'Reseed' })],
     ['policy.onDivergence: Reseed', (spec) => (spec['policy'] = { onDivergence: 'Reseed' })],
     ['policy.onPurged: Reseed', (spec) => (spec['policy'] = { onPurged: 'Reseed' })],
@@ -34,9 +33,9 @@ describe('fields without a behaviour', () => {
   it('names all of them at once', () => {
     const spec = (one: Sample) => {
       one['reseed'] = { from: 'Holder' };
-      one['policy'] = { onGap: 'Fill', onPurged: 'Reseed' };
+      one['policy'] = { onGap: 'Reseed', onPurged: 'Reseed' };
     };
-    const told = 'policy.onGap: Fill, policy.onPurged: Reseed, reseed.from';
+    const told = 'policy.onGap: Reseed, policy.onPurged: Reseed, reseed.from';
     assert.ok(notImplemented(resourceOf({ spec }).spec)?.message.includes(told));
   });
 

@@ -426,7 +426,7 @@ describe('a resource that was accepted', () => {
     const spec = ({ replicas }: Sample) => (replicas['credentials'] = { secretName: 'another' });
     passes.pass({ resource: passes.resource({ generation: 2, spec }) });
     await passes.refused('SecretMissing', /Secret another/);
-    const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Fill' });
+    const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Reseed' });
     const refused = passes.pass({ resource: passes.resource({ generation: 3, spec: asks }) });
     assert.ok(!refused.ok && refused.reason === 'NotImplemented');
   });
@@ -435,7 +435,7 @@ describe('a resource that was accepted', () => {
     const passes = new Passes(t);
     passes.servers.servers.set('member hci-a', failure('AccessDenied'));
     await passes.refused('AccessDenied', /hci-a/);
-    const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Fill' });
+    const asks = (sample: Sample) => (sample['policy'] = { onGap: 'Reseed' });
     passes.pass({ resource: passes.resource({ generation: 2, spec: asks }) });
     await new Promise((resolve) => setTimeout(resolve, DETECTION.probeIntervalMs));
     const logins = passes.servers.logins.length;

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Trigger } from '../../../src/api/reasons.ts';
-import { planMove } from '../../../src/domain/plan.ts';
+import { planFill, planMove } from '../../../src/domain/plan.ts';
 import type { Plan } from '../../../src/domain/plan.ts';
+import { parsePosition } from '../../../src/domain/gtid.ts';
 import { enterExecution, intendedOf, openHandover } from '../../../src/operator/handover.ts';
 import { replicaMemory } from '../domain/pair-fixture.ts';
 import { calmInput } from './status-fixture.ts';
@@ -109,4 +110,67 @@ test('a replica that has arrived is not wanted anywhere any more, though a sibli
   const arrived = enterExecution(open, { ...execution, attachedAt: { gtid: new Map(), place: null } });
   assert.deepEqual([...intendedOf(arrived).keys()], []);
   assert.equal(arrived.intents.get('orders-0')?.arrived, true, 'whoever comes next knows it too');
+});
+
+describe('a fill and the move after it are one way in the record', () => {
+  const at = (text: string) => parsePosition(text) ?? new Map();
+  const upTo = at('0-1-104');
+  const fill = {
+    donor: { kind: 'Sibling', pod: 'orders-1' },
+    dial: { host: '10.1.0.2', port: 3306 },
+    startedAt: NOW,
+    upTo,
+    from: at('0-1-100'),
+  } as const;
+  const move = plan('VipMoved');
+  assert.ok(move.proven !== null && move.target !== null);
+  const parts = {
+    ...move,
+    proven: { ...move.proven, proof: 'Filled', gtid: at('0-1-100') },
+    target: move.target,
+  } as const;
+  const filling = planFill({ ...parts, trigger: 'VipMoved', received: new Map() }, fill);
+  const moving = { ...move, proven: { ...move.proven, proof: 'TakeoverPoint', gtid: upTo } } as const;
+  const now = { wallNow: NOW, vipAnsweredAt: null, startedAt: new Map(), approved: false };
+  const step = { step: 'Start', outcome: 'ok', startedAt: NOW, durationMs: 7, detail: '' } as const;
+  const done = {
+    pod: 'orders-0',
+    outcome: 'Done',
+    code: null,
+    refused: false,
+    message: '',
+    steps: [step],
+    captured: null,
+    attachedAt: null,
+  } as const;
+
+  test('the intent names the donor, its life and the end, and is read back as it was', () => {
+    const open = openHandover(null, picture, [filling], now);
+    assert.deepEqual(intendedOf(open).get('orders-0')?.fill, fill);
+    const unreadable = open?.intents.get('orders-0');
+    assert.ok(open && unreadable?.fill);
+    const broken = { ...unreadable, fill: { ...unreadable.fill, upTo: 'nonsense' } };
+    assert.deepEqual([...intendedOf({ ...open, intents: new Map([['orders-0', broken]]) }).keys()], []);
+  });
+
+  test('from where the replica stood at first, by the proof Filled', () => {
+    const begun = openHandover(null, picture, [filling], now);
+    assert.ok(begun);
+    const filled = openHandover(enterExecution(begun, { ...done, plan: filling }), picture, [moving], now);
+    assert.ok(filled);
+    assert.equal(intendedOf(filled).get('orders-0')?.fill, undefined);
+    const entry = enterExecution(filled, { ...done, plan: moving, attachedAt: { gtid: upTo, place: null } });
+    const told = entry.replicas.get('orders-0');
+    assert.deepEqual([told?.proof, told?.from.gtid, told?.to.gtid], ['Filled', '0-1-100', '0-1-104']);
+    assert.deepEqual([told?.steps.length, told?.durationMs], [2, 14]);
+  });
+
+  test('also where another process moves it', () => {
+    const begun = openHandover(null, picture, [filling], now);
+    const moved = openHandover(begun, picture, [moving], now);
+    assert.ok(moved);
+    const entry = enterExecution(moved, { ...done, plan: moving, attachedAt: { gtid: upTo, place: null } });
+    const told = entry.replicas.get('orders-0');
+    assert.deepEqual([told?.proof, told?.from.gtid, told?.to.gtid], ['Filled', '0-1-100', '0-1-104']);
+  });
 });

@@ -1,0 +1,207 @@
+import type { Context } from './context.ts';
+import type { Answers, Question, Span } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import { valueOf, wasAsked } from './fact.ts';
+import type { GtidPosition, GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, mergeStates, sameGtid, seqIn, stateHas, stateOfPosition } from './gtid.ts';
+import type { ReplicaMemory } from './memory.ts';
+import { binlogStateOf, sameIncarnation } from './memory.ts';
+import type { Observation, ReplicaObservation, ServerLook } from './observation.ts';
+import type { Dial, Donor, Fill } from './plan.ts';
+import { donorName } from './plan.ts';
+import type { ProofInput } from './proof.ts';
+import { incarnationKey } from './proof.ts';
+
+/**
+ * Who can give a replica what the new holder cannot, up to exactly the place where it took over: the old member while it
+ * lives, then a replica that logs what it applied. Each is asked, as the replica would ask it, before anything is touched.
+ */
+export type Offer =
+  | { readonly kind: 'Usable'; readonly fill: Fill; readonly because: string }
+  /** `questions`: what could not be asked is asked again, not at every pass. */
+  | { readonly kind: 'Unusable'; readonly why: string; readonly questions: readonly Question[] }
+  | { readonly kind: 'Asking'; readonly questions: readonly Question[] };
+
+export interface Gap {
+  readonly context: Context;
+  readonly input: ProofInput;
+  /**
+   * The place where the target took over, in the domains that the replica lacks something of. UNTIL sends nothing of a domain
+   * that it does not name, and waits for ever for one that the donor does not have.
+   */
+  readonly upTo: GtidPosition;
+}
+
+/** In the order in which they are preferred; lazily, for whoever comes first is enough. */
+export function* offers(gap: Gap): Generator<Offer> {
+  yield fromOldMember(gap);
+  for (const observed of gap.context.observation.replicas) {
+    if (observed.pod !== gap.input.replica.pod) yield fromSibling(gap, observed);
+  }
+}
+
+function unusable(donor: Donor, why: string, questions: readonly Question[] = []): Offer {
+  return { kind: 'Unusable', why: `${donorName(donor)} ${why}`, questions };
+}
+
+/** Of a server id that its binlog does not know in that domain UNTIL finds no end at all. */
+function missingIn({ upTo }: Gap, state: GtidState): string {
+  return [...upTo.values()]
+    .filter((gtid) => !stateHas(state, gtid))
+    .map(formatGtid)
+    .join(', ');
+}
+
+/** The very history that the replica followed, read on from where it stands: nothing else can be in between. */
+function fromOldMember(gap: Gap): Offer {
+  const { source, sourceObserved: observed, baseline, replica } = gap.input;
+  const donor: Donor = { kind: 'Member', member: baseline.member };
+  if (observed === undefined || source === undefined) return unusable(donor, 'is no member any more');
+  if (!observed.look.known) return unusable(donor, `does not answer (${observed.look.why})`);
+  const look = observed.look.value;
+  const isSame = source.lineage === baseline.lineage && !source.inQuestion;
+  if (!isSame || !sameIncarnation(source.identity, look.identity)) {
+    return unusable(donor, `restarted, and that its binlog is the one which ${replica.pod} followed is not proven`);
+  }
+  const missing = missingIn(gap, binlogStateOf(look));
+  if (missing !== '') return unusable(donor, `does not have ${missing} in its binlog`);
+  const asked = { member: observed.name, incarnation: incarnationKey(observed) };
+  const gtid = formatPosition(replica.position);
+  const answer = answered(gap, donor, { kind: 'Rehearsal', ...asked, gtid } as const);
+  if ('kind' in answer) return answer;
+  const rehearsal = answer.value;
+  if (!rehearsal.accepted) return unusable(donor, `would refuse ${gtid}: ${rehearsal.errno} ${rehearsal.text}`);
+  if (rehearsal.next !== null && stateHas(replica.contains, rehearsal.next)) {
+    return unusable(donor, `would begin with ${formatGtid(rehearsal.next)}, which ${replica.pod} has`);
+  }
+  return usable(gap, donor, look);
+}
+
+/**
+ * It logs what it applied, so it can hand it on: exactly the transactions of the old holder, without a hole and without one
+ * of its own. That it stands further on is no harm, for the replica is stopped at the takeover point.
+ */
+function fromSibling(gap: Gap, observed: ReplicaObservation): Offer {
+  const { replica } = gap.input;
+  const donor: Donor = { kind: 'Sibling', pod: observed.pod };
+  if (!observed.look.known) return unusable(donor, 'does not answer');
+  const look = observed.look.value;
+  const doubt = doubtOf(gap, observed, look);
+  if (doubt !== null) return unusable(donor, doubt);
+  const [from, upTo] = [formatPosition(replica.position), formatPosition(gap.upTo)];
+  const asked = { pod: observed.pod, incarnation: incarnationKey(observed) };
+  const answer = answered(gap, donor, { kind: 'Span', ...asked, from, upTo } as const);
+  if ('kind' in answer) return answer;
+  const wrong = spanDoubt(gap, look, answer.value);
+  return wrong === null ? usable(gap, donor, look) : unusable(donor, wrong);
+}
+
+function doubtOf(gap: Gap, observed: ReplicaObservation, look: ServerLook): string | null {
+  const memory = gap.context.memory.replicas.get(observed.pod);
+  const stands = memory === undefined ? null : standsOn(gap, memory);
+  if (memory === undefined || stands === null) return 'is not proven itself';
+  if (observed.ip === null) return 'has no address';
+  const { settings, gtidBinlogState: state } = look;
+  if (!look.logBin || !look.logSlaveUpdates) return 'does not log what it applies (log_slave_updates=0)';
+  if (state === null) return 'does not show what its binlog has';
+  if (settings.slaveSkipErrors !== 'OFF') return 'skips replication errors (slave_skip_errors)';
+  if (settings.binlogDoDb !== '' || settings.binlogIgnoreDb !== '') return 'filters its binlog';
+  const missing = missingIn(gap, state);
+  return missing === '' ? null : `does not have ${missing} in its binlog`;
+}
+
+/** It was proven on the history that the replica followed, or on what the target made of it. */
+function standsOn({ input }: Gap, { baseline, unsafeSince, refusal }: ReplicaMemory): 'Source' | 'Target' | null {
+  if (baseline === null || unsafeSince !== null) return null;
+  if (refusal !== null && refusal.verdict !== 'Behind') return null;
+  if (baseline.lineage === input.baseline.lineage) return 'Source';
+  return baseline.lineage === input.targetMemory.lineage ? 'Target' : null;
+}
+
+function isRefusedBy({ context, input }: Gap, donor: Donor): boolean {
+  const { link } = input.replica;
+  const seen = donorAt(context.observation, donor, context.policy.replicaPort);
+  return link.ioErrno === 1236 && seen !== null && link.host === seen.dial.host && link.port === seen.dial.port;
+}
+
+/** Number by number from where the replica stands to the takeover point, and nothing that the old holder did not have. */
+function spanDoubt(gap: Gap, look: ServerLook, span: Span): string | null {
+  const { replica, source } = gap.input;
+  if (!span.accepted) return `would refuse ${formatPosition(replica.position)}: ${span.errno} ${span.text}`;
+  if (span.truncated !== null) return `has too much in between to be read (cut by ${span.truncated})`;
+  const had = mergeStates(replica.contains, stateOfPosition(gap.upTo), ...(source?.anchors ?? []).map(stateOfAnchor));
+  const reached = new Map(replica.position);
+  for (const { domain, serverId, first, last } of span.runs) {
+    if (serverId === look.identity.serverId || seqIn(had, { domain, serverId }) === undefined) {
+      return `has ${formatGtid({ domain, serverId, seq: first })} in between, which is not of the old holder`;
+    }
+    const before = reached.get(domain)?.seq ?? 0n;
+    if (first !== before + 1n) return `lacks what comes before ${formatGtid({ domain, serverId, seq: first })}`;
+    reached.set(domain, { domain, serverId, seq: last });
+  }
+  const short = [...gap.upTo.values()].filter((gtid) => !sameGtid(reached.get(gtid.domain), gtid));
+  return short.length === 0 ? null : `would not bring it to ${short.map(formatGtid).join(', ')}`;
+}
+
+function stateOfAnchor({ binlogState }: { readonly binlogState: GtidState }): GtidState {
+  return binlogState;
+}
+
+function usable(gap: Gap, donor: Donor, look: ServerLook): Offer {
+  const { context, input, upTo } = gap;
+  const seen = donorAt(context.observation, donor, context.policy.replicaPort);
+  if (isRefusedBy(gap, donor)) return unusable(donor, 'has refused it (error 1236)');
+  const failed = failedLately(context, donor, input.replica.pod);
+  if (failed !== null) return unusable(donor, failed);
+  if (seen === null) return unusable(donor, 'has no address');
+  const { startedAt } = look.identity;
+  const from = context.intended.get(input.replica.pod)?.fill?.from ?? input.replica.position;
+  const because = `${donorName(donor)} (${seen.dial.host}:${seen.dial.port}) has what lies between ${formatPosition(input.replica.position)} and ${formatPosition(upTo)}`;
+  return { kind: 'Usable', fill: { donor, dial: seen.dial, startedAt, upTo, from }, because };
+}
+
+const FAILED_OFTEN = 3;
+const FAILED_LATELY_MS = 60_000;
+
+/** What mxr can reach the replica may not: then the next donor is tried, and this one again after a while. */
+function failedLately({ failures, observation }: Context, donor: Donor, pod: string): string | null {
+  const failed = failures?.get(pod);
+  if (failed?.donor !== donorName(donor) || failed.times < FAILED_OFTEN) return null;
+  return observation.now - failed.at < FAILED_LATELY_MS ? `was tried ${failed.times} times: ${failed.last}` : null;
+}
+
+const ASK_AGAIN_MS = 10_000;
+
+/** What could not be asked is no answer: this donor is of no use now, and is asked again later. */
+function answered<Q extends Question>(
+  { context: { evidence, observation } }: Gap,
+  donor: Donor,
+  question: Q,
+): { readonly value: Answers[Q['kind']] } | Offer {
+  const answer = answerTo(evidence, question);
+  if (answer.known) return { value: answer.value };
+  if (!wasAsked(answer)) return { kind: 'Asking', questions: [question] };
+  return unusable(
+    donor,
+    `could not be asked (${answer.why})`,
+    observation.now - answer.at < ASK_AGAIN_MS ? [] : [question],
+  );
+}
+
+/** Where a donor is dialled, and what is seen of it; null: it is not there any more. */
+export function donorAt(
+  { members, replicas }: Observation,
+  donor: Donor,
+  replicaPort: number,
+): { readonly dial: Dial; readonly look: ServerLook | undefined; readonly incarnation: number } | null {
+  if (donor.kind === 'Member') {
+    const member = members.find(({ name }) => name === donor.member);
+    if (member === undefined) return null;
+    const { host, port, look, incarnation } = member;
+    return { dial: { host, port }, look: valueOf(look), incarnation };
+  }
+  const replica = replicas.find(({ pod }) => pod === donor.pod);
+  if (replica === undefined || replica.ip === null) return null;
+  const { ip, look, incarnation } = replica;
+  return { dial: { host: ip, port: replicaPort }, look: valueOf(look), incarnation };
+}

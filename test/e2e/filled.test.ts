@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import type { HandoverRecord, Status } from '../../src/api/v1alpha1.ts';
+import type { Replica } from '../support/bench.ts';
+import { assertRight } from '../support/judge.ts';
+import { slaveStatus } from '../support/link.ts';
+import { begin, calm } from './support/begin.ts';
+import type { Boundary } from './support/killed-operator.ts';
+import { boundaries, dies, LEASE, startArmedOperator } from './support/killed-operator.ts';
+import { allReached, insertAt } from './support/refusal.ts';
+import type { Stage, StageOptions } from './support/stage.ts';
+
+// The standby does not log what it applied, so it cannot give a replica what came before it took over.
+const OPTIONS: StageOptions = {
+  bench: { server: { 'log-slave-updates': 0 } },
+  spec: { policy: { onGap: 'Fill' } },
+  operator: { env: LEASE },
+};
+
+let stage: Stage;
+
+/** The primary goes on, and these replicas do not get it: the first one lacks most. Resolves with what lets them through. */
+async function leftBehind(replicas: readonly Replica[]): Promise<() => Promise<void>> {
+  const { bench } = stage;
+  const heals: (() => Promise<void>)[] = [];
+  for (const { host } of replicas) {
+    heals.push(await host.drop({ direction: 'in', peer: bench.a.address }));
+    await insertAt(bench.a.db, 5);
+  }
+  await bench.follows(bench.b.db, bench.a.db);
+  return async () => {
+    for (const heal of heals) await heal();
+  };
+}
+
+async function positionOf({ db }: Replica): Promise<string> {
+  return (await db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'] ?? '';
+}
+
+/** How each replica came to the new holder, with the place that it came from. */
+function proofsOf(handovers: readonly HandoverRecord[], to: string): string[] {
+  return handovers
+    .filter((record) => record.to === to)
+    .flatMap(({ replicas }) => replicas)
+    .filter(({ to: place }) => place.gtid !== undefined)
+    .map(({ pod, proof, from, to: place }) => `${pod} ${proof} from ${from.gtid} to ${place.gtid}`)
+    .toSorted();
+}
+
+/** All follow, it is recorded, and no handover is open any more. */
+async function allFollow(what: string): Promise<Status> {
+  return stage.statusIs(
+    what,
+    ({ following, holder, intent }) => following === '3/3' && holder === 'hci-b' && intent === undefined,
+    60_000,
+  );
+}
+
+async function rightWith(rows: number): Promise<void> {
+  const { bench } = stage;
+  await insertAt(bench.b.db, rows);
+  await allReached(bench, bench.replicas, bench.b.db);
+  await assertRight(bench, bench.b);
+  for (const { db } of bench.replicas) {
+    const link = await slaveStatus(db);
+    assert.deepEqual([link?.['Master_Host'], link?.['Until_Condition']], [bench.b.address, 'None'], db.name);
+  }
+}
+
+describe('the old primary is dead, and one replica has what the others lack', () => {
+  before(async () => {
+    stage = await begin(OPTIONS);
+  });
+  after(async () => stage.close());
+
+  test('they are filled from it up to the takeover point, and follow the new holder like any other', async () => {
+    const { bench } = stage;
+    const [r1, r2, r3] = bench.replicas;
+    assert.ok(r1 && r2 && r3);
+    await calm(stage);
+    const start = await positionOf(r1);
+    const heal = await leftBehind([r3, r2]);
+    await allReached(bench, [r1], bench.a.db);
+    const [taken, halfWay] = [await positionOf(r1), await positionOf(r2)];
+
+    await bench.a.powerOff();
+    await bench.holderIs(bench.b);
+    await insertAt(bench.b.db, 3);
+    await heal();
+
+    const { handovers } = await allFollow('all replicas follow hci-b');
+    assert.deepEqual(proofsOf(handovers, 'hci-b'), [
+      `r1 TakeoverPoint from ${taken} to ${taken}`,
+      `r2 Filled from ${halfWay} to ${taken}`,
+      `r3 Filled from ${start} to ${taken}`,
+    ]);
+    await rightWith(3);
+  });
+});
+
+const KILLED: readonly (Boundary | null)[] =
+  process.env['MXR_FULL'] === '1'
+    ? [null, ...boundaries(['STOP SLAVE', 'CHANGE MASTER', 'START SLAVE'])]
+    : [null, 'after START SLAVE'];
+
+for (const boundary of KILLED) {
+  const killed = boundary === null ? '' : `, and mxr is killed ${boundary}`;
+  describe(`no replica has all of it, and the old primary comes back with more than anybody has${killed}`, () => {
+    before(async () => {
+      stage = await begin(OPTIONS);
+    });
+    after(async () => stage.close());
+
+    test('each is filled from it up to the takeover point: behind by different amounts, they end at one place', async () => {
+      const { bench } = stage;
+      const [r1, r2, r3] = bench.replicas;
+      assert.ok(r1 && r2 && r3);
+      await calm(stage);
+      const heal = await leftBehind([r1, r2, r3]);
+      // What the standby never got: the old primary alone has it, and nobody may take it in.
+      await bench.b.db.sql('STOP SLAVE IO_THREAD');
+      await insertAt(bench.a.db, 2);
+      const from = await Promise.all(bench.replicas.map(positionOf));
+      assert.equal(new Set(from).size, 3);
+
+      await bench.a.kill9();
+      await bench.holderIs(bench.b);
+      await heal();
+      const { replicas } = await stage.statusIs('every replica is behind', (status) =>
+        status.replicas.every(
+          ({ verdict, message }) => verdict === 'Behind' && /Nobody can fill it: hci-a/.test(message),
+        ),
+      );
+      assert.match(replicas[0]?.message ?? '', /replica r2 does not have 0-1-\d+ in its binlog/);
+
+      await comesBack(boundary);
+
+      const { handovers } = await allFollow('all replicas follow hci-b');
+      const taken = (await bench.b.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
+      assert.deepEqual(
+        proofsOf(handovers, 'hci-b'),
+        from.map((gtid, index) => `r${index + 1} Filled from ${gtid} to ${taken}`),
+      );
+      await rightWith(3);
+    });
+  });
+}
+
+async function comesBack(boundary: Boundary | null): Promise<void> {
+  const { bench } = stage;
+  if (boundary === null) {
+    await bench.a.db.start();
+    return;
+  }
+  await stage.operator.stop();
+  // Nothing is done before the old primary is there.
+  const operator = await startArmedOperator(stage, boundary);
+  await bench.a.db.start();
+  try {
+    await dies(stage, operator);
+  } finally {
+    await operator.kill9();
+  }
+  await stage.startOperator();
+}
