@@ -1,4 +1,15 @@
+import { OWN } from '../support/versions.ts';
 import type { Dice } from './dice.ts';
+
+/** MariaDB of the pair and of the replicas, which are never older: mostly the one of all other tests. */
+const VERSION_PAIRS = {
+  [OWN]: 80,
+  '10.5/10.5': 4,
+  '10.5/own': 4,
+  '10.5/11.8': 4,
+  'own/11.8': 4,
+  '11.8/11.8': 4,
+} as const;
 
 /** How a pair and its replicas are set up in one run. */
 export interface Configuration {
@@ -11,6 +22,7 @@ export interface Configuration {
   /** What is not replicated of a second database that the application writes to; `none`: it has one only. */
   readonly filter: 'none' | 'binlog-ignore-db' | 'replicate-do-db';
   readonly publishers: boolean;
+  readonly versions: keyof typeof VERSION_PAIRS;
   readonly standbyLink: 'gtid' | 'file';
   /** Of hci-a and hci-b. */
   readonly logSlaveUpdates: readonly [boolean, boolean];
@@ -88,6 +100,7 @@ function drawFree(dice: Dice): Configuration {
     equalIds,
     filter: dice.weighted({ none: 85, 'binlog-ignore-db': 8, 'replicate-do-db': isStandby ? 7 : 0 }),
     publishers: dice.chance(0.25),
+    versions: dice.weighted(VERSION_PAIRS),
     standbyLink: dice.chance(lsu === 'both' ? 0.15 : 0.6) ? 'file' : 'gtid',
     logSlaveUpdates: lsu === 'one' ? [true, false] : [lsu === 'both', lsu === 'both'],
     syncBinlog: dice.chance(0.75) ? 1 : 0,
@@ -133,6 +146,7 @@ export function configurationText(configuration: Configuration): string {
     configuration.equalIds && 'equal server ids',
     configuration.filter !== 'none' && configuration.filter,
     configuration.publishers && 'publishers',
+    configuration.versions !== OWN && `MariaDB ${configuration.versions}`,
     `sync_binlog ${configuration.syncBinlog}`,
     configuration.ownDomains && 'own domains',
     !isShared && !configuration.readOnly && 'never read_only',

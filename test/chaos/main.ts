@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { controlPlane, helm, requireControlPlane } from '../support/kube/build.ts';
 import { ProvisionError, provision } from '../support/provision.ts';
+import { OTHER_VERSIONS, mariaDbVersion } from '../support/versions.ts';
 import { WRONG } from './judge-told.ts';
 import { runMany } from './many.ts';
 import type { Seconds } from './phases.ts';
@@ -148,6 +149,10 @@ async function setUp(): Promise<void> {
   try {
     await requireControlPlane();
     await provision(print);
+    for (const version of OTHER_VERSIONS) {
+      const found = await mariaDbVersion(version, print);
+      if ('absent' in found) print(`MariaDB ${version} is not drawn: ${found.absent}`);
+    }
     await controlPlane(print);
     await helm(print);
   } catch (error) {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { StandingGround } from '../e2e/support/ground.ts';
 import { sandboxDirectory } from '../support/sandbox.ts';
+import { OWN, absentOf, versionPairOf } from '../support/versions.ts';
+import type { Plan } from './plan.ts';
 import { drawPlan } from './plan.ts';
 import type { RunResult } from './run-plan.ts';
 import { isSpoiled, runPlan } from './run-plan.ts';
@@ -16,7 +18,7 @@ const ground = StandingGround.lay();
 ground.catch(() => undefined);
 for await (const line of createInterface({ input: process.stdin })) {
   const seed = Number(line);
-  const result = await runPlan(ground, drawPlan(seed), {
+  const result = await runPlan(ground, await possibleHere(drawPlan(seed)), {
     directory: join(directory, `seed-${seed}`),
     always: always === 'always',
   });
@@ -25,6 +27,12 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (isSpoiled(result)) break;
 }
 process.exit(0);
+
+/** Where a version of MariaDB cannot be had, the run is made with the one that is here, and says so. */
+async function possibleHere(plan: Plan): Promise<Plan> {
+  const isAbsent = (await absentOf(versionPairOf(plan.configuration.versions))) !== false;
+  return isAbsent ? { ...plan, configuration: { ...plan.configuration, versions: OWN } } : plan;
+}
 
 function say(result: RunResult): Promise<void> {
   return new Promise((resolve) => {

@@ -1,6 +1,7 @@
 import type { StageOptions } from '../e2e/support/stage.ts';
 import type { BenchOptions, MemberSettings } from '../support/bench.ts';
 import type { ServerOptions } from '../support/mariadb.ts';
+import { versionPairOf } from '../support/versions.ts';
 import type { Configuration } from './configuration.ts';
 import { SIDE } from './side.ts';
 
@@ -29,6 +30,7 @@ export function benchOptions(configuration: Configuration): BenchOptions {
   return {
     pair: pair === 'dual' ? 'dual' : 'standby',
     shared: pair === 'shared',
+    versions: versionPairOf(configuration.versions),
     standbyLink,
     readOnly,
     preempt,

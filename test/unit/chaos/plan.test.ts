@@ -60,6 +60,7 @@ describe('a plan', () => {
       ['equal server ids', ({ equalIds }) => equalIds, false],
       ['binlog-ignore-db', ({ filter }) => filter === 'binlog-ignore-db', true],
       ['replicate-do-db', ({ filter }) => filter === 'replicate-do-db', false],
+      ['replicas newer than the source', ({ versions }) => versions === '10.5/11.8', true],
       ['dual primary', ({ pair }) => pair === 'dual', true],
       ['shared storage', ({ pair }) => pair === 'shared', true],
       ['shared storage that nobody declared', ({ pair, topology }) => pair === 'shared' && topology === 'Auto', true],
