@@ -50,15 +50,19 @@ export class Beside {
 
 /** Changes the shape of the application's database. */
 export function shapeStatement(turn: number): string {
-  const table = `app.shape_${Math.floor(turn / 4)}`;
+  return `USE app; ${change(turn)}`;
+}
+
+function change(turn: number): string {
+  const table = `shape_${Math.floor(turn / 4)}`;
   switch (turn % 4) {
     case 0:
       return `CREATE TABLE ${table} (id INT AUTO_INCREMENT PRIMARY KEY, turn INT) ENGINE=InnoDB`;
     case 1:
-      return `INSERT INTO ${table} (turn) SELECT ${turn} FROM app.hot WHERE id < 5`;
+      return `INSERT INTO ${table} (turn) SELECT ${turn} FROM hot WHERE id < 5`;
     case 2:
       return `ALTER TABLE ${table} ADD COLUMN more_${turn} INT NOT NULL DEFAULT ${turn}`;
     default:
-      return `DROP TABLE IF EXISTS app.shape_${Math.floor(turn / 4) - 2}`;
+      return `DROP TABLE IF EXISTS shape_${Math.floor(turn / 4) - 2}`;
   }
 }

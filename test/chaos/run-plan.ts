@@ -117,7 +117,9 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
     waterfall.enter('adoption');
     await stage.createResource(plan.configuration.publishers ? field.publishers.source : {});
     await stage.following(stage.bench.a.name, FOLLOWING_DEADLINE_MS);
-    writer = new Writer(stage.bench, { ratePerSecond: plan.configuration.ratePerSecond });
+    const { ratePerSecond, filter } = plan.configuration;
+    // Filters go by the database that a session is in.
+    writer = new Writer(stage.bench, { ratePerSecond, ...(filter === 'none' ? {} : { database: 'app' }) });
     beside.push(new Beside(stage.bench, SHAPE_EVERY_MS, shapeStatement));
     if (plan.configuration.filter !== 'none') beside.push(new Beside(stage.bench, SIDE_EVERY_MS, sideStatement));
     await writer.writes(FIRST_WRITES);

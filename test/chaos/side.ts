@@ -1,3 +1,4 @@
+import { createSourceAccounts } from '../support/accounts.ts';
 import type { Bench } from '../support/bench.ts';
 import type { MariaDbServer } from '../support/mariadb.ts';
 
@@ -8,11 +9,14 @@ const TABLE = `CREATE DATABASE ${SIDE}; CREATE TABLE ${SIDE}.noise (token CHAR(2
 /** On every server by itself, as a person has to who filters: replication may not carry it. */
 export async function createSide({ members, replicas, accounts }: Bench): Promise<void> {
   const { user } = accounts.application;
-  const grant = `GRANT ALL ON ${SIDE}.* TO ?@'%'`;
-  await Promise.all([
-    ...members.map(({ db }) => db.sql(`SET sql_log_bin = 0; ${TABLE}; ${grant}`, [user])),
-    ...replicas.map(({ db }) => db.sql(`SET sql_log_bin = 0; ${TABLE}`)),
-  ]);
+  for (const { db } of members) {
+    const sql: MariaDbServer['sql'] = (text, params) => db.sql(`SET sql_log_bin = 0; ${text}`, params);
+    const [there] = await sql('SELECT 1 FROM mysql.user WHERE user = ?', [user]);
+    // Accounts are in no database, so a standby that applies one database only does not get them either.
+    if (there === undefined) await createSourceAccounts({ sql }, accounts);
+    await sql(`${TABLE}; GRANT ALL ON ${SIDE}.* TO ?@'%'`, [user]);
+  }
+  await Promise.all(replicas.map(({ db }) => db.sql(`SET sql_log_bin = 0; ${TABLE}`)));
 }
 
 /** What is in it; nothing where a set-up has none. */

@@ -2,6 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { type PageAccount, accountsStatement } from './accounts-page.ts';
 import type { MariaDbServer } from './mariadb.ts';
 
+/** Where statements run as root. */
+type Sql = Pick<MariaDbServer, 'sql'>;
+
 export interface Account {
   readonly user: string;
   readonly password: string;
@@ -36,7 +39,7 @@ function newAccount(user: string): Account {
 }
 
 /** On the primary, with the binlog on, so that every follower receives the accounts too. */
-export async function createSourceAccounts(primary: MariaDbServer, accounts: Accounts): Promise<void> {
+export async function createSourceAccounts(primary: Sql, accounts: Accounts): Promise<void> {
   const { look, replication, pair, application } = accounts;
   const { sql, params } = accountsStatement('member', { mxr_look: look.password, mxr_repl: replication.password });
   await primary.sql(sql, params);
@@ -50,7 +53,7 @@ export async function createReplicaAccount(replica: MariaDbServer, account: Acco
   await replica.sql(sql, params);
 }
 
-async function create(server: MariaDbServer, account: Account, grant: string): Promise<void> {
+async function create(server: Sql, account: Account, grant: string): Promise<void> {
   const { user, password } = account;
   await server.sql(`CREATE USER ?@'%' IDENTIFIED BY ?; GRANT ${grant} TO ?@'%'`, [user, password, user]);
 }

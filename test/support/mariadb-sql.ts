@@ -13,6 +13,8 @@ export interface SqlAddress {
   readonly socketPath?: string;
   readonly host?: string;
   readonly port?: number;
+  /** The one of statements that name none; filters go by it. */
+  readonly database?: string;
 }
 
 /** A test's own session. It shares no code with `src/sql`, which the tests judge by it. */
@@ -33,11 +35,12 @@ export async function runSql(address: SqlAddress, text: string, params: Params, 
 }
 
 export async function openSession(address: SqlAddress, deadlineMs = 10_000): Promise<TestSession> {
-  const { name, user, password, socketPath, host, port } = address;
+  const { name, user, password, socketPath, host, port, database } = address;
   // Our own socket: the client's `destroy` only says goodbye, and waits for a peer that may be gone.
   const socket = socketPath === undefined ? connect({ host, port: port ?? 3306, noDelay: true }) : connect(socketPath);
   const options: ConnectionOptions = {
     user,
+    ...(database === undefined ? {} : { database }),
     ...(password === undefined ? {} : { password }),
     stream: socket,
     multipleStatements: true,

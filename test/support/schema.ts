@@ -23,6 +23,7 @@ export async function createSchema(primary: MariaDbServer): Promise<void> {
   const rows = Array.from({ length: HOT_ROWS }, (_, id) => `(${id}, 0, '')`).join(', ');
   await primary.sql(`
     CREATE DATABASE app;
+    USE app;
     CREATE TABLE app.plain (token CHAR(24) NOT NULL) ENGINE=InnoDB;
     CREATE TABLE app.auto (id BIGINT AUTO_INCREMENT PRIMARY KEY, token CHAR(24) NOT NULL, filler VARBINARY(4000)) ENGINE=InnoDB;
     CREATE TABLE app.hot (id INT PRIMARY KEY, changes BIGINT NOT NULL, token CHAR(24) NOT NULL) ENGINE=InnoDB;

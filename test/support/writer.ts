@@ -11,6 +11,8 @@ export interface WriterConfiguration {
   readonly ratePerSecond: number;
   /** `equal`: all transactions have the same size in the binlog. `mixed`: other sizes, tables and kinds. */
   readonly mix: 'equal' | 'mixed';
+  /** The database that its sessions are in; by default none. */
+  readonly database?: string;
 }
 
 /** A transaction that a server acknowledged; times are `monotonicMs`. */
@@ -35,10 +37,10 @@ export class Writer {
   readonly failed: Failed[] = [];
   readonly #program: HostProgram;
 
-  constructor(bench: Bench, options: Partial<Pick<WriterConfiguration, 'ratePerSecond' | 'mix'>> = {}) {
+  constructor(bench: Bench, options: Partial<Omit<WriterConfiguration, 'vip' | 'account'>> = {}) {
     const { ratePerSecond = 100, mix = 'mixed' } = options;
     const account = bench.accounts.application;
-    const configuration: WriterConfiguration = { vip: bench.vip, account, ratePerSecond, mix };
+    const configuration: WriterConfiguration = { ...options, vip: bench.vip, account, ratePerSecond, mix };
     this.#program = new HostProgram(bench.app, join(import.meta.dirname, 'writer-main.ts'), configuration, (line) => {
       const event = line as Acknowledged | Failed;
       if (event.type === 'ack') this.acknowledged.push(event);
