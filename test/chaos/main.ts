@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { controlPlane, helm, requireControlPlane } from '../support/kube/build.ts';
 import { ProvisionError, provision } from '../support/provision.ts';
 import { OTHER_VERSIONS, mariaDbVersion } from '../support/versions.ts';
+import { FIXED_SEEDS } from './fixed-seeds.ts';
 import { WRONG } from './judge-told.ts';
 import { runMany } from './many.ts';
 import type { Seconds } from './phases.ts';
@@ -20,7 +21,7 @@ import { sourceOf } from './source.ts';
 import type { Row } from './table.ts';
 import { endedText, page, rowOf, totalsOf, totalsText } from './table.ts';
 
-const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minutes M] [--floor P] [--table FILE] [--keep] [--dry]
+const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minutes M] [--floor P] [--table FILE] [--fixed] [--keep] [--dry]
   --runs     how many, with the seeds S, S+1, ...; default 20
   --seed     the first seed; the same one draws the same set-up and the same faults; default 1
   --width    benches side by side, 1 to 8; default 2
@@ -28,6 +29,7 @@ const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minu
   --floor    percent of the replicas that have to end Following, or all of it has failed; default 40
   --table    adds the runs to this page and, as they end, to the .jsonl beside it; seeds that are in it for this source
              of src/{domain,act,observe,operator} are not run again, those of another source are not shown
+  --fixed    the seeds that every npm test runs, instead of --runs and --seed
   --keep     keeps logs and positions of every run, not only of failing ones
   --dry      prints what would be done`;
 const MOST_WIDTH = 8;
@@ -37,7 +39,7 @@ const INTERRUPTED = 130;
 const LEAST_JUDGED = 20;
 
 const flags = readFlags();
-const drawn = Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
+const drawn = flags.fixed ? FIXED_SEEDS : Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
 if (flags.dry) {
   for (const seed of drawn) print(planText(seed));
   process.exit(0);
@@ -168,6 +170,7 @@ interface Flags {
   readonly minutes: number;
   readonly floor: number;
   readonly table: string | undefined;
+  readonly fixed: boolean;
   readonly keep: boolean;
   readonly dry: boolean;
 }
@@ -181,6 +184,7 @@ function readFlags(): Flags {
     minutes: text,
     floor: text,
     table: text,
+    fixed: { type: 'boolean' },
     keep: { type: 'boolean' },
     dry: { type: 'boolean' },
   } as const;
@@ -193,6 +197,7 @@ function readFlags(): Flags {
       minutes: numberOf('--minutes', values.minutes ?? '60', 1, 10_000),
       floor: numberOf('--floor', values.floor ?? '40', 0, 100),
       table: values.table,
+      fixed: values.fixed === true,
       keep: values.keep === true,
       dry: values.dry === true,
     };
