@@ -37,10 +37,12 @@ export async function calmDown(field: Field, writer: Writer): Promise<Member> {
   field.publishers.release();
   stage.api.thaw();
   await stage.status().catch(async () => stage.api.restart());
-  for (const { db } of bench.replicas) {
-    db.thaw();
-    if (!db.running) await db.start();
-  }
+  await Promise.all(
+    bench.replicas.map(async ({ db }) => {
+      db.thaw();
+      if (!db.running) await db.start();
+    }),
+  );
   for (const member of bench.members) {
     await member.healVrrp();
     await startOrClone(field, member);
