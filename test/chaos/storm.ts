@@ -75,6 +75,8 @@ async function oneHolder(field: Field): Promise<Member> {
     async () => {
       const [holder, ...others] = await bench.whoHoldsVip();
       if (holder === undefined || others.length > 0) return undefined;
+      // It takes the address back as soon as it can.
+      if (field.configuration.preempt && holder !== bench.a) return undefined;
       if (await serves(holder)) return holder;
       if (performance.now() - begun > STUCK_MS) {
         field.note(`a person opens ${holder.name}`);
