@@ -1,7 +1,7 @@
 import type { Evidence, Question, WalkedTransaction } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid } from './gtid.ts';
-import type { Anchor, MemberMemory } from './memory.ts';
+import type { Anchor, MemberMemory, Unread } from './memory.ts';
 import type { MemberObservation } from './observation.ts';
 import { incarnationKey } from './proof.ts';
 
@@ -28,8 +28,20 @@ export function readUnread(
   } as const;
   const walk = answerTo(evidence, question);
   if (!walk.known) return { questions: [question] };
-  const between = missingNumbers(unread.before, walk.value.transactions);
-  return { memory: { ...memory, unread: null, tookIn: between === null ? memory.tookIn : { between, at: wallNow } } };
+  const { transactions, truncated } = walk.value;
+  const between = missingNumbers(unread.before, transactions);
+  if (between !== null) return { memory: { ...memory, unread: null, tookIn: { between, at: wallNow } } };
+  return { memory: { ...memory, unread: truncated === null ? null : restOf(unread, transactions) } };
+}
+
+/** A walk that was cut says nothing of what follows: it goes on at the last transaction that was read. */
+function restOf({ before, through }: Unread, walked: readonly WalkedTransaction[]): Unread {
+  const last = walked.at(-1);
+  const read = walked.slice(0, -1).map(({ gtid }) => [gtid.domain, gtid] as const);
+  return {
+    before: { ...before, end: last?.at ?? before.end, binlogPos: new Map([...before.binlogPos, ...read]) },
+    through,
+  };
 }
 
 /** The transactions before and after the first jump of each domain that somebody wrote to; null: every number is there. */

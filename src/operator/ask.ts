@@ -20,6 +20,8 @@ const ASK_DEADLINE_MS = 5_000;
 const WALK_BYTES = 64 * 1024 * 1024;
 /** A gap of hours: read once, before anything is touched. */
 const SPAN = { deadlineMs: 120_000, maxBytes: 8 * 1024 * 1024 * 1024 };
+/** A single transaction may have gigabytes. It passes through: memory does not grow with it (src/sql/binlog/dump.ts). */
+const LONG = { maxBytes: 2 * 1024 * 1024 * 1024, longestMs: 120_000 };
 
 /** Gets what the domain asks for. Dumps use the replication account, as a replica would. */
 export function askFor(runtime: Runtime, picture: Picture): void {
@@ -53,7 +55,7 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       const walked = await walk(
         dumpTarget(runtime, question.member),
         { from, through: firstOnly ? null : through, firstOnly },
-        limits,
+        { ...limits, ...LONG },
       );
       // Contents are not kept: there can be thousands of them.
       const transactions = walked.transactions.map(({ gtid, at, timestamp, bytes }) => ({
@@ -73,10 +75,10 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
         'member' in question.server
           ? dumpTarget(runtime, question.server.member)
           : podTarget(runtime, question.server.pod);
-      return { found: await transactionAt(target, question.gtid, limits) };
+      return { found: await transactionAt(target, question.gtid, { ...limits, ...LONG }) };
     }
     case 'Logged':
-      return loggedAfter(podTarget(runtime, question.pod), question.after, limits);
+      return loggedAfter(podTarget(runtime, question.pod), question.after, { ...limits, ...LONG });
     case 'Relayed':
       return relayed(runtime, question.pod);
     case 'RelayNext':

@@ -16,8 +16,10 @@ export type DumpStart =
   | { readonly file: string; readonly position: number };
 
 export interface DumpLimits {
-  /** From TCP connect to the last event, in ms. */
+  /** From TCP connect to the last event, in ms; with `longestMs` each silence of the server. */
   readonly deadlineMs: number;
+  /** Of a dump that goes on coming, in ms. */
+  readonly longestMs?: number;
   /** Bytes that the server may send. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
@@ -39,6 +41,8 @@ const COM_BINLOG_DUMP = 0x12;
 const NON_BLOCK = 1;
 const REFUSED = 1236;
 const OPERATION = 'read the binlog';
+/** An event is held until all of it is there: this is all the memory that a dump takes, however long it is. */
+const MAX_EVENT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Reads a server's binlog like a replica would, with server id 0: servers end an older dump of the same id, and 0 is
@@ -59,9 +63,13 @@ export async function readDump(
     await session.query(...setUp(start), { ...options, operation: OPERATION });
     const done = await new DumpStream(session, limits.maxBytes, visit).run(start, time);
     if ('code' in done) throw sqlError(done, context);
+    // One that fell silent was not read; one that took too long was, as far as it goes.
+    if (done.end === 'time' && time.expired() === 'Silence' && limits.longestMs !== undefined) {
+      throw sqlError(late(limits.deadlineMs), context);
+    }
     return done;
   } catch (error) {
-    throw time.expired() ? sqlError(late(limits.deadlineMs), context) : error;
+    throw time.expired() === null ? error : sqlError(late(limits.deadlineMs), context);
   } finally {
     time.release();
     session?.destroy();
@@ -69,18 +77,33 @@ export async function readDump(
 }
 
 interface TimeLimit {
-  /** Aborts at the deadline, or when the caller's signal does. */
+  /** Aborts at a deadline, or when the caller's signal does. */
   readonly signal: AbortSignal;
-  expired(): boolean;
+  expired(): 'Silence' | 'Length' | null;
+  /** Something has come. */
+  heard(): void;
   release(): void;
 }
 
-/** One deadline over connecting, setting up and reading. */
-function limitTime(limits: DumpLimits): TimeLimit {
+/** One deadline over connecting, setting up and reading; where a dump may be long, one over each silence and one over all. */
+function limitTime({ deadlineMs, longestMs, signal: callers }: DumpLimits): TimeLimit {
   const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), limits.deadlineMs);
-  const signal = limits.signal === undefined ? deadline.signal : AbortSignal.any([limits.signal, deadline.signal]);
-  return { signal, expired: () => deadline.signal.aborted, release: () => clearTimeout(timer) };
+  let expired: 'Silence' | 'Length' | null = null;
+  const expire = (why: 'Silence' | 'Length'): void => {
+    expired ??= why;
+    deadline.abort();
+  };
+  const silence = setTimeout(() => expire('Silence'), deadlineMs);
+  const length = longestMs === undefined ? undefined : setTimeout(() => expire('Length'), longestMs);
+  return {
+    signal: callers === undefined ? deadline.signal : AbortSignal.any([callers, deadline.signal]),
+    expired: () => expired,
+    heard: () => void (longestMs === undefined || silence.refresh()),
+    release: () => {
+      clearTimeout(silence);
+      clearTimeout(length);
+    },
+  };
 }
 
 function setUp(start: DumpStart): [sql: string, params: string[]] {
@@ -115,7 +138,6 @@ class DumpStream {
   readonly #visit: Visitor;
   readonly #cutter = new PacketCutter();
   #checksum: Checksum = 'unknown';
-  #received = 0;
   #read = 0;
   #events = 0;
   #end: DumpEnd | SqlFailure | null = null;
@@ -134,10 +156,11 @@ class DumpStream {
         resolve(end);
       };
       time.signal.addEventListener('abort', () => {
-        finish(time.expired() && this.#events > 0 ? { end: 'time' } : lost('it was abandoned'));
+        finish(time.expired() !== null && this.#events > 0 ? { end: 'time' } : lost('it was abandoned'));
       });
       this.#session.onDead((why) => finish(lost(why)));
       stream.on('data', (chunk: Buffer) => {
+        time.heard();
         this.#take(chunk);
         if (this.#end !== null) finish(this.#end);
       });
@@ -146,14 +169,14 @@ class DumpStream {
   }
 
   #take(chunk: Buffer): void {
-    this.#received += chunk.length;
     try {
       this.#cutter.push(chunk, (payload) => {
         this.#end = this.#payload(payload);
         return this.#end === null;
       });
-      // One event alone may be larger.
-      if (this.#end === null && this.#received > this.#maxBytes) this.#end = { end: 'bytes' };
+      // One event alone may be larger than either.
+      const most = Math.min(MAX_EVENT_BYTES, this.#maxBytes - this.#read);
+      if (this.#end === null && this.#cutter.held > most) this.#end = { end: 'bytes' };
     } catch (error) {
       const detail = `the binlog stream is malformed: ${error instanceof Error ? error.message : 'unknown'}`;
       this.#end = { code: 'ProtocolError', retryable: false, detail };

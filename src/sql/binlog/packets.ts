@@ -7,6 +7,12 @@ export class PacketCutter {
   #length = 0;
   #needed = HEADER;
   #parts: Buffer[] = [];
+  #partsLength = 0;
+
+  /** Bytes that wait for the rest of their packet. */
+  get held(): number {
+    return this.#partsLength + this.#length;
+  }
 
   /** Calls `onPayload` for each complete payload until it returns false; then what is left is dropped. */
   push(chunk: Buffer, onPayload: (payload: Buffer) => boolean): void {
@@ -20,17 +26,23 @@ export class PacketCutter {
       if (bytes.length - at < this.#needed) break;
       const payload = bytes.subarray(at + HEADER, at + this.#needed);
       at += this.#needed;
-      if (payload.length === FULL) this.#parts.push(payload);
+      if (payload.length === FULL) this.#keep(payload);
       else if (!onPayload(this.#joined(payload))) return;
     }
     this.#chunks = [bytes.subarray(at)];
     this.#length = bytes.length - at;
   }
 
+  #keep(payload: Buffer): void {
+    this.#parts.push(payload);
+    this.#partsLength += payload.length;
+  }
+
   #joined(last: Buffer): Buffer {
     if (this.#parts.length === 0) return last;
     const whole = Buffer.concat([...this.#parts, last]);
     this.#parts = [];
+    this.#partsLength = 0;
     return whole;
   }
 }
