@@ -1,6 +1,6 @@
 import { sleep } from '../clock.ts';
 import { formatPosition } from '../domain/gtid.ts';
-import { isDrained } from '../domain/observation.ts';
+import { isDrained, mayHaveHalf } from '../domain/observation.ts';
 import type { Dial } from '../domain/plan.ts';
 import { checkDials, checkPosition } from './check.ts';
 import type { ExecuteContext, Running } from './execution.ts';
@@ -8,6 +8,8 @@ import { look, surprise } from './execution.ts';
 import { stopReceivingSql, stopSql } from './replication.ts';
 
 const DRAIN_POLL_MS = 20;
+/** Its relay log is read so often at most, while its workers may still apply. */
+const REST_EVERY_MS = 500;
 
 export async function stopReceiving(running: Running, dials: Dial | undefined): Promise<string> {
   const { context, acting } = running;
@@ -38,11 +40,19 @@ export async function capture(running: Running): Promise<string> {
 
 /** No deadline for success: throwing received transactions away is worse than waiting; the fence and errors end it. */
 export async function drain(running: Running): Promise<string> {
+  const { clock, relayRest } = running.context;
+  let askedAt = Number.NEGATIVE_INFINITY;
   for (;;) {
     const { look: seen, link } = await look(running);
     if (link.sql !== 'Yes')
       throw surprise(running, 'drain', `its SQL thread stopped: ${link.sqlErrno} ${link.sqlError}`);
     if (isDrained(seen, link)) return `applied everything up to ${link.exec.file}:${link.exec.position}`;
+    if (mayHaveHalf(seen, link) && clock.monotonicMs() - askedAt >= REST_EVERY_MS) {
+      if ((await relayRest(running.acting)) === 'Half') {
+        return `applied everything whole up to ${link.exec.file}:${link.exec.position}; half a transaction is left`;
+      }
+      askedAt = clock.monotonicMs();
+    }
     await sleep(DRAIN_POLL_MS, running.context.signal);
     running.context.fence();
   }

@@ -51,6 +51,8 @@ export interface ExecuteContext {
   /** BINLOG_GTID_POS asked of the target now; null: not a place in its binlog. */
   readonly gtidOnTarget: (at: Coordinates) => Promise<GtidPosition | null>;
   readonly lookAt: (session: ActingSession) => Promise<LinkLook>;
+  /** What waits in the replica's relay log behind the place that is applied. */
+  readonly relayRest: (session: ActingSession) => Promise<'Whole' | 'Half'>;
   readonly onStep: (step: Step) => void;
   readonly onStatement: (step: Step, outcome: StepOutcome) => void;
 }

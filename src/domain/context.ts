@@ -57,7 +57,7 @@ export interface Context extends DecisionInput {
 }
 
 export function factsOf(
-  input: Pick<DecisionInput, 'memory' | 'policy' | 'observation'>,
+  input: Pick<DecisionInput, 'memory' | 'policy' | 'observation'> & Partial<Pick<DecisionInput, 'evidence'>>,
   observed: ReplicaObservation,
 ): ReplicaFacts | null {
   const { look } = observed;
@@ -71,7 +71,7 @@ export function factsOf(
   const link = isForeign ? withoutPlaces(shown) : shown;
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
   const at = { lookAt: look.at, seenAt: input.observation.now };
-  return replicaFacts(observed, at, { look: seen, link, memory, source });
+  return replicaFacts(observed, at, { look: seen, link, memory, source, evidence: input.evidence });
 }
 
 /** A link that dials none of the members, nor the VIP: it was pointed at a donor, or somewhere by a person. */

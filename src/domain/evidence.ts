@@ -17,6 +17,7 @@ export type Question =
   | LoggedQuestion
   | RelayedQuestion
   | RelayNextQuestion
+  | RelayRestQuestion
   | OwnWritesQuestion
   | LiveLookQuestion;
 
@@ -91,6 +92,17 @@ export interface RelayNextQuestion {
   readonly incarnation: string;
   /** Where its SQL thread stands, in the binlog of the server that it received from. */
   readonly at: Coordinates;
+}
+/**
+ * Whether a whole transaction waits in a replica's relay log behind the place that is applied. A half one, cut by the crash
+ * of its source, waits there for ever; by file and position, with parallel workers, nothing else tells the two apart.
+ */
+export interface RelayRestQuestion {
+  readonly kind: 'RelayRest';
+  readonly pod: string;
+  readonly incarnation: string;
+  readonly applied: Coordinates;
+  readonly received: Coordinates;
 }
 /** The last transaction that a replica wrote itself to one table, as far back as its own binlog is read. */
 export interface OwnWritesQuestion {
@@ -190,6 +202,7 @@ export interface Answers {
   Relayed: Gtid | null;
   /** Null: none stands there. */
   RelayNext: Gtid | null;
+  RelayRest: 'Whole' | 'Half';
   /** Null: there is none. */
   OwnWrites: OwnWrite | null;
   LiveLook: true;

@@ -3,7 +3,7 @@ import { gtidsOf, isWithin, ofServer, stateOf, stateOfPosition } from './gtid.ts
 import type { Anchor, MemberMemory, ProvenRestart, RememberedFile, StandbyFacts, Unread, Unwatched } from './memory.ts';
 import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
 import type { Coordinates, Link, ServerLook } from './observation.ts';
-import { isDrained, sameCoordinates } from './observation.ts';
+import { hasAppliedAll, sameCoordinates } from './observation.ts';
 
 const MAX_ANCHORS = 64;
 
@@ -27,8 +27,21 @@ function standbyFacts(look: ServerLook, link: Link): StandbyFacts {
     sourceServerId: link.sourceServerId,
     applied: link.exec,
     usingGtid: link.usingGtid !== 'No',
-    drained: isDrained(look, link),
+    drained: hasAppliedAll(look, link),
+    read: link.read,
   };
+}
+
+/**
+ * A transaction that the crash of its source cut in half is never applied. Seen drained with that half, it still is when its
+ * threads stand and say nothing: neither what it received nor what it applied has changed.
+ */
+export function stillDrained(last: Anchor | null | undefined, anchor: Anchor): Anchor {
+  const [before, now] = [last?.standby, anchor.standby];
+  if (before == null || now === null || !before.drained || now.drained) return anchor;
+  if (before.read === undefined || now.read === undefined || before.sourceHost !== now.sourceHost) return anchor;
+  const same = sameCoordinates(before.read, now.read) && sameCoordinates(before.applied, now.applied);
+  return same ? { ...anchor, standby: { ...now, drained: true } } : anchor;
 }
 
 /** Adds one look to what is remembered of a member. Pure; the lineage of a restarted server stays in question. */
@@ -79,9 +92,10 @@ export function sameLineage(
 function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): MemberMemory {
   // Later passes see the same look again: it must not seem newer than what was asked after it.
   if (memory.lastLook === look) return memory;
-  const anchor = anchorOf(look, wallNow);
-  if (anchor === null) return memory;
+  const seen = anchorOf(look, wallNow);
+  if (seen === null) return memory;
   const last = memory.anchors.at(-1);
+  const anchor = stillDrained(last, seen);
   const anchors =
     last !== undefined && sameAnchor(last, anchor)
       ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]

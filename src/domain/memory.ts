@@ -122,6 +122,8 @@ export interface StandbyFacts {
   readonly applied: Coordinates;
   readonly usingGtid: boolean;
   readonly drained: boolean;
+  /** How far it had received when it was seen; in memory only. */
+  readonly read?: Coordinates;
 }
 
 export interface Baseline {

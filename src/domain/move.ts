@@ -18,6 +18,7 @@ import { prove } from './prove.ts';
 import { refusedAlready } from './refusal.ts';
 import { isCuredByRelink } from './relink.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { restQuestion } from './replica.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
@@ -98,7 +99,9 @@ function fromProof(context: Context, holder: Holder, result: ProofResult, input:
     }
     case 'Undecided': {
       const applying = stop === null ? applyWhatWaits(context) : null;
-      return applying ?? decide(replica.pod, 'HandingOver', result.reason, result.message, { plan: stop });
+      const rest = restQuestion(replica.observed, replica);
+      const questions = rest === null ? [] : [rest];
+      return applying ?? decide(replica.pod, 'HandingOver', result.reason, result.message, { questions, plan: stop });
     }
     case 'Asking': {
       const { questions } = result;

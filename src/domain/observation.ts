@@ -214,6 +214,9 @@ export function compareCoordinates(a: Coordinates, b: Coordinates): number {
   return fileNumber(a.file) - fileNumber(b.file) || a.position - b.position;
 }
 
+/** The IO thread stops: its source has the server_id of its own server. Also in other words for what else must not differ. */
+export const ER_EQUAL_IDS = 1593;
+
 const READ_ALL = 'Slave has read all relay log; waiting for more updates';
 const READ_ALL_NEW = 'Slave has read all relay log; waiting for the slave I/O thread to update it';
 
@@ -227,6 +230,19 @@ function hasWorkersBusy({ gtidSlavePos, parallelThreads = 0 }: DrainLook, link: 
   return [...link.gtidIoPos].some(([domain, { seq }]) => (gtidSlavePos.get(domain)?.seq ?? -1n) < seq);
 }
 
+function hasReadAll({ sqlState }: Link): boolean {
+  return sqlState === READ_ALL || sqlState === READ_ALL_NEW;
+}
+
+/**
+ * All that it received is with its workers, and it receives no more: either they still apply it, or what they wait for is
+ * the rest of a transaction that was cut in half. Its relay log tells which.
+ */
+export function mayHaveHalf(look: DrainLook, link: Link): boolean {
+  if (link.usingGtid !== 'No' || link.io !== 'No' || link.sql !== 'Yes') return false;
+  return hasReadAll(link) && !isDrained(look, link);
+}
+
 type DrainLook = Pick<ServerLook, 'gtidSlavePos' | 'parallelThreads'>;
 
 /**
@@ -234,14 +250,21 @@ type DrainLook = Pick<ServerLook, 'gtidSlavePos' | 'parallelThreads'>;
  * Never by Exec == Read alone: with half a transaction in the relay log that never becomes true (facts/mariadb.md §3).
  */
 export function isDrained(look: DrainLook, link: Link): boolean {
-  const saysSo = link.sqlState === READ_ALL || link.sqlState === READ_ALL_NEW;
-  if (link.sql === 'Yes' && saysSo && !hasWorkersBusy(look, link)) return true;
+  if (link.sql === 'Yes' && hasReadAll(link) && !hasWorkersBusy(look, link)) return true;
   // With both threads stopped the state text is gone; equal coordinates then say that not even half a transaction waits.
   if (link.usingGtid === 'No') return link.io === 'No' && link.sql === 'No' && isEverythingApplied(link);
   return [...link.gtidIoPos].every(([domain, gtid]) => {
     const applied = look.gtidSlavePos.get(domain);
     return applied !== undefined && applied.seq === gtid.seq && applied.serverId === gtid.serverId;
   });
+}
+
+/**
+ * A standby applied all that it had received, as one look shows it. Equal coordinates say so too, whatever its threads do at
+ * that moment: while STOP SLAVE runs, and right after it, their states say nothing.
+ */
+export function hasAppliedAll(look: DrainLook, link: Link): boolean {
+  return isDrained(look, link) || isEverythingApplied(link);
 }
 
 /** The list of files is not read at every look, so a file begun since then is known by the end of the binlog only. */

@@ -1,9 +1,12 @@
+import type { Evidence, RelayRestQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
 import { formatPosition, mergeStates, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
 import type { MemberMemory, ReplicaMemory, Standing } from './memory.ts';
 import { containedByFollowing } from './memory.ts';
 import type { Link, ReplicaObservation, ServerLook } from './observation.ts';
-import { isDrained } from './observation.ts';
+import { isDrained, mayHaveHalf } from './observation.ts';
+import { incarnationKey } from './proof.ts';
 
 /** One reachable replica with a link, and what follows from its look and from memory. */
 export interface ReplicaFacts {
@@ -33,7 +36,13 @@ export interface ReplicaFacts {
 export function replicaFacts(
   observed: ReplicaObservation,
   { lookAt, seenAt }: { readonly lookAt: number; readonly seenAt: number },
-  parts: { look: ServerLook; link: Link; memory: ReplicaMemory; source: MemberMemory | undefined },
+  parts: {
+    look: ServerLook;
+    link: Link;
+    memory: ReplicaMemory;
+    source: MemberMemory | undefined;
+    evidence: Evidence | undefined;
+  },
 ): ReplicaFacts {
   const { look, link, memory, source } = parts;
   const applied = stateOfPosition(look.gtidSlavePos);
@@ -55,10 +64,28 @@ export function replicaFacts(
     memory,
     position: look.gtidSlavePos,
     received: mergeStates(applied, relayed),
-    drained: isDrained(look, link),
+    drained: isDrained(look, link) || hasHalfOnly(observed, { look, link, evidence: parts.evidence }),
     logged,
     contains: mergeStates(followed, logged),
   };
+}
+
+type Applying = Pick<ReplicaFacts, 'look' | 'link'>;
+
+/** What is left to ask whether a replica has applied all that it ever can; null: nothing. */
+export function restQuestion(observed: ReplicaObservation, { look, link }: Applying): RelayRestQuestion | null {
+  if (!mayHaveHalf(look, link)) return null;
+  const asked = { pod: observed.pod, incarnation: incarnationKey(observed) };
+  return { kind: 'RelayRest', ...asked, applied: link.exec, received: link.read };
+}
+
+function hasHalfOnly(
+  observed: ReplicaObservation,
+  applying: Applying & { readonly evidence: Evidence | undefined },
+): boolean {
+  const question = restQuestion(observed, applying);
+  const rest = question === null ? null : answerTo(applying.evidence ?? new Map(), question);
+  return rest?.known === true && rest.value === 'Half';
 }
 
 function standingOf(look: ServerLook, link: Link, seen: { seenAt: number; before: Standing | null }): Standing {

@@ -14,7 +14,7 @@ import {
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { compareCoordinates, isDrained, sameCoordinates } from './observation.ts';
+import { compareCoordinates, hasAppliedAll, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, missingCount, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -159,11 +159,14 @@ function appliedFromAnother({ target }: ProofInput, standby: StandbyLook, source
   return ids.some((id) => id !== undefined && id !== 0 && id !== source.identity.serverId);
 }
 
-/** Live while its link still shows them and it has drained; else as it was last seen, drained. */
+/**
+ * Live while its link still shows them and it applies no more: what it received and did not apply (half a transaction, where
+ * its source died) is not in its rows. Else as it was last seen, drained.
+ */
 function appliedBy({ target }: ProofInput, standby: StandbyLook): Coordinates | null {
   const link = standbyLinkOf(target);
-  if (link !== undefined && link.exec.file !== '' && (isDrained(target, link) || sameCoordinates(link.read, link.exec)))
-    return link.exec;
+  const standsStill = link?.sql === 'No' || (link !== undefined && hasAppliedAll(target, link));
+  if (link !== undefined && link.exec.file !== '' && standsStill) return link.exec;
   return standby.standby?.drained === true ? standby.standby.applied : null;
 }
 

@@ -13,7 +13,7 @@ import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
 import { newestFiles } from '../observe/binlog-files.ts';
-import { relayedFirst, relayedNext } from '../observe/relayed.ts';
+import { relayedFirst, relayedNext, relayedRest } from '../observe/relayed.ts';
 import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
@@ -83,6 +83,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       return relayed(runtime, question.pod);
     case 'RelayNext':
       return relayNext(runtime, question.pod);
+    case 'RelayRest':
+      return relayRest(runtime, question.pod);
     case 'OwnWrites':
       return ownWrite(runtime, question);
     case 'LiveLook':
@@ -131,6 +133,11 @@ async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed'
 async function relayNext(runtime: Runtime, pod: string): Promise<Answers['RelayNext']> {
   const { channel } = runtime.resource.spec.link;
   return onPod(runtime, pod, (session, limits) => relayedNext(session, channel, limits));
+}
+
+async function relayRest(runtime: Runtime, pod: string): Promise<Answers['RelayRest']> {
+  const { channel } = runtime.resource.spec.link;
+  return onPod(runtime, pod, (session, limits) => relayedRest(session, channel, limits));
 }
 
 async function ownWrite(runtime: Runtime, question: OwnWritesQuestion): Promise<Answers['OwnWrites']> {

@@ -13,6 +13,7 @@ import { donorName, isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
 import { MxrError } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
+import { relayedRest } from '../observe/relayed.ts';
 import type { ReplicationAccount } from './accept/named.ts';
 import { gtidAt, podTarget } from './ask.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
@@ -24,6 +25,7 @@ import { supersededHandover } from './close-handover.ts';
 import type { Job, Runtime } from './runtime.ts';
 
 const INTENT_DEADLINE_MS = 5_000;
+const RELAY_DEADLINE_MS = 5_000;
 
 /** Begins every plan that is not under way yet, each replica on its own: one slow replica holds no other up. */
 export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Picture): void {
@@ -144,6 +146,10 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
       const deadlineMs = Math.max(2_000, spec.detection.probeTimeoutMs);
       const look = await lookAtReplica(acting.session, { clock: shared.clock, deadlineMs, signal });
       return ofChannel(look, spec.link.channel, memberIds(runtime.memory));
+    },
+    relayRest: (acting) => {
+      const limits = { deadlineMs: RELAY_DEADLINE_MS, signal };
+      return relayedRest(acting.session, spec.link.channel, limits);
     },
     onStep: (step) => {
       job.what = whatOf(plan, step);

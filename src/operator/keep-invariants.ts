@@ -11,9 +11,11 @@ export function keepInvariants(runtime: Runtime, plans: readonly Plan[], picture
   const observation = runtime.watcher?.observation();
   if (accepted === null || observation === undefined) return [];
   const policy = policyOf(runtime.resource, accepted);
+  const evidence = runtime.evidence?.evidence() ?? new Map();
   return plans.filter((plan) => {
     const observed = observation.replicas.find((replica) => replica.pod === plan.pod);
-    const replica = observed === undefined ? null : factsOf({ memory: picture.memory, policy, observation }, observed);
+    const replica =
+      observed === undefined ? null : factsOf({ memory: picture.memory, policy, observation, evidence }, observed);
     if (replica === null) return false;
     const broken = violations(plan, { diagnosis: picture.diagnosis, memory: picture.memory, replica });
     for (const { invariant, message } of broken) {

@@ -1,6 +1,6 @@
 import type { PublishedIdentity } from '../api/publisher.ts';
 import { beyond, isWithin, samePosition } from '../domain/gtid.ts';
-import { anchorOf } from '../domain/lineage.ts';
+import { anchorOf, stillDrained } from '../domain/lineage.ts';
 import type { Anchor, StandbyFacts } from '../domain/memory.ts';
 import { binlogStateOf, sameServer, standbyLinkOf } from '../domain/memory.ts';
 import type { Link, ServerLook } from '../domain/observation.ts';
@@ -86,8 +86,9 @@ export function nextTakeover(last: Takeover, now: Sighting): Takeover {
 
 function judge(before: Takeover, now: Sighting): Anchor | Missing {
   const { look, vipHeld, at } = now;
-  const fresh = anchorOf(look, at);
-  if (fresh === null) return 'NoBinlog';
+  const seen = anchorOf(look, at);
+  if (seen === null) return 'NoBinlog';
+  const fresh = stillDrained(before.record, seen);
   const link = usableLinkOf(look);
   if (!tellsOwn(before.record, look)) return 'OwnNotTold';
   if (link?.usingGtid === 'No' && look.links.length > 1) return 'SeveralLinks';

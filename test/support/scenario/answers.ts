@@ -53,6 +53,8 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.ask === 'Logged' ? answer.transactions.map(gtid) : undefined;
     case 'RelayNext':
       return answer.ask === 'RelayNext' ? (answer.next === null ? null : gtid(answer.next)) : undefined;
+    case 'RelayRest':
+      return answer.ask === 'RelayRest' ? answer.rest : undefined;
     case 'Relayed':
       return answer.ask === 'Relayed' ? gtid(answer.first) : undefined;
     case 'OwnWrites':

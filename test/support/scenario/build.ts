@@ -205,6 +205,7 @@ function memberLink(follows: NonNullable<Member['follows']>, applied: GtidPositi
     read: follows.read === undefined ? exec : placeOf(follows.read),
     usingGtid: follows.mode === 'GTID' ? 'Slave_Pos' : 'No',
     gtidIoPos: follows.received === undefined ? applied : position(follows.received),
+    ...error('io', follows.ioError),
   };
 }
 
@@ -242,6 +243,7 @@ function replicaLook(scene: Scene, pod: string, replica: Replica): ServerLook {
     files: [{ name: end.file, size: end.position }],
     links: dials === null ? [] : [replicaLink(scene, { ...replica, dials }, applied)],
     dumps: [],
+    ...(replica.workers === undefined ? {} : { parallelThreads: replica.workers }),
   };
 }
 
@@ -251,7 +253,7 @@ function replicaLink(scene: Scene, replica: Replica & { readonly dials: string }
   const byGtid = (replica.mode ?? 'GTID') === 'GTID';
   const exec = placeOf(replica.exec ?? 'a-bin.000001:300');
   const read = replica.read === undefined ? exec : placeOf(replica.read);
-  const all = replica.received === undefined && replica.read === undefined;
+  const all = (replica.received === undefined && replica.read === undefined) || replica.workers !== undefined;
   const waits = all ? READ_ALL : 'Reading event from the relay log';
   const feeder = replica.on == null ? undefined : scene.members[replica.on];
   return {

@@ -133,7 +133,10 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
   const open = answer(playing, phase, picture.questions);
   const broken = gated.plans.flatMap((plan) => {
     const observed = observation.replicas.find((one) => one.pod === plan.pod);
-    const replica = observed === undefined ? null : factsOf({ memory: picture.memory, policy, observation }, observed);
+    const replica =
+      observed === undefined
+        ? null
+        : factsOf({ memory: picture.memory, policy, observation, evidence: playing.evidence }, observed);
     return replica === null
       ? ['a plan for nobody']
       : violations(plan, { ...picture, replica }).map((one) => one.message);

@@ -34,6 +34,7 @@ export const Member = z
         read: place.optional(),
         io: z.enum(['Yes', 'No', 'Connecting']).default('Yes'),
         sql: z.enum(['Yes', 'No']).default('Yes'),
+        ioError: z.string().optional(),
         /** Gtid_IO_Pos; by default all of it is applied. */
         received: gtid.optional(),
         drained: z.boolean().default(true),
@@ -97,6 +98,8 @@ export const Replica = z
     mode: z.enum(['GTID', 'File']),
     io: z.enum(['Yes', 'No', 'Connecting']),
     sql: z.enum(['Yes', 'No']),
+    /** Parallel workers, who have been handed all that was received. */
+    workers: z.int(),
     ioError: z.string(),
     sqlError: z.string(),
     logSlaveUpdates: z.boolean(),
@@ -173,6 +176,7 @@ export const Answer = z.discriminatedUnion('ask', [
   }),
   z.strictObject({ ask: z.literal('Logged'), of: z.string(), transactions: z.array(gtid) }),
   z.strictObject({ ask: z.literal('Relayed'), of: z.string(), first: gtid }),
+  z.strictObject({ ask: z.literal('RelayRest'), of: z.string(), rest: z.enum(['Whole', 'Half']) }),
   z.strictObject({ ask: z.literal('RelayNext'), of: z.string(), next: gtid.nullable() }),
   z.strictObject({ ask: z.literal('OwnWrites'), of: z.string(), wrote: gtid.nullable() }),
   z.strictObject({ ask: z.literal('LiveLook') }),

@@ -33,6 +33,8 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       return loggedAfter(reach(world, question.pod), question.after);
     case 'RelayNext':
       return reach(world, question.pod).link?.relay[0]?.trx.gtid ?? null;
+    case 'RelayRest':
+      return (reach(world, question.pod).link?.relay.length ?? 0) > 0 ? 'Whole' : 'Half';
     case 'Relayed':
     case 'OwnWrites':
       return null;

@@ -13,6 +13,10 @@ export interface ActedOn {
   link: Link;
   gtid: string;
   readonly statements: string[];
+  /** Parallel workers. */
+  readonly workers?: number;
+  /** What is left in its relay log, each time it is asked. */
+  readonly rest?: ('Whole' | 'Half')[];
 }
 
 export const PLACE: Coordinates = { file: 'a-bin.000003', position: 900 };
@@ -74,8 +78,14 @@ export async function carriedOut(plan: Plan, replica: ActedOn, around: Surroundi
     signal: new AbortController().signal,
     fence: () => around.fence?.(replica.statements),
     targetLook: () => ({ look: target, at: Number.POSITIVE_INFINITY }),
+    relayRest: async () => replica.rest?.shift() ?? 'Whole',
     gtidOnTarget: async () => around.holderSays ?? null,
-    lookAt: async () => ({ gtidSlavePos: position(replica.gtid), readOnly: false, links: [replica.link] }),
+    lookAt: async () => ({
+      gtidSlavePos: position(replica.gtid),
+      readOnly: false,
+      links: [replica.link],
+      parallelThreads: replica.workers ?? 0,
+    }),
     onStep: () => undefined,
     onStatement: () => undefined,
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Link, ServerLook } from '../../../src/domain/observation.ts';
 import { position } from '../domain/pair-fixture.ts';
-import { adoption, carriedOut, replicaAt, undoing } from './acted-on.ts';
+import { adoption, carriedOut, PLACE, replicaAt, undoing } from './acted-on.ts';
 
 interface Around {
   readonly holder?: Partial<ServerLook>;
@@ -68,4 +68,15 @@ test('what an adoption stopped is started as it was: nothing else is set, and no
   const changed = replicaAt('0-1-100', { ...stopped, host: '10.0.0.12' });
   await carriedOut(undoing('0-1-100'), changed);
   assert.deepEqual(changed.statements, []);
+});
+
+test('a replica by file with parallel workers, stopped in the middle of a transaction: half of one is not waited for', async () => {
+  const part = { read: { ...PLACE, position: 5_000 } };
+  const replica = { ...replicaAt('0-1-100', part), workers: 4, rest: ['Whole', 'Half'] satisfies ('Whole' | 'Half')[] };
+  const { outcome, steps } = await carriedOut(adoption('0-1-100', 'FilePosition'), replica, {
+    holderSays: position('0-1-100'),
+  });
+  assert.equal(outcome, 'Done');
+  assert.match(steps.find(({ step }) => step === 'Drain')?.detail ?? '', /half a transaction is left/);
+  assert.deepEqual(replica.rest, [], 'a whole one is waited for');
 });

@@ -62,6 +62,7 @@ async function carriedOut(plan: Plan, replica: Replica, holderSays: (at: Coordin
     signal: new AbortController().signal,
     fence: () => undefined,
     targetLook: () => ({ look: target, at: Number.POSITIVE_INFINITY }),
+    relayRest: async () => 'Whole' as const,
     gtidOnTarget: async (at: Coordinates) => position(holderSays(at)),
     lookAt: async () => ({ gtidSlavePos: position(replica.gtid), readOnly: true, links: [replica.link] }),
     onStep: () => undefined,

@@ -29,8 +29,21 @@ describe('the takeover record of a standby', () => {
         applied: { file: 'a-bin.000003', position: 1900 },
         usingGtid: false,
         drained: true,
+        read: { file: 'a-bin.000003', position: 1900 },
       },
     });
+  });
+
+  test('is drained also with half a transaction that the crash of its source has left, when its threads stand', () => {
+    const half = { read: { file: 'a-bin.000003', position: 7000 }, io: 'Connecting' } as const;
+    const stopped = { ...half, io: 'No', sql: 'No', sqlState: '' } as const;
+    const { record } = after([STANDBY, { links: [peerLink(900, half)] }, { links: [peerLink(900, stopped)] }]);
+    assert.equal(record?.standby?.drained, true);
+    const more = { ...stopped, read: { file: 'a-bin.000003', position: 7001 } };
+    assert.equal(
+      after([STANDBY, { links: [peerLink(900, half)] }, { links: [peerLink(900, more)] }]).record?.standby?.drained,
+      false,
+    );
   });
 
   test('moves over what the standby wrote itself, and the state that comes with it says so', () => {
