@@ -134,6 +134,8 @@ export const FINDING_TEXT = {
   ReplicaLogSlaveUpdatesOff: 'A replica does not log what it applies: its content cannot be compared.',
   SyncBinlogOff: 'A member may lose the end of its binlog in a crash (sync_binlog is not 1).',
   SlaveSkipErrors: 'A server skips replication errors: its data may differ already, and nothing says so.',
+  MemberFilters:
+    'A member leaves databases or tables out of its binlog, or of what it replicates: no number shows what is missing there.',
   EqualServerIds: 'Two servers have one server_id.',
   LinkSettingsNotPersistent:
     "A setting of the link is not in the replica's configuration and is lost at its next restart.",

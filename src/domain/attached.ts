@@ -1,5 +1,5 @@
 import type { Gtid } from './gtid.ts';
-import { beyond, isWithin, stateHas, stateOfPosition } from './gtid.ts';
+import { beyond, isWithin, sameGtid, stateHas, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
@@ -82,9 +82,7 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     return decide(pod, hidden.verdict, hidden.reason, hidden.message, { transactions: hidden.transactions });
   const ahead =
     holder.lookAt > replica.standing.since ? beyond(stateOfPosition(replica.position), binlogStateOf(target)) : [];
-  // What it applied itself and does not log, the replica got before it was moved there.
-  const applied = target.logSlaveUpdates ? new Map() : stateOfPosition(target.gtidSlavePos);
-  const foreign = ahead.filter((gtid) => !stateHas(applied, gtid) && !isForgotten(memory, target, gtid));
+  const foreign = ahead.filter((gtid) => !hasPassed(target, gtid) && !isForgotten(memory, target, gtid));
   if (foreign.length > 0) {
     const transactions = lacking(foreign, binlogStateOf(target));
     const message = `${pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks although it feeds it`;
@@ -96,6 +94,15 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     return decide(pod, 'CatchingUp', 'CatchingUp', message, { lagSeconds });
   }
   return decide(pod, 'Following', 'Following', `follows ${holder.member.name}`, { lagSeconds });
+}
+
+/**
+ * What it applied itself and does not log, the replica got before it was moved there. One that logs what it applies has
+ * passed its last transaction without logging it where a filter left that out, or a copy brought it.
+ */
+function hasPassed({ logSlaveUpdates, gtidSlavePos }: ServerLook, gtid: Gtid): boolean {
+  if (!logSlaveUpdates) return stateHas(stateOfPosition(gtidSlavePos), gtid);
+  return sameGtid(gtidSlavePos.get(gtid.domain), gtid);
 }
 
 /** FLUSH BINARY LOGS DELETE_DOMAIN_ID there: it was seen in this very history, and no transaction is gone. */

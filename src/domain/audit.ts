@@ -1,4 +1,5 @@
 import type { Finding } from '../api/reasons.ts';
+import { auditFilters } from './audit-filters.ts';
 import { auditPublishers } from './audit-publisher.ts';
 import { auditShared } from './audit-shared.ts';
 import { auditStandby } from './audit-standby.ts';
@@ -6,7 +7,7 @@ import type { Policy } from './context.ts';
 import { valueOf } from './fact.ts';
 import type { Memory } from './memory.ts';
 import type { Link, Observation, ReplicaObservation, ServerLook } from './observation.ts';
-import { linkOf } from './observation.ts';
+import { ER_EQUAL_IDS, linkOf } from './observation.ts';
 import type { Diagnosis } from './situation.ts';
 
 /** Something that stands in the way of the next failover (`error`) or makes it slower or weaker (`warning`). */
@@ -46,6 +47,7 @@ const CHECKS: readonly Check[] = [
   vipLink,
   versionOrder,
   slaveSkipErrors,
+  auditFilters,
   syncBinlogOff,
   replicaLogSlaveUpdatesOff,
   linkSettings,
@@ -93,9 +95,27 @@ function equalServerIds({ observation, policy }: AuditInput): AuditFinding[] {
     const [first] = servers;
     if (first === undefined || servers.length === 1) return [];
     const names = namesOf(servers.map((server) => server.name));
+    const pair = servers.filter((server) => own.includes(server));
+    if (pair.length > 1 && pair.length === servers.length) {
+      const message = `${names} have one server_id (${serverId}): ${underOneId(pair, serverId)}. Give each member a server_id of its own in its configuration and restart it, the standby first`;
+      return [{ finding: 'EqualServerIds', severity: 'error', subject: first.name, message }];
+    }
     const message = `${names} have one server_id (${serverId}): a server ignores replicated writes under its own id, and a source ends the link of one replica when another with its id connects. Give each server a server_id of its own in its configuration`;
     return [{ finding: 'EqualServerIds', severity: 'error', subject: first.name, message }];
   });
+}
+
+/** What the members of a pair do that have one server_id: with `replicate_same_server_id` they replicate, without they do not. */
+function underOneId(pair: readonly Server[], serverId: number): string {
+  const links = pair.flatMap(({ name, look }) => look.links.map((link) => ({ name, link })));
+  const refused = links.find(({ link }) => link.ioErrno === ER_EQUAL_IDS);
+  if (refused !== undefined) {
+    return `${refused.name} refuses to replicate from ${refused.link.host}:${refused.link.port} (error ${ER_EQUAL_IDS}) and misses everything since: no replica could be continued there`;
+  }
+  if (links.some(({ link }) => link.io === 'Yes' && link.sourceServerId === serverId)) {
+    return 'they replicate by replicate_same_server_id, and the numbers of their transactions do not say who wrote them. A replica is moved only where it stands exactly at the takeover point, or its last transactions have the same content on both sides';
+  }
+  return 'the one refuses to replicate from the other, and the numbers of their transactions do not say who wrote them';
 }
 
 const MAX_NAMES = 5;

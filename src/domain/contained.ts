@@ -8,7 +8,6 @@ import {
   gtidsOf,
   isWithin,
   mergeStates,
-  sameGtid,
   seqIn,
   stateHas,
   stateOf,
@@ -19,6 +18,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
+import { isCopied, isItsPosition, passedByFile, proveOffset } from './passed.ts';
 import { describeUnique } from './unique.ts';
 import {
   asking,
@@ -84,7 +84,9 @@ function notDrained({ replica, holder }: ProofInput, state: GtidState): Undecide
 /** Direction 1: nothing that the replica has is missing on the target. */
 function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking | null {
   const { replica, holder } = input;
-  const ahead = aheadOf(input, state);
+  const passed = passedByFile(input);
+  if (passed?.kind === 'Asking') return passed;
+  const ahead = aheadOf(input, state).filter((gtid) => passed !== null || !isItsPosition(input, gtid));
   if (ahead.length === 0) return null;
   const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
   if (again !== null) return again;
@@ -110,15 +112,6 @@ function aheadOf(input: ProofInput, state: GtidState): Gtid[] {
   );
   const all = new Map([...last, ...earlier].map((gtid) => [`${gtid.domain}-${gtid.serverId}`, gtid]));
   return [...all.values()];
-}
-
-/**
- * A member that was built from a copy and applied nothing yet stands exactly there, although its binlog does not show it.
- * By GTID only: a file/position connect sets gtid_slave_pos to what was read, not applied.
- */
-function isCopied({ target, targetMemory }: ProofInput, gtid: Gtid): boolean {
-  const byGtid = targetMemory.lastStandby?.standby?.usingGtid === true;
-  return byGtid && sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }
 
 function loggedBefore({ targetMemory }: ProofInput, { domain, seq }: Gtid): boolean {
@@ -286,21 +279,4 @@ function mustCompareContent(input: ProofInput): boolean {
 function isNewToUs({ targetMemory, baseline }: ProofInput): boolean {
   const seenBefore = targetMemory.anchors.some((anchor) => anchor.since <= baseline.at);
   return targetMemory.inQuestion || (targetMemory.lastStandby === null && !seenBefore);
-}
-
-/** An offset is used only if the target itself says that it is exactly the replica's position, in every domain. */
-function proveOffset(input: ProofInput, at: Coordinates): Refused | Asking | null {
-  const { holder, replica } = input;
-  const question = {
-    kind: 'GtidAt',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    at,
-  } as const;
-  const answer = answerTo(input.evidence, question);
-  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
-  const there = answer.value;
-  if (there !== null && formatPosition(there) === formatPosition(replica.position)) return null;
-  const message = `${holder.member.name} says that ${at.file}:${at.position} is ${there === null ? 'no place in its binlog' : formatPosition(there)}, the replica is at ${formatPosition(replica.position)}`;
-  return refused('Unproven', 'WitnessesDisagree', message);
 }

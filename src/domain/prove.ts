@@ -1,5 +1,6 @@
 import { beyond, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
-import { binlogStateOf } from './memory.ts';
+import { binlogStateOf, standbyLinkOf } from './memory.ts';
+import { ER_EQUAL_IDS } from './observation.ts';
 import { proveContained } from './contained.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
@@ -16,6 +17,8 @@ export function prove(input: ProofInput): ProofResult {
   const same = input.baseline.lineage === input.targetMemory.lineage;
   if (same && !input.strayed) return proveSameServer(input);
   if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
+  const unfed = refusesItsPeer(input);
+  if (unfed !== null) return unfed;
   const strayed = pointedByHand(input) ?? strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
@@ -23,6 +26,15 @@ export function prove(input: ProofInput): ProofResult {
   if (again !== null) return again;
   if (!standsInItsBinlog(input)) return proveTakeover(input);
   return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
+}
+
+/** Under the id of its source a server replicates nothing, unless replicate_same_server_id is set: its link says so. */
+function refusesItsPeer(input: ProofInput): Refused | null {
+  const { replica, holder, target } = input;
+  if (!haveEqualIds(input) || standbyLinkOf(target)?.ioErrno !== ER_EQUAL_IDS) return null;
+  const { name } = holder.member;
+  const message = `${name} has the server_id of the server that it is to replicate from (${target.identity.serverId}) and refuses to (error ${ER_EQUAL_IDS}): it misses what that one wrote, and numbers under one id prove nothing. Let the old primary have the VIP again, where ${replica.pod} goes on; give ${name} a server_id of its own, restart it and build it anew`;
+  return refused('Unproven', 'NotComparable', message);
 }
 
 function proveOwnHistory(input: ProofInput): ProofResult {

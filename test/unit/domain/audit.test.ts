@@ -243,6 +243,33 @@ describe('server ids', () => {
     const members = found(input({ b: id('b', 1) }));
     assert.ok(members.includes('EqualServerIds error a'), members.join());
   });
+
+  test('shared by the pair: whether it replicates all the same, what that costs, and what to do', () => {
+    const about = (over: Parameters<typeof link>[0]): string => {
+      const b = { identity: look('b', 1).identity, links: [link(over)] };
+      return audit(input({ b })).find(({ finding }) => finding === 'EqualServerIds')?.message ?? '';
+    };
+    const refuses = about({ io: 'No', ioErrno: 1593, ioError: 'equal MariaDB server ids' });
+    assert.match(
+      refuses,
+      /a, b have one server_id \(1\): b refuses to replicate from 10\.0\.0\.11:3306 \(error 1593\)/,
+    );
+    assert.match(refuses, /Give each member a server_id of its own/);
+    const replicates = about({ sourceServerId: 1 });
+    assert.match(replicates, /replicate_same_server_id.*exactly at the takeover point.*Give each member/);
+  });
+});
+
+describe('filters of a member', () => {
+  test('what it leaves out of its binlog, and of what it replicates, is named', () => {
+    const { settings } = look('a', 1);
+    const binlog = only(input({ a: { settings: { ...settings, binlogDoDb: 'app', binlogIgnoreDb: 'scratch' } } }));
+    assert.deepEqual([binlog.finding, binlog.severity, binlog.subject], ['MemberFilters', 'warning', 'a']);
+    assert.match(binlog.message, /binlog_do_db=app, binlog_ignore_db=scratch.*a failover loses it/);
+    const applies = only(input({ b: { links: [link({ filters: { Replicate_Do_DB: 'app' } })] } }));
+    assert.deepEqual([applies.finding, applies.severity, applies.subject], ['MemberFilters', 'warning', 'b']);
+    assert.match(applies.message, /Replicate_Do_DB=app.*replicas that got it from the other member keep it/);
+  });
 });
 
 test('a server that skips errors, of the pair or a replica, may have other rows already', () => {

@@ -1,0 +1,57 @@
+import { answerTo } from './evidence.ts';
+import type { Gtid, GtidPosition } from './gtid.ts';
+import { formatPosition, sameGtid, stateHas } from './gtid.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Coordinates } from './observation.ts';
+import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
+import { asking, incarnationKey, refused } from './proof.ts';
+import { compareByCoordinates } from './takeover-file.ts';
+
+/**
+ * A member that was built from a copy and applied nothing yet, or whose filters left the last transaction out, stands exactly
+ * there, although its binlog does not show it. By GTID only: a file/position connect sets gtid_slave_pos to what was read.
+ */
+export function isCopied(input: ProofInput, gtid: Gtid): boolean {
+  return input.targetMemory.lastStandby?.standby?.usingGtid === true && isItsPosition(input, gtid);
+}
+
+export function isItsPosition({ target }: ProofInput, gtid: Gtid): boolean {
+  return sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
+}
+
+/** By file and position its position says so where it had applied exactly as much of the old holder. Null: it had. */
+export function passedByFile(input: ProofInput): Refused | Undecided | Asking | null {
+  const standby = input.targetMemory.lastStandby;
+  if (standby?.standby == null || standby.standby.usingGtid) return NOT_BY_FILE;
+  return compareByCoordinates(input, standby);
+}
+
+const NOT_BY_FILE: Undecided = { kind: 'Undecided', reason: 'HandingOver', message: '' };
+
+/** Where the target passed a transaction without logging it, the place before it in its binlog is the same place. */
+function isPlaceOf(input: ProofInput, there: GtidPosition): boolean {
+  const { position, contains } = input.replica;
+  return [...new Set([...there.keys(), ...position.keys()])].every((domain) => {
+    const [said, own] = [there.get(domain), position.get(domain)];
+    if (sameGtid(said, own)) return true;
+    const isPassed = own !== undefined && isItsPosition(input, own) && !stateHas(binlogStateOf(input.target), own);
+    return isPassed && (said === undefined || stateHas(contains, said));
+  });
+}
+
+/** An offset is used only if the target itself says that it is exactly the replica's position, in every domain. */
+export function proveOffset(input: ProofInput, at: Coordinates): Refused | Asking | null {
+  const { holder, replica } = input;
+  const question = {
+    kind: 'GtidAt',
+    member: holder.member.name,
+    incarnation: incarnationKey(holder.member),
+    at,
+  } as const;
+  const answer = answerTo(input.evidence, question);
+  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
+  const there = answer.value;
+  if (there !== null && isPlaceOf(input, there)) return null;
+  const message = `${holder.member.name} says that ${at.file}:${at.position} is ${there === null ? 'no place in its binlog' : formatPosition(there)}, the replica is at ${formatPosition(replica.position)}`;
+  return refused('Unproven', 'WitnessesDisagree', message);
+}
