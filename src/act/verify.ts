@@ -8,6 +8,7 @@ import { MxrError } from '../errors.ts';
 import type { Running } from './execution.ts';
 import { look, surprise } from './execution.ts';
 
+/** Of a link to which nothing comes: a large transaction takes as long as it takes, and a try that gave up would begin it anew. */
 const VERIFY_DEADLINE_MS = 20_000;
 const VERIFY_POLL_MS = 4;
 const NETWORK_GRACE_MS = 2000;
@@ -19,9 +20,12 @@ const NETWORK_GRACE_MS = 2000;
 export async function verifyAttached(running: Running, target: LinkTarget): Promise<string> {
   const { context } = running;
   const since = context.clock.monotonicMs();
+  let heard = { at: since, read: '' };
   let last = '';
-  while (context.clock.monotonicMs() - since < VERIFY_DEADLINE_MS) {
+  while (context.clock.monotonicMs() - heard.at < VERIFY_DEADLINE_MS) {
     const { look: seen, link } = await look(running);
+    const read = `${link.read.file}:${link.read.position}`;
+    if (read !== heard.read) heard = { at: context.clock.monotonicMs(), read };
     if (link.io === 'No') throw startFailed(running, link.ioErrno, link.ioError);
     if (link.sql === 'No') throw startFailed(running, link.sqlErrno, link.sqlError);
     last = notYet(running, seen, link, since) ?? '';

@@ -17,6 +17,8 @@ export interface ActedOn {
   readonly workers?: number;
   /** What is left in its relay log, each time it is asked. */
   readonly rest?: ('Whole' | 'Half')[];
+  /** How far it has received at the next look, once its link was started. */
+  readonly arrives?: (read: Coordinates) => Coordinates;
 }
 
 export const PLACE: Coordinates = { file: 'a-bin.000003', position: 900 };
@@ -81,6 +83,7 @@ export async function carriedOut(plan: Plan, replica: ActedOn, around: Surroundi
     relayRest: async () => replica.rest?.shift() ?? 'Whole',
     gtidOnTarget: async () => around.holderSays ?? null,
     lookAt: async () => ({
+      ...receive(replica),
       gtidSlavePos: position(replica.gtid),
       readOnly: false,
       links: [replica.link],
@@ -90,6 +93,12 @@ export async function carriedOut(plan: Plan, replica: ActedOn, around: Surroundi
     onStatement: () => undefined,
   };
   return execute(plan, context as unknown as ExecuteContext);
+}
+
+function receive(replica: ActedOn): object {
+  const { link: now, arrives } = replica;
+  if (arrives !== undefined && now.io === 'Yes') replica.link = { ...now, read: arrives(now.read) };
+  return {};
 }
 
 function session(replica: ActedOn): SqlSession {
