@@ -1,15 +1,9 @@
 import type { Gtid } from '../../domain/gtid.ts';
 import type { Coordinates } from '../../domain/observation.ts';
-import {
-  type FormatDescription,
-  type GtidEvent,
-  parseFormat,
-  parseGtidEvent,
-  parseQuery,
-  parseRotate,
-} from './bodies.ts';
+import { type FormatDescription, type GtidEvent, parseFormat, parseGtidEvent, parseRotate } from './bodies.ts';
 import { type Content, ContentBuilder } from './content.ts';
 import { type BinlogEvent, EVENT } from './event.ts';
+import { endsGroup } from './group.ts';
 
 export interface Transaction {
   readonly gtid: Gtid;
@@ -101,26 +95,7 @@ export class TransactionReader {
     if (!open.begun) open.timestamp = event.timestamp * 1000;
     open.begun = true;
     open.content.add(event, this.#format);
-    return this.#ends(event, open) ? this.#close(open) : null;
-  }
-
-  #ends(event: BinlogEvent, open: Open): boolean {
-    switch (event.type) {
-      case EVENT.Xid:
-      case EVENT.XaPrepare:
-        return true;
-      case EVENT.ExecuteLoadQuery:
-        return open.standalone;
-      case EVENT.Query:
-      case EVENT.QueryCompressed:
-        return open.standalone || /^(COMMIT|ROLLBACK)$/i.test(this.#sql(event));
-      default:
-        return false;
-    }
-  }
-
-  #sql(event: BinlogEvent): string {
-    return parseQuery(event, this.#format?.fixedLength(EVENT.Query) ?? 0).sql;
+    return endsGroup(event, open.standalone, this.#format) ? this.#close(open) : null;
   }
 
   #close(open: Open): Transaction {
