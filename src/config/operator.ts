@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import type { ConfigOption, ConfigSource, LogLevel, SettingsOf } from './options.ts';
 import {
@@ -30,6 +31,8 @@ export interface OperatorConfig {
   /** Of one call of the Kubernetes API. */
   readonly kubeTimeoutMs: number;
   readonly resyncMs: number;
+  /** Where replicas dial this process to be filled from binlog files; null: they are not. */
+  readonly fill: { readonly address: string; readonly port: number } | null;
   /** Path of a file; undefined: in-cluster. */
   readonly kubeconfig: string | undefined;
 }
@@ -40,6 +43,9 @@ const DNS_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/u;
 const FENCE_FRACTION = 0.98;
 
 const objectName = z.string().regex(DNS_NAME, { error: 'is not the name of a Kubernetes object' });
+const address = z.string().refine((text) => text === '' || (isIP(text) !== 0 && !text.includes('%')), {
+  error: 'is not an IP address',
+});
 const namespace = z.string().regex(DNS_LABEL, { error: 'is not the name of a namespace' });
 
 const Namespaces = z
@@ -70,6 +76,12 @@ const OPTIONS = {
   podNamespace: option('MXR_POD_NAMESPACE', '', z.union([z.literal(''), namespace]), {
     text: 'Namespace of this pod.',
     shown: 'that of the service account',
+  }),
+  podIp: option('MXR_POD_IP', '', address, {
+    text: 'Address of this pod, at which replicas reach MXR_FILL_PORT.',
+  }),
+  fillPort: option('MXR_FILL_PORT', '0', wholeNumber(0, 65_535), {
+    text: 'Port at which replicas are handed what they lack out of the binlog files of a dead member (policy.onGap: Fill, with MXR_PUBLISHER_BINLOG on that host); it listens only while a replica is filled. 0: they are not filled from files.',
   }),
   leaseName: option('MXR_LEASE_NAME', 'mxr', objectName, {
     text: 'Name of the Lease; operators that serve the same resources share one.',
@@ -121,6 +133,9 @@ export function readOperatorConfig(args: readonly string[], source: ConfigSource
     ]);
   }
   checkLease(settings);
+  if (settings.fillPort !== 0 && settings.podIp === '') {
+    throw invalidConfig(['MXR_POD_IP: it is not set, and replicas have to be told where MXR_FILL_PORT is']);
+  }
   return assemble(settings, podNamespace, source);
 }
 
@@ -141,6 +156,7 @@ function assemble(settings: Settings, podNamespace: string, source: ConfigSource
     logLevel: settings.logLevel,
     kubeTimeoutMs: settings.kubeTimeoutMs,
     resyncMs: settings.resyncSeconds * 1000,
+    fill: settings.fillPort === 0 ? null : { address: settings.podIp, port: settings.fillPort },
     kubeconfig: kubeconfig === '' ? undefined : kubeconfig,
   };
 }

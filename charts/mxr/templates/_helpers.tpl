@@ -51,3 +51,17 @@ namespace: {{ index . 1 }}
 {{- end }}
 labels: {{- include "mxr.labels" $root | nindent 2 }}
 {{- end -}}
+
+{{/* As peers of a NetworkPolicy: where the replicas are. */}}
+{{- define "mxr.handledNamespaces" -}}
+{{- if .Values.clusterWide -}}
+- namespaceSelector: {}
+{{- else -}}
+{{- range $index, $name := splitList "," (include "mxr.namespaces" .) }}
+{{- if $index }}
+{{ end -}}
+- namespaceSelector:
+    matchLabels: { kubernetes.io/metadata.name: {{ $name }} }
+{{- end -}}
+{{- end -}}
+{{- end -}}

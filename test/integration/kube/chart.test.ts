@@ -167,6 +167,8 @@ describe("the operator's account under the chart", () => {
       { namespaces: ['a', 'other'], replicas: 2 },
       { networkPolicy: { create: true, source, metricsFrom: [{ podSelector: {} }] } },
       { clusterWide: true, networkPolicy: { create: true }, admissionPolicy: { create: false } },
+      { namespaces: ['a', 'other'], networkPolicy: { create: true }, fill: { port: 9481 } },
+      { clusterWide: true, networkPolicy: { create: true }, fill: { port: 9481 } },
       {
         crds: { install: false },
         podAnnotations: { a: 'b' },
@@ -189,21 +191,51 @@ describe("the operator's account under the chart", () => {
   });
 
   test('gives the operator only variables that it knows', async () => {
-    const deployment = documents(await renderChart({ helm: helmProgram })).find(({ kind }) => kind === 'Deployment');
-    assert.ok(deployment);
-    const { containers } = (deployment.spec as { template: { spec: PodSpec } }).template.spec;
     const known = new Set(CONFIG_OPTIONS.map(({ name }) => name));
-    const given = containers.flatMap(({ env }) => env.map(({ name }) => name));
+    const given = (await podOf({ fill: { port: 9481 } })).env.map(({ name }) => name);
     assert.deepEqual(
       given.filter((name) => !known.has(name)),
       [],
     );
     assert.ok(given.length > 5);
   });
+
+  test('lets replicas in where they are to be filled from files, and nobody otherwise', async () => {
+    const filled = await podOf({ fill: { port: 9481 } });
+    assert.deepEqual(
+      filled.ports.map(({ name, containerPort }) => [name, containerPort]),
+      [
+        ['http', 8080],
+        ['fill', 9481],
+      ],
+    );
+    const ingress = async (values: object): Promise<readonly string[]> => {
+      const policy = { networkPolicy: { create: true }, namespaces: ['a', 'b'], ...values };
+      const all = documents(await renderChart({ helm: helmProgram, values: policy }));
+      const { spec } = all.find(({ kind }) => kind === 'NetworkPolicy') ?? assert.fail();
+      return (spec as { ingress: readonly object[] }).ingress.map((rule) => JSON.stringify(rule));
+    };
+    const plain = await ingress({});
+    assert.equal(plain.length, 1);
+    const [, rule = ''] = await ingress({ fill: { port: 9481 } });
+    assert.match(rule, /"port":"fill".*"kubernetes.io\/metadata.name":"a".*"kubernetes.io\/metadata.name":"b"/);
+    const off = await podOf({});
+    assert.ok(off.ports.length === 1 && !off.env.some(({ name }) => name === 'MXR_FILL_PORT'));
+  });
+
+  async function podOf(values: object): Promise<PodSpec['containers'][number]> {
+    const all = documents(await renderChart({ helm: helmProgram, values: { ...values } }));
+    const deployment = all.find(({ kind }) => kind === 'Deployment') ?? assert.fail();
+    const [container] = (deployment.spec as { template: { spec: PodSpec } }).template.spec.containers;
+    return container ?? assert.fail();
+  }
 });
 
 interface PodSpec {
-  readonly containers: readonly { readonly env: readonly { readonly name: string }[] }[];
+  readonly containers: readonly {
+    readonly env: readonly { readonly name: string }[];
+    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+  }[];
 }
 
 function documents(yaml: string): readonly KubeObject[] {

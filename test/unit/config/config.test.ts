@@ -33,6 +33,7 @@ describe('configuration of the operator', () => {
       logLevel: 'info',
       kubeTimeoutMs: 5000,
       resyncMs: 300_000,
+      fill: null,
       kubeconfig: undefined,
     });
   });
@@ -58,6 +59,17 @@ describe('configuration of the operator', () => {
     assert.deepEqual(read([], { MXR_POD_NAMESPACE: 'mine' }).namespaces, ['mine']);
     for (const text of ['*,a', 'a,,b', 'A', 'a/b', '../x', 'a b']) {
       assert.match(complaint([], { MXR_NAMESPACES: text }), /MXR_NAMESPACES: .* is neither \* nor a list/u);
+    }
+  });
+
+  it('fills replicas from files only where they can be told its address', () => {
+    const env = { MXR_FILL_PORT: '9481', MXR_POD_IP: '10.9.0.7' };
+    assert.deepEqual(read([], env).fill, { address: '10.9.0.7', port: 9481 });
+    assert.deepEqual(read([], { ...env, MXR_POD_IP: 'fd00::7' }).fill, { address: 'fd00::7', port: 9481 });
+    assert.equal(read([], { MXR_POD_IP: '10.9.0.7' }).fill, null);
+    assert.match(complaint([], { MXR_FILL_PORT: '9481' }), /MXR_POD_IP: it is not set, and replicas have to be told/u);
+    for (const text of ['mxr', '10.9.0', 'fe80::1%eth0']) {
+      assert.match(complaint([], { MXR_POD_IP: text }), /MXR_POD_IP: .* is not an IP address/u);
     }
   });
 
