@@ -5,7 +5,7 @@ import type { MemberMemory } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Observation, ServerLook } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
-import { hiddenWrites } from './hidden.ts';
+import { hasOwnId, hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 import type { Memory } from './memory.ts';
@@ -77,7 +77,7 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
   if (target === null || memory === undefined) {
     return decide(pod, 'Following', 'Following', `attached to ${holder.member.name}`);
   }
-  const hidden = hiddenWrites({ replica, holder, target });
+  const hidden = hiddenWrites({ replica, holder, target, hasOwnId: hasOwnId(input, holder) });
   if (hidden !== null)
     return decide(pod, hidden.verdict, hidden.reason, hidden.message, { transactions: hidden.transactions });
   const ahead =

@@ -1,5 +1,6 @@
-import type { Gtid } from './gtid.ts';
-import { beyond, formatGtid, mergeStates, sameGtid, stateOfPosition } from './gtid.ts';
+import type { Context } from './context.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, mergeStates, ofServer, sameGtid, stateOf, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
@@ -23,14 +24,29 @@ export function unloggedByTarget({ replica, holder, target }: ProofInput): Refus
 }
 
 /** An lsu=0 server that applies writes of its peer hides them from everybody who follows its binlog. */
-export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'target'>): Refused | null {
-  const { replica, holder, target } = input;
+export function hiddenWrites(input: Pick<ProofInput, 'replica' | 'holder' | 'target' | 'hasOwnId'>): Refused | null {
+  const { replica, holder, target, hasOwnId } = input;
   if (target.logSlaveUpdates) return null;
-  const hidden = beyond(stateOfPosition(target.gtidSlavePos), replica.contains);
+  const shown = hasOwnId ? mergeStates(replica.contains, writtenBy(target)) : replica.contains;
+  const hidden = beyond(stateOfPosition(target.gtidSlavePos), shown);
   if (hidden.length === 0) return null;
   const gtids = hidden.map(formatGtid);
   const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} can never get it from there. Set log_slave_updates=1 on the members, stop the writes on the other side, and reseed the replica`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+/** A peer that logs what it applies sends them back: they are noted, not applied, and the server's own binlog has them. */
+function writtenBy(target: ServerLook): GtidState {
+  return stateOf(ofServer(gtidsOf(binlogStateOf(target)), target.identity.serverId));
+}
+
+/** Whether a transaction under the holder's server id is surely its own: every other member was seen, with another id. */
+export function hasOwnId({ observation, memory }: Pick<Context, 'observation' | 'memory'>, holder: Holder): boolean {
+  const others = observation.members.filter(({ name }) => name !== holder.member.name);
+  return others.every(({ name }) => {
+    const seen = memory.members.get(name);
+    return seen !== undefined && seen.identity.serverId !== holder.look?.identity.serverId;
+  });
 }
 
 /**

@@ -7,6 +7,7 @@ import { answerTo } from './evidence.ts';
 import { valueOf, wasAsked } from './fact.ts';
 import { mayHaveStrayed } from './fed.ts';
 import { fillGap, filling } from './fill.ts';
+import { hasOwnId } from './hidden.ts';
 import type { Holder } from './holder.ts';
 import { formatGtid, formatPosition, formatState, seqIn, stateHas } from './gtid.ts';
 import { sameCoordinates } from './observation.ts';
@@ -238,6 +239,7 @@ export function proofInput(context: Context, holder: Holder): ProofInput | null 
     baseline,
     holder,
     target: holder.look,
+    hasOwnId: hasOwnId(context, holder),
     targetMemory,
     source: memory.members.get(baseline.member),
     sourceObserved,

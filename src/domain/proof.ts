@@ -66,6 +66,8 @@ export interface ProofInput {
   readonly baseline: Baseline;
   readonly holder: Holder;
   readonly target: ServerLook;
+  /** No other member has the target's server id. */
+  readonly hasOwnId: boolean;
   readonly targetMemory: MemberMemory;
   /** The member that the replica followed last. */
   readonly source: MemberMemory | undefined;

@@ -9,7 +9,7 @@ import { planStopReceiving } from './plan.ts';
 import type { Refused } from './proof.ts';
 import { mustFreeze, mustStopReceiving, WAITING } from './protect.ts';
 import { prove } from './prove.ts';
-import { hiddenWrites } from './hidden.ts';
+import { hasOwnId, hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
@@ -29,10 +29,11 @@ export function frozen(context: Context): Decision | null {
 }
 
 /** A holder that takes the other side's writes in and does not log them: what the replica lacks is known, split or not. */
-export function hiddenBySource({ diagnosis, replica }: Context): Refused | null {
-  const { holder } = diagnosis;
+export function hiddenBySource(context: Context): Refused | null {
+  const { replica } = context;
+  const { holder } = context.diagnosis;
   if (holder === null || holder.look === null || replica.memory.baseline?.member !== holder.member.name) return null;
-  return hiddenWrites({ replica, holder, target: holder.look });
+  return hiddenWrites({ replica, holder, target: holder.look, hasOwnId: hasOwnId(context, holder) });
 }
 
 /** Nothing is wrong here, the source is not ready. What must not go on receiving is stopped; it can always be resumed. */

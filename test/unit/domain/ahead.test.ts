@@ -57,6 +57,7 @@ function inputOf(seen: Parameters<typeof calmPair>[0], baseline: Partial<Baselin
     baseline: { ...before, member: 'b', ...baseline },
     holder: { ...holder, lookAt: NOW + lookAt },
     target: pair.a,
+    hasOwnId: true,
     targetMemory,
     source: pair.memory.members.get('b'),
     sourceObserved: undefined,

@@ -55,7 +55,13 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
     ),
   ]) as Evidence;
   const common = { replica, baseline: { ...baseline, lineage: source?.lineage ?? '' }, holder, target, targetMemory };
-  const vip = { viaVip: true, strayed: false, sourceObserved: undefined, stillReceiving: false } as const;
+  const vip = {
+    viaVip: true,
+    strayed: false,
+    sourceObserved: undefined,
+    stillReceiving: false,
+    hasOwnId: true,
+  } as const;
   return { ...common, ...vip, source, positioning: 'GTID', evidence };
 }
 
