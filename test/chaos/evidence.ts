@@ -11,7 +11,7 @@ import { sideTokens } from './side.ts';
 export interface Evidence {
   /** Inserted by a transaction that the replica applied or received, and not in the holder's rows. */
   readonly more: readonly string[];
-  /** In the holder's rows, and neither in the replica's nor received by it. */
+  /** In the holder's rows, and neither in the replica's nor received by it for good. */
   readonly lacks: readonly string[];
   /** Those of them that no binlog file of the holder has. */
   readonly lacksForEver: readonly string[];
@@ -49,7 +49,8 @@ export async function gather(
   const logged = new Set(filesTokens(holder, /-bin\.\d+$/, /-relay-bin\./));
   const link = await slaveStatus(db);
   const have = new Set([...mine.rows, ...received]);
-  const lacks = [...theirs.rows].filter((token) => !have.has(token));
+  const kept = keepsReceived(link) ? have : mine.rows;
+  const lacks = [...theirs.rows].filter((token) => !kept.has(token));
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
   return {
@@ -67,6 +68,11 @@ export async function gather(
     holderByFile: holderLink?.['Using_Gtid'] === 'No',
     replicaLogsUpdates: mine.variables['lsu'] === '1',
   };
+}
+
+/** By GTID a server whose applier does not run throws away what it has received when it starts its link again. */
+function keepsReceived(link: Readonly<Record<string, string | null>> | undefined): boolean {
+  return link?.['Using_Gtid'] === 'No' || link?.['Slave_SQL_Running'] === 'Yes';
 }
 
 /** A filter keeps its rows from the holder, and what only a replica has is more all the same. */

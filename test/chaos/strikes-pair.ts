@@ -14,7 +14,7 @@ export type Strike = (field: Field, fault: Fault) => Promise<Heal>;
 
 const DRAIN_DEADLINE_MS = 6_000;
 const MOVE_DEADLINE_MS = 8_000;
-const ONE_DEADLINE_MS = 10_000;
+const ONE_DEADLINE_MS = 20_000;
 /** What a machine loses at most, of which a fault draws a part. */
 export const LOST_MS = 900;
 
