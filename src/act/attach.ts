@@ -2,7 +2,7 @@ import { formatPosition, samePosition } from '../domain/gtid.ts';
 import type { Attach, StepValue } from '../domain/plan.ts';
 import { checkDials, checkTarget } from './check.ts';
 import type { Running } from './execution.ts';
-import { look, surprise } from './execution.ts';
+import { act, lastLook, look, surprise } from './execution.ts';
 import { changeSql, netTimeoutSql, startSql } from './replication.ts';
 
 /**
@@ -22,12 +22,11 @@ function attachNow(running: Running, attach: Attach): Attach {
 }
 
 export async function change(running: Running, step: Extract<StepValue, { step: 'Change' }>): Promise<string> {
-  const { context, acting } = running;
+  const { context } = running;
   const { target } = step;
   const attach = attachNow(running, step.attach);
   checkTarget(running);
-  const statement = changeSql(context.link, target, attach);
-  await acting.run('change the source', statement.sql, statement.params);
+  await act(running, 'change the source', changeSql(context.link, target, attach));
   const { look: seen, link } = await look(running);
   const mode = attach.by === 'Gtid' ? 'Slave_Pos' : 'No';
   if (link.host !== target.host || link.port !== target.port || link.usingGtid !== mode) {
@@ -43,20 +42,21 @@ export async function change(running: Running, step: Extract<StepValue, { step: 
 }
 
 export async function start(running: Running, step: Extract<StepValue, { step: 'Start' }>): Promise<string> {
-  const { context, acting, plan } = running;
+  const { context, plan } = running;
   const { threads, until } = step;
   const sql = startSql(context.link.channel, threads, until);
   if (threads !== 'Sql') checkTarget(running);
   if (threads === 'Both') {
     // Before each start and not with CHANGE: a restart of the replica, or a death right after CHANGE, loses both.
-    const { look: seen } = await look(running);
+    const { look: seen } = await lastLook(running);
     const { netTimeoutSeconds } = context.link;
     // Not where it is so: what is in the configuration would look like something that a restart forgets.
     if (seen.slaveNetTimeout !== netTimeoutSeconds)
-      await acting.run('bound the link', netTimeoutSql(netTimeoutSeconds));
-    if (context.keepReadOnly && !seen.readOnly) await acting.run('keep it read-only', 'SET GLOBAL read_only = 1');
+      await act(running, 'bound the link', { sql: netTimeoutSql(netTimeoutSeconds) });
+    if (context.keepReadOnly && !seen.readOnly)
+      await act(running, 'keep it read-only', { sql: 'SET GLOBAL read_only = 1' });
   }
   if (threads === 'Again' && plan.target !== null) await checkDials(running, plan.target, 'start replication again');
-  await acting.run('start replication', sql);
+  await act(running, 'start replication', { sql });
   return sql;
 }

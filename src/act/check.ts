@@ -3,13 +3,13 @@ import { formatPosition, isWithin, sameGtid, samePosition, stateOfPosition } fro
 import type { Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import type { Dial, Expectation } from '../domain/plan.ts';
 import type { Running } from './execution.ts';
-import { look, surprise } from './execution.ts';
+import { lastLook, look, surprise } from './execution.ts';
 
 /** The operation of an error that says: the replica does not stand where it was proven to. */
 export const PROVE = 'prove the position';
 
 export async function prove(running: Running, expect: Expectation): Promise<string> {
-  const { look: seen, link } = await look(running);
+  const { look: seen, link } = await lastLook(running);
   checkTarget(running);
   await checkPosition(running, expect, seen, link);
   running.expected = seen.gtidSlavePos;

@@ -4,7 +4,7 @@ import { isDrained, mayHaveHalf } from '../domain/observation.ts';
 import type { Dial } from '../domain/plan.ts';
 import { checkDials, checkPosition } from './check.ts';
 import type { ExecuteContext, Running } from './execution.ts';
-import { look, surprise } from './execution.ts';
+import { act, look, surprise } from './execution.ts';
 import { stopReceivingSql, stopSql } from './replication.ts';
 
 const DRAIN_POLL_MS = 20;
@@ -12,10 +12,10 @@ const DRAIN_POLL_MS = 20;
 const REST_EVERY_MS = 500;
 
 export async function stopReceiving(running: Running, dials: Dial | undefined): Promise<string> {
-  const { context, acting } = running;
+  const { context } = running;
   if (dials !== undefined) await checkDials(running, dials, 'stop receiving');
   const sql = stopReceivingSql(context.link.channel);
-  await acting.run('stop receiving', sql, [], stopDeadlineMs(context));
+  await act(running, 'stop receiving', { sql }, stopDeadlineMs(context));
   const { link } = await look(running);
   if (link.io !== 'No') throw surprise(running, 'stop receiving', `its IO thread is ${link.io} after ${sql}`);
   return `${sql}; received up to ${link.read.file}:${link.read.position}`;
@@ -59,9 +59,9 @@ export async function drain(running: Running): Promise<string> {
 }
 
 export async function stop(running: Running): Promise<string> {
-  const { context, acting, plan } = running;
+  const { context, plan } = running;
   const sql = stopSql(context.link.channel);
-  await acting.run('stop replication', sql, [], stopDeadlineMs(context));
+  await act(running, 'stop replication', { sql }, stopDeadlineMs(context));
   const { look: seen, link } = await look(running);
   if (link.io !== 'No' || link.sql !== 'No')
     throw surprise(running, 'stop', `its threads are IO ${link.io}, SQL ${link.sql}`);

@@ -27,7 +27,7 @@ export async function execute(plan: Plan, context: ExecuteContext): Promise<Exec
       fence,
     });
     const expected = plan.proven?.gtid ?? null;
-    running = { context, plan, acting, captured: null, expected, stoppedAt: null, place: null };
+    running = { context, plan, acting, seen: null, captured: null, expected, stoppedAt: null, place: null };
     for (const step of plan.steps) await runStep(running, step, steps);
   } catch (error) {
     const refused = isMxrError(error) && error.operation === PROVE;

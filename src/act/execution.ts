@@ -7,7 +7,7 @@ import { linkOf } from '../domain/observation.ts';
 import type { Plan } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
 import type { SqlConnect, SqlTarget } from '../sql/port.ts';
-import type { ActingSession, LinkSettings } from './replication.ts';
+import type { ActingSession, LinkSettings, Statement } from './replication.ts';
 
 /** One step as it went, for the handover record. */
 export interface StepReport {
@@ -57,11 +57,18 @@ export interface ExecuteContext {
   readonly onStatement: (step: Step, outcome: StepOutcome) => void;
 }
 
+export interface Seen {
+  readonly look: LinkLook;
+  readonly link: Link;
+}
+
 /** One plan under way: what it has read and done so far. */
 export interface Running {
   readonly context: ExecuteContext;
   readonly plan: Plan;
   readonly acting: ActingSession;
+  /** The last look, as long as no statement of this plan came after it. */
+  seen: Seen | null;
   captured: Captured | null;
   expected: GtidPosition | null;
   /** Applied coordinates after Stop. */
@@ -74,9 +81,27 @@ export function surprise(running: Running, operation: string, detail: string): M
   return new MxrError({ code: 'FenceLost', operation, target, detail, retryable: true });
 }
 
-export async function look(running: Running): Promise<{ look: LinkLook; link: Link }> {
+/** Asks the replica. */
+export async function look(running: Running): Promise<Seen> {
   const seen = await running.context.lookAt(running.acting);
   const link = linkOf(seen, running.context.link.channel);
   if (link === undefined) throw surprise(running, 'read the link', 'the replication channel is gone');
-  return { look: seen, link };
+  running.seen = { look: seen, link };
+  return running.seen;
+}
+
+/** What the step before has just seen: asking again would cost a move the time of two answers, and say the same. */
+export async function lastLook(running: Running): Promise<Seen> {
+  return running.seen ?? look(running);
+}
+
+/** One statement on the replica, if the fence still lets it. What was seen before it is of another time. */
+export async function act(
+  running: Running,
+  operation: string,
+  { sql, params = [] }: { readonly sql: string; readonly params?: Statement['params'] },
+  deadlineMs?: number,
+): Promise<void> {
+  running.seen = null;
+  await running.acting.run(operation, sql, params, deadlineMs);
 }

@@ -19,6 +19,8 @@ export interface ActedOn {
   readonly rest?: ('Whole' | 'Half')[];
   /** How far it has received at the next look, once its link was started. */
   readonly arrives?: (read: Coordinates) => Coordinates;
+  /** Statements and looks, in order. */
+  readonly asked: string[];
 }
 
 export const PLACE: Coordinates = { file: 'a-bin.000003', position: 900 };
@@ -29,6 +31,7 @@ export function replicaAt(gtid: string, change: Partial<Link> = {}): ActedOn {
     link: link({ host: '10.0.0.100', usingGtid: 'No', read: PLACE, exec: PLACE, ...change }),
     gtid,
     statements: [],
+    asked: [],
   };
 }
 
@@ -82,13 +85,16 @@ export async function carriedOut(plan: Plan, replica: ActedOn, around: Surroundi
     targetLook: () => ({ look: target, at: Number.POSITIVE_INFINITY }),
     relayRest: async () => replica.rest?.shift() ?? 'Whole',
     gtidOnTarget: async () => around.holderSays ?? null,
-    lookAt: async () => ({
-      ...receive(replica),
-      gtidSlavePos: position(replica.gtid),
-      readOnly: false,
-      links: [replica.link],
-      parallelThreads: replica.workers ?? 0,
-    }),
+    lookAt: async () => {
+      replica.asked.push('look');
+      return {
+        ...receive(replica),
+        gtidSlavePos: position(replica.gtid),
+        readOnly: false,
+        links: [replica.link],
+        parallelThreads: replica.workers ?? 0,
+      };
+    },
     onStep: () => undefined,
     onStatement: () => undefined,
   };
@@ -104,7 +110,11 @@ function receive(replica: ActedOn): object {
 function session(replica: ActedOn): SqlSession {
   const query = async (sql: string, params: readonly unknown[]) => {
     if (sql.startsWith('SELECT GET_LOCK')) return [{ taken: '1' }];
-    if (/^(STOP|CHANGE|START|SET GLOBAL)/.test(sql)) replica.statements.push(sql.replace(/ (TO|=) .*/, ''));
+    if (/^(STOP|CHANGE|START|SET GLOBAL)/.test(sql)) {
+      const name = sql.replace(/ (TO|=) .*/, '');
+      replica.statements.push(name);
+      replica.asked.push(name);
+    }
     replica.link = { ...replica.link, ...effectOf(sql, params) };
     return [];
   };

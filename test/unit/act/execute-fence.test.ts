@@ -11,6 +11,13 @@ test('a move is these statements', async () => {
   assert.deepEqual([message, replica.statements], ['', WHOLE]);
 });
 
+test('it is looked at once before each statement and after the last, but between two that only set a variable', async () => {
+  const replica = replicaAt('0-1-100', { usingGtid: 'Slave_Pos' });
+  await carriedOut(move('0-1-100'), replica);
+  const [stop = '', change = '', ...start] = WHOLE;
+  assert.deepEqual(replica.asked, ['look', stop, 'look', change, 'look', ...start, 'look']);
+});
+
 for (const [index, last] of WHOLE.entries()) {
   test(`the fence falls after ${last}: no statement follows, not within a step either (invariant 7)`, async () => {
     const replica = replicaAt('0-1-100', { usingGtid: 'Slave_Pos' });
