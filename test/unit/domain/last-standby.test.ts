@@ -42,3 +42,18 @@ test('what it applies without logging it is followed at once', () => {
   const applied = rememberMember(standby, 'b', { ...STANDBY, links }, WALL + 1000);
   assert.equal(applied.lastStandby?.standby?.applied.position, 5000);
 });
+
+test('an applier that is stopped where it had drained still had; one that received more had not', () => {
+  const [drained] = STANDBY.links;
+  assert.ok(drained);
+  const byFile = { ...drained, usingGtid: 'No', gtidIoPos: new Map() } as const;
+  const first = seenAsStandby(newLineage('b', { ...STANDBY, links: [byFile] }, WALL), WALL + 1);
+  assert.equal(first.lastStandby?.standby?.drained, true);
+  const stopped = { ...byFile, io: 'Connecting', sql: 'No', sqlState: '' } as const;
+  const drainedAt = (link: typeof stopped): boolean | undefined =>
+    rememberMember(first, 'b', { ...STANDBY, links: [link] }, WALL + 1000).lastStandby?.standby?.drained;
+  assert.equal(drainedAt(stopped), true);
+  const further = { file: byFile.exec.file, position: byFile.exec.position + 300 };
+  assert.equal(drainedAt({ ...stopped, read: further, exec: further }), true, 'it applied all of that, too');
+  assert.equal(drainedAt({ ...stopped, read: further }), false);
+});

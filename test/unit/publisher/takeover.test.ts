@@ -101,6 +101,15 @@ describe('a takeover', () => {
     assert.equal(story(STANDBY, { ...PROMOTED, vip: false }, { ...PROMOTED, ...wrote(101, 700) }), '400 / 900');
   });
 
+  test('a promotion that is looked at between the stop of its applier and RESET SLAVE ALL does', () => {
+    const stopping = peerLink(900, { io: 'Connecting', sql: 'No', sqlState: '' });
+    const looks = [STANDBY, { vip: true, links: [stopping] }, { ...PROMOTED, ...wrote(101, 700) }];
+    assert.equal(story(...looks), '400 / 900');
+    // It received more than it had applied when it was stopped.
+    const behind = peerLink(1200, { sql: 'No', sqlState: '', read: { file: 'a-bin.000003', position: 1300 } });
+    assert.equal(story(STANDBY, { vip: true, links: [behind] }, { ...PROMOTED, ...wrote(101, 700) }), 'AppliedSince');
+  });
+
   test('binlog files that begin without a transaction move it on', () => {
     const rotated = { ...PROMOTED, end: { file: 'b-bin.000002', position: 380 } };
     assert.equal(after([STANDBY, rotated]).record?.end.file, 'b-bin.000002');
