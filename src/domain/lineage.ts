@@ -162,10 +162,13 @@ export function seenAsStandby(memory: MemberMemory, heldElsewhereAt: number): Me
   return isNewer ? { ...memory, lastStandby: last } : memory;
 }
 
+/** Its end is read first: with the same end it may have more, and then it is not a look at what was there before. */
 function sameAnchor(a: Anchor, b: Anchor): boolean {
   return (
     a.end.file === b.end.file &&
     a.end.position === b.end.position &&
+    isWithin(b.binlogState, a.binlogState) &&
+    isWithin(a.binlogState, b.binlogState) &&
     isWithin(stateOfPosition(b.slavePos), stateOfPosition(a.slavePos)) &&
     isWithin(stateOfPosition(a.slavePos), stateOfPosition(b.slavePos)) &&
     a.standby?.drained === b.standby?.drained &&

@@ -61,3 +61,14 @@ test('the last look as a standby counts too, after a restart of mxr', () => {
     [WALL - 60_000, memory.anchors.at(-1)?.at],
   );
 });
+
+test('a look whose end was read before the first transaction of a new holder, and its state after, replaces no other', () => {
+  const rest = look('b', 2, { end: { file: 'b-bin.000001', position: 900 }, gtidBinlogState: state('0-1-100') });
+  const wrote = { ...rest, gtidBinlogState: state('0-1-100,0-2-101') };
+  const memory = rememberMember(newLineage('b', rest, WALL), 'b', wrote, WALL + 10);
+  const seen = looksAt(memory).map(({ binlogState, end }) => [binlogState, end.position]);
+  assert.deepEqual(seen, [
+    [state('0-1-100'), 900],
+    [state('0-1-100,0-2-101'), 900],
+  ]);
+});
