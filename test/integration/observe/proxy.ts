@@ -23,16 +23,15 @@ export interface FakeVip {
   close(): Promise<void>;
 }
 
-const HOST = '10.9.0.2';
-/** A cable to nowhere: packets to whatever lies behind it are lost, and nobody is asked for a hardware address. */
-const INTERFACE = 'fakevip';
-
-/** Needs the namespaces of a sandbox. */
-export async function startFakeVip(leadTo: number): Promise<FakeVip> {
-  ip('link', 'add', INTERFACE, 'type', 'veth', 'peer', 'name', `${INTERFACE}-end`);
-  ip('address', 'add', '10.9.0.1/24', 'dev', INTERFACE);
-  ip('link', 'set', `${INTERFACE}-end`, 'up');
-  ip('link', 'set', INTERFACE, 'arp', 'off', 'up');
+/** Needs the namespaces of a sandbox. Each that lives at the same time has a number of its own. */
+export async function startFakeVip(leadTo: number, number = 0): Promise<FakeVip> {
+  const host = `10.9.${number}.2`;
+  // A cable to nowhere: packets to whatever lies behind it are lost, and nobody is asked for a hardware address.
+  const cable = `fakevip${number}`;
+  ip('link', 'add', cable, 'type', 'veth', 'peer', 'name', `${cable}-end`);
+  ip('address', 'add', `10.9.${number}.1/24`, 'dev', cable);
+  ip('link', 'set', `${cable}-end`, 'up');
+  ip('link', 'set', cable, 'arp', 'off', 'up');
   const sockets = new Set<Socket>();
   let target: number | null = leadTo;
   let taken = 0;
@@ -40,7 +39,7 @@ export async function startFakeVip(leadTo: number): Promise<FakeVip> {
   const port = await listenOn(server, 0);
   let there = false;
   appear();
-  return { host: HOST, port, lead, vanish, appear, refuse, listen, hang, taken: () => taken, open, close };
+  return { host, port, lead, vanish, appear, refuse, listen, hang, taken: () => taken, open, close };
 
   function onConnection(socket: Socket): void {
     taken += 1;
@@ -69,12 +68,12 @@ export async function startFakeVip(leadTo: number): Promise<FakeVip> {
   }
 
   function vanish(): void {
-    if (there) ip('address', 'del', `${HOST}/24`, 'dev', INTERFACE);
+    if (there) ip('address', 'del', `${host}/24`, 'dev', cable);
     there = false;
   }
 
   function appear(): void {
-    if (!there) ip('address', 'add', `${HOST}/24`, 'dev', INTERFACE);
+    if (!there) ip('address', 'add', `${host}/24`, 'dev', cable);
     there = true;
   }
 
@@ -97,7 +96,7 @@ export async function startFakeVip(leadTo: number): Promise<FakeVip> {
 
   async function close(): Promise<void> {
     if (server.listening) await refuse();
-    ip('link', 'del', INTERFACE);
+    ip('link', 'del', cable);
   }
 }
 
