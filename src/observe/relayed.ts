@@ -33,18 +33,20 @@ export function relayedNext(session: SqlSession, channel: string, limits: Limits
 const REST = 'read the rest of its relay log';
 /** 30 MB of a large transaction of rows. */
 const PAGE = 4_000;
-const ER_NO_SUCH_LOG = 1220;
+/** Of every failure of this command: a place that cannot be read is another one than a file that is not there. */
+const ER_COMMAND_FAILED = 1220;
+const NO_SUCH_FILE = /Could not find target log/;
 
 /** Whether a whole transaction waits behind the place that is applied, or nothing but the beginning of one. */
 export async function relayedRest(session: SqlSession, channel: string, limits: Limits): Promise<'Whole' | 'Half'> {
   const reading = { session, channel, limits, operation: REST };
   const link = await statusOf(reading);
-  if (link?.Relay_Log_File == null) return 'Whole';
+  if (link?.Relay_Log_File == null || link.Relay_Log_Pos === null) return 'Whole';
   const reader = new RestReader();
-  let [file, from] = [link.Relay_Log_File, link.Relay_Log_Pos ?? 4];
+  let [file, from] = [link.Relay_Log_File, link.Relay_Log_Pos];
   for (;;) {
     const events = await eventsFrom(reading, file, from);
-    if (events === null) return 'Half';
+    if (events === null) return file === link.Relay_Log_File ? 'Whole' : 'Half';
     if (events.some((event) => reader.ends(event))) return 'Whole';
     const last = events.at(-1)?.Pos ?? from;
     // The last one again: pages have it in common.
@@ -62,9 +64,10 @@ class RestReader {
       this.#open = info?.startsWith('GTID') === true ? 'Standalone' : 'Group';
       return false;
     }
-    if (this.#open === 'No') return false;
-    if (this.#open === 'Standalone') return type.startsWith('Query') || type === 'Execute_load_query';
-    return type === 'Xid' || type === 'XA_prepare' || (type.startsWith('Query') && BOUNDARY.test(info ?? ''));
+    if (type === 'Xid' || type === 'XA_prepare') return true;
+    // Where no beginning was seen any statement may be the end of something.
+    if (this.#open !== 'Group') return type.startsWith('Query') || type === 'Execute_load_query';
+    return type.startsWith('Query') && BOUNDARY.test(info ?? '');
   }
 }
 
@@ -80,7 +83,7 @@ async function eventsFrom(reading: Reading, file: string, from: number): Promise
     return await ask(reading, Event, sql, [file]);
   } catch (error) {
     // There is no such file: the one before was the last.
-    if (isMxrError(error) && error.errno === ER_NO_SUCH_LOG) return null;
+    if (isMxrError(error) && error.errno === ER_COMMAND_FAILED && NO_SUCH_FILE.test(error.message)) return null;
     throw error;
   }
 }
