@@ -24,8 +24,13 @@ export interface SideResult {
   readonly refusals: readonly string[];
 }
 
-export interface MoveResult {
+/** Which move to make, and whether mxr has publishers to listen to in it. */
+export interface MoveKind {
   readonly kind: Kind;
+  readonly publishers: boolean;
+}
+
+export interface MoveResult extends MoveKind {
   readonly sides: Readonly<Record<Side, SideResult>>;
   /** `monotonicMs` of the VIP's first answer there. */
   readonly answeredAt: number | null;
@@ -45,8 +50,9 @@ const RATE = 120;
 const WRITES = RATE / 2;
 
 /** One fault under load, and how long until every replica has what was written afterwards. Ends as it began, roles swapped. */
-export async function measureMove(world: World, kind: Kind): Promise<MoveResult> {
+export async function measureMove(world: World, { kind, publishers }: MoveKind): Promise<MoveResult> {
   const { bench } = world;
+  await world.usePublishers(publishers);
   const from = await holderOf(bench);
   const to = bench.other(from);
   await world.settle(from);
@@ -71,7 +77,7 @@ export async function measureMove(world: World, kind: Kind): Promise<MoveResult>
   if (mxr === undefined || plain === undefined) throw new Error('a side was not judged');
   await restore(world, from, kind);
   await cureWhatIsNotRight(world, to, { mxr, plain });
-  return { kind, sides: { mxr, plain }, answeredAt, writableAt, firstAt: first.at, ratePerSecond };
+  return { kind, publishers, sides: { mxr, plain }, answeredAt, writableAt, firstAt: first.at, ratePerSecond };
 }
 
 /** The rows of earlier moves are of no use any more, and each judgement reads them all. */

@@ -1,11 +1,10 @@
-import type { Kind, MoveResult, Outcome } from './moves.ts';
+import type { MoveKind, MoveResult, Outcome } from './moves.ts';
 import { quantile } from './quantiles.ts';
 import type { Mode, Side } from './world.ts';
 
 /** All moves of one kind in one mode. */
-export interface TableRow {
+export interface TableRow extends MoveKind {
   readonly mode: Mode;
-  readonly kind: Kind;
   readonly results: readonly MoveResult[];
   /** Moves that could not be measured: the bench itself broke. */
   readonly failed: number;
@@ -14,6 +13,7 @@ export interface TableRow {
 const HEAD = [
   'mode',
   'kind',
+  'publishers',
   'clock',
   'moves mxr/plain/failed',
   'mxr p50',
@@ -33,13 +33,14 @@ export function tableOf(rows: readonly TableRow[]): string {
   return [HEAD, HEAD.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |\n`).join('');
 }
 
-function lineOf({ mode, kind, results, failed }: TableRow, clock: keyof typeof CLOCKS): readonly string[] {
+function lineOf({ mode, kind, publishers, results, failed }: TableRow, clock: keyof typeof CLOCKS): readonly string[] {
   const of = (side: Side): number[] => results.flatMap(({ sides }) => sides[side][clock] ?? []);
   const [mxr, plain] = [of('mxr'), of('plain')];
   const pairs = [0.5, 0.95].map((q) => [quantile(mxr, q), quantile(plain, q)] as const);
   return [
     mode,
     kind,
+    publishers ? 'with' : 'without',
     CLOCKS[clock],
     `${mxr.length}/${plain.length}/${failed}`,
     ...pairs.map(([value]) => msText(value)),

@@ -7,6 +7,7 @@ import { MariaDbServer } from '../support/mariadb.ts';
 import type { Member } from '../support/member.ts';
 import { until } from '../support/wait.ts';
 import { Watch } from '../support/watch.ts';
+import { Publishers } from './publishers.ts';
 
 /** How a set of replicas follows the pair. */
 export const SIDES = ['mxr', 'plain'] as const;
@@ -26,19 +27,28 @@ const PLAIN = ['p1', 'p2', 'p3'];
 const TUNED = { 'log-slave-updates': 1, 'read-only': 1, 'slave-net-timeout': 4 };
 const FOLLOWING = ['Following', 'CatchingUp', 'HandingOver', 'Waiting'];
 
+interface Followers {
+  readonly plain: readonly Replica[];
+  readonly watch: Watch;
+  readonly publishers: Publishers | null;
+}
+
 /** One pair under keepalived, followed by two sets of replicas at once: the same moves, the same load, the same moment. */
 export class World {
   readonly stage: Stage;
   readonly plain: readonly Replica[];
   readonly watch: Watch;
+  readonly #publishers: Publishers | null;
 
-  private constructor(stage: Stage, plain: readonly Replica[], watch: Watch) {
+  private constructor(stage: Stage, { plain, watch, publishers }: Followers) {
     this.stage = stage;
     this.plain = plain;
     this.watch = watch;
+    this.#publishers = publishers;
   }
 
-  static async open(mode: Mode, sides: readonly Side[]): Promise<World> {
+  /** `publishers`: they run beside the members; whether mxr uses them is another question. */
+  static async open(mode: Mode, sides: readonly Side[], publishers: boolean): Promise<World> {
     const stage = await Stage.open({
       bench: MODES[mode],
       spec: { detection: { probeIntervalMs: 250, probeTimeoutMs: 1000 } },
@@ -50,7 +60,7 @@ export class World {
       await stage.startOperator();
       await stage.createResource();
       await stage.following(stage.bench.a.name, SETTLE_DEADLINE_MS);
-      return new World(stage, plain, watch);
+      return new World(stage, { plain, watch, publishers: publishers ? await Publishers.start(stage) : null });
     } catch (error) {
       await stage.close();
       throw error;
@@ -59,6 +69,11 @@ export class World {
 
   get bench(): Bench {
     return this.stage.bench;
+  }
+
+  /** Whether mxr is told of the publishers from now on. */
+  async usePublishers(wanted: boolean): Promise<void> {
+    await this.#publishers?.use(wanted);
   }
 
   replicasOf(side: Side): readonly Replica[] {
@@ -108,6 +123,7 @@ export class World {
 
   async close(): Promise<void> {
     await this.watch.stop().catch(() => undefined);
+    await this.#publishers?.close();
     await this.stage.close();
   }
 }
@@ -125,7 +141,7 @@ async function plainReplicas(bench: Bench): Promise<readonly Replica[]> {
         port: vip.port,
         enter: host.enter,
         server: TUNED,
-        tools: tools.mariadb,
+        tools: tools.replicas,
         cache: tools.cache,
       });
       await db.start();

@@ -15,7 +15,7 @@ const LYING = join(import.meta.dirname, 'lying-publisher-main.ts');
 export const PUBLISHER_PORT = 9480;
 export const PUBLISHER_TOKEN = 'token-of-the-publishers-51c0d8';
 
-/** The real `mxr publisher` on the host of a member, as systemd would run it there. */
+/** The real `mxr publisher` on the host of a member, with the settings of examples/hosts. */
 export class PublisherProcess {
   readonly #name: string;
   readonly #process: ChildProcess;
@@ -70,20 +70,20 @@ export class PublisherProcess {
   }
 }
 
-function flagsOf({ vip, accounts, members }: Bench, member: Member): readonly string[] {
-  const peer = members.find(({ name }) => name !== member.name);
+function flagsOf(bench: Bench, member: Member): readonly string[] {
+  const { vip, accounts } = bench;
   const directory = join(member.host.directory, 'publisher');
   return [
     `--member=${member.name}`,
     `--vip=${vip.host}`,
-    `--db-host=${member.address}`,
-    `--db-port=${vip.port}`,
+    `--db-socket=${member.db.socket}`,
     `--db-user=${accounts.look.user}`,
     `--db-password-file=${fileOf(member, 'password', accounts.look.password)}`,
     `--token-file=${fileOf(member, 'token', PUBLISHER_TOKEN)}`,
+    `--peer-url=${urlOf(bench.other(member))}`,
+    `--notify-fifo=${member.keepalived.fifo}`,
     `--state-dir=${directory}`,
     `--port=${PUBLISHER_PORT}`,
-    ...(peer === undefined ? [] : [`--peer-url=http://${peer.address}:${PUBLISHER_PORT}`]),
   ];
 }
 
@@ -96,17 +96,20 @@ function fileOf({ host }: Member, name: string, text: string): string {
 
 /** What the publisher of a member says now; asked from the operator's host. */
 export async function published(member: Member): Promise<Coordinates> {
-  const url = `http://${member.address}:${PUBLISHER_PORT}`;
   return fetchCoordinates(
-    { name: `publisher of ${member.name}`, url, token: PUBLISHER_TOKEN, ca: null },
+    { name: `publisher of ${member.name}`, url: urlOf(member), token: PUBLISHER_TOKEN, ca: null },
     { deadlineMs: 5_000 },
   );
 }
 
 /** The spec of a resource whose members have publishers. */
 export function publishing({ members }: Bench): Record<string, unknown> {
-  const source = members.map(({ name, address: host }) => {
-    return { name, host, publisher: { url: `http://${host}:${PUBLISHER_PORT}` } };
+  const source = members.map((member) => {
+    return { name: member.name, host: member.address, publisher: { url: urlOf(member) } };
   });
   return { members: source, publisherAuth: { secretName: 'orders-publisher' } };
+}
+
+function urlOf({ address }: Member): string {
+  return `http://${address}:${PUBLISHER_PORT}`;
 }

@@ -122,8 +122,10 @@ export class Stage {
     return base;
   }
 
-  async patchSpec(spec: unknown): Promise<void> {
-    await this.api.patch(RESOURCE, { spec });
+  /** The generation that this makes. */
+  async patchSpec(spec: unknown): Promise<number> {
+    const { metadata } = await this.api.patch(RESOURCE, { spec });
+    return metadata?.generation ?? 0;
   }
 
   async annotate(annotations: Readonly<Record<string, string | null>>): Promise<void> {
