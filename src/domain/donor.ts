@@ -1,7 +1,7 @@
 import type { Context } from './context.ts';
 import type { Answers, Question, Span } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import { valueOf, wasAsked } from './fact.ts';
+import { isRefusal, valueOf, wasAsked } from './fact.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid, formatPosition, mergeStates, sameGtid, seqIn, stateHas, stateOfPosition } from './gtid.ts';
 import type { ReplicaMemory } from './memory.ts';
@@ -98,8 +98,7 @@ function fromSibling(gap: Gap, observed: ReplicaObservation): Offer {
 
 function doubtOf(gap: Gap, observed: ReplicaObservation, look: ServerLook): string | null {
   const memory = gap.context.memory.replicas.get(observed.pod);
-  const stands = memory === undefined ? null : standsOn(gap, memory);
-  if (memory === undefined || stands === null) return 'is not proven itself';
+  if (memory === undefined || !isProven(gap, memory)) return 'is not proven itself';
   if (observed.ip === null) return 'has no address';
   const { settings, gtidBinlogState: state } = look;
   if (!look.logBin || !look.logSlaveUpdates) return 'does not log what it applies (log_slave_updates=0)';
@@ -110,12 +109,14 @@ function doubtOf(gap: Gap, observed: ReplicaObservation, look: ServerLook): stri
   return missing === '' ? null : `does not have ${missing} in its binlog`;
 }
 
-/** It was proven on the history that the replica followed, or on what the target made of it. */
-function standsOn({ input }: Gap, { baseline, unsafeSince, refusal }: ReplicaMemory): 'Source' | 'Target' | null {
-  if (baseline === null || unsafeSince !== null) return null;
-  if (refusal !== null && refusal.verdict !== 'Behind') return null;
-  if (baseline.lineage === input.baseline.lineage) return 'Source';
-  return baseline.lineage === input.targetMemory.lineage ? 'Target' : null;
+/** Short of the takeover point or beyond it, by what the old holder wrote: the link is given an end. */
+const NO_HARM: readonly string[] = ['Behind', 'Ahead'];
+
+/** It was proven on the history that the replica followed, or on what the target made of it, and nothing else is known of it. */
+function isProven({ input }: Gap, { baseline, unsafeSince, refusal }: ReplicaMemory): boolean {
+  if (baseline === null || unsafeSince !== null) return false;
+  if (refusal !== null && !NO_HARM.includes(refusal.reason)) return false;
+  return [input.baseline.lineage, input.targetMemory.lineage].includes(baseline.lineage);
 }
 
 function isRefusedBy({ context, input }: Gap, donor: Donor): boolean {
@@ -171,6 +172,8 @@ function failedLately({ failures, observation }: Context, donor: Donor, pod: str
 }
 
 const ASK_AGAIN_MS = 10_000;
+/** A replica follows its donor by the account that it has for the source. */
+const ACCOUNT = 'create the account of replicationUsername there, with REPLICATION SLAVE';
 
 /** What could not be asked is no answer: this donor is of no use now, and is asked again later. */
 function answered<Q extends Question>(
@@ -181,11 +184,9 @@ function answered<Q extends Question>(
   const answer = answerTo(evidence, question);
   if (answer.known) return { value: answer.value };
   if (!wasAsked(answer)) return { kind: 'Asking', questions: [question] };
-  return unusable(
-    donor,
-    `could not be asked (${answer.why})`,
-    observation.now - answer.at < ASK_AGAIN_MS ? [] : [question],
-  );
+  const cure = isRefusal(answer) ? `; ${ACCOUNT}` : '';
+  const again = observation.now - answer.at < ASK_AGAIN_MS ? [] : [question];
+  return unusable(donor, `could not be asked (${answer.why}${cure})`, again);
 }
 
 /** Where a donor is dialled, and what is seen of it; null: it is not there any more. */

@@ -3,7 +3,7 @@ import { baselineMember, linkTarget } from './context.ts';
 import type { Gap, Offer } from './donor.ts';
 import { donorAt, offers } from './donor.ts';
 import type { Question } from './evidence.ts';
-import { formatPosition, sameGtid } from './gtid.ts';
+import { formatPosition, sameGtid, seqIn } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import { isLifeOf } from './intent.ts';
@@ -13,6 +13,7 @@ import type { Fill } from './plan.ts';
 import { donorName, planFill, planStopReceiving } from './plan.ts';
 import type { ProofInput, Proven, Refused } from './proof.ts';
 import { missingCount } from './proof.ts';
+import type { ReplicaFacts } from './replica.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
@@ -21,13 +22,14 @@ import { decide } from './verdict.ts';
  * it, it is fetched from there up to the takeover point, and the replica is then proven and moved like any other.
  */
 export function fillGap(context: Context, holder: Holder, input: ProofInput, refusal: Refused): Decision {
-  const { replica, policy } = context;
+  const { replica } = context;
   const { fillTo, message, transactions } = refusal;
   const behind = (text: string, extra: Partial<Decision>) =>
     decide(replica.pod, 'Behind', 'Behind', text, { transactions, ...extra });
   if (fillTo === undefined) return behind(message, {});
-  if (policy.positioning === 'FilePosition' || replica.link.usingGtid === 'No') {
-    return behind(`${message}. It is not filled: mxr fills by GTID only, and its link goes by file and position`, {});
+  if (!isPositionSure(replica)) {
+    const why = `its link goes by file and position, and without a binlog of what it applied its GTID position is not sure`;
+    return behind(`${message}. It is not filled: mxr fills by GTID, ${why}; set log_slave_updates=1 on it`, {});
   }
   const lacking = [...fillTo].filter(([domain, gtid]) => !sameGtid(replica.position.get(domain), gtid));
   if (lacking.length === 0) return behind(message, {});
@@ -47,6 +49,13 @@ export function fillGap(context: Context, holder: Holder, input: ProofInput, ref
     default:
       return offer satisfies never;
   }
+}
+
+/** By file a connect writes the place that was read there: then its own binlog must say the same. */
+function isPositionSure({ link, look, position }: ReplicaFacts): boolean {
+  if (link.usingGtid !== 'No') return true;
+  const own = look.logSlaveUpdates ? look.gtidBinlogState : null;
+  return own !== null && position.size > 0 && [...position.values()].every((gtid) => seqIn(own, gtid) === gtid.seq);
 }
 
 /** The first that can, or why each of them cannot. */

@@ -7,15 +7,17 @@ import { slaveStatus } from '../support/link.ts';
 import { begin, calm } from './support/begin.ts';
 import type { Boundary } from './support/killed-operator.ts';
 import { boundaries, dies, LEASE, startArmedOperator } from './support/killed-operator.ts';
+import type { Positioned } from './support/modes.ts';
+import { positionings } from './support/modes.ts';
 import { allReached, insertAt } from './support/refusal.ts';
 import type { Stage, StageOptions } from './support/stage.ts';
 
 // The standby does not log what it applied, so it cannot give a replica what came before it took over.
-const OPTIONS: StageOptions = {
-  bench: { server: { 'log-slave-updates': 0 } },
-  spec: { policy: { onGap: 'Fill' } },
-  operator: { env: LEASE },
-};
+const MODES = positionings({ server: { 'log-slave-updates': 0 } }, { standbyLink: 'file' });
+
+function filling({ options }: Positioned): StageOptions {
+  return { ...options, spec: { ...options.spec, policy: { onGap: 'Fill' } }, operator: { env: LEASE } };
+}
 
 let stage: Stage;
 
@@ -67,47 +69,62 @@ async function rightWith(rows: number): Promise<void> {
   }
 }
 
-describe('the old primary is dead, and one replica has what the others lack', () => {
-  before(async () => {
-    stage = await begin(OPTIONS);
+for (const mode of MODES) {
+  describe(`the old primary is dead, and one replica has what the others lack, ${mode.name}`, () => {
+    before(async () => {
+      stage = await begin(filling(mode));
+    });
+    after(async () => stage.close());
+
+    test('they are filled from it up to the takeover point, and follow the new holder like any other', async () => {
+      const { bench } = stage;
+      const [r1, r2, r3] = bench.replicas;
+      assert.ok(r1 && r2 && r3);
+      await calm(stage);
+      const start = await positionOf(r1);
+      const heal = await leftBehind([r3, r2]);
+      await allReached(bench, [r1], bench.a.db);
+      const [taken, halfWay] = [await positionOf(r1), await positionOf(r2)];
+      const { user, password } = bench.accounts.replication;
+      await r1.db.sql(`SET sql_log_bin=0; DROP USER ?@'%'`, [user]);
+
+      await bench.a.powerOff();
+      await bench.holderIs(bench.b);
+      await insertAt(bench.b.db, 3);
+      await heal();
+      await stage.statusIs('r1 does not let them in, and the message says what would', ({ replicas }) =>
+        replicas
+          .slice(1)
+          .every(({ verdict, message }) => verdict === 'Behind' && /r1 could.*replicationUsername/.test(message)),
+      );
+      const account = `CREATE USER ?@'%' IDENTIFIED BY ?; GRANT REPLICATION SLAVE ON *.* TO ?@'%'`;
+      await r1.db.sql(`SET sql_log_bin=0; ${account}`, [user, password, user]);
+
+      const { handovers } = await allFollow('all replicas follow hci-b');
+      assert.deepEqual(proofsOf(handovers, 'hci-b'), [
+        `r1 TakeoverPoint from ${taken} to ${taken}`,
+        `r2 Filled from ${halfWay} to ${taken}`,
+        `r3 Filled from ${start} to ${taken}`,
+      ]);
+      await rightWith(3);
+    });
   });
-  after(async () => stage.close());
-
-  test('they are filled from it up to the takeover point, and follow the new holder like any other', async () => {
-    const { bench } = stage;
-    const [r1, r2, r3] = bench.replicas;
-    assert.ok(r1 && r2 && r3);
-    await calm(stage);
-    const start = await positionOf(r1);
-    const heal = await leftBehind([r3, r2]);
-    await allReached(bench, [r1], bench.a.db);
-    const [taken, halfWay] = [await positionOf(r1), await positionOf(r2)];
-
-    await bench.a.powerOff();
-    await bench.holderIs(bench.b);
-    await insertAt(bench.b.db, 3);
-    await heal();
-
-    const { handovers } = await allFollow('all replicas follow hci-b');
-    assert.deepEqual(proofsOf(handovers, 'hci-b'), [
-      `r1 TakeoverPoint from ${taken} to ${taken}`,
-      `r2 Filled from ${halfWay} to ${taken}`,
-      `r3 Filled from ${start} to ${taken}`,
-    ]);
-    await rightWith(3);
-  });
-});
+}
 
 const KILLED: readonly (Boundary | null)[] =
   process.env['MXR_FULL'] === '1'
     ? [null, ...boundaries(['STOP SLAVE', 'CHANGE MASTER', 'START SLAVE'])]
     : [null, 'after START SLAVE'];
+/** It dies in the first mode only. */
+const DEATHS = MODES.flatMap((mode) =>
+  KILLED.filter((one) => one === null || mode === MODES[0]).map((boundary) => ({ mode, boundary })),
+);
 
-for (const boundary of KILLED) {
+for (const { mode, boundary } of DEATHS) {
   const killed = boundary === null ? '' : `, and mxr is killed ${boundary}`;
-  describe(`no replica has all of it, and the old primary comes back with more than anybody has${killed}`, () => {
+  describe(`no replica has all of it, and the old primary comes back with more than anybody has${killed}, ${mode.name}`, () => {
     before(async () => {
-      stage = await begin(OPTIONS);
+      stage = await begin(filling(mode));
     });
     after(async () => stage.close());
 

@@ -1,22 +1,12 @@
+import type { Run, Span } from '../../domain/evidence.ts';
 import type { Gtid } from '../../domain/gtid.ts';
 import type { SqlTarget } from '../port.ts';
 import { parseGtidEvent } from './bodies.ts';
 import { type DumpLimits, readDump } from './dump.ts';
 import { EVENT } from './event.ts';
 
-interface Run {
-  readonly domain: number;
-  readonly serverId: number;
-  readonly first: bigint;
-  readonly last: bigint;
-}
-
 /** Where numbers do not follow one another there is a run for each: so many tell enough. */
 const MAX_RUNS = 256;
-
-export type Span =
-  | { readonly accepted: true; readonly runs: readonly Run[]; readonly truncated: 'bytes' | 'time' | 'runs' | null }
-  | { readonly accepted: false; readonly errno: number; readonly text: string };
 
 /**
  * What a server would send a replica at `from` that is started UNTIL `upTo`: it is asked with the very words of such a

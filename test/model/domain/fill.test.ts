@@ -44,8 +44,17 @@ const PAIR = {
   equalServerIds: false,
 } as const;
 
-async function gap(from: From, onGap: 'Fill' | 'Halt', memberMode: 'Slave_Pos' | 'No'): Promise<Run> {
-  const cluster = newCluster(newWorld({ ...PAIR, memberMode }), { policy: { onGap } });
+/** How the standby follows the primary, and how the replicas do. */
+type Modes = 'GTID' | 'file, by GTID' | 'file';
+
+async function gap(from: From, onGap: 'Fill' | 'Halt', modes: Modes): Promise<Run> {
+  const memberMode = modes === 'GTID' ? 'Slave_Pos' : 'No';
+  const [replicaMode, positioning] =
+    modes === 'file' ? (['No', 'FilePosition'] as const) : (['Slave_Pos', 'Auto'] as const);
+  const cluster = newCluster(newWorld({ ...PAIR, memberMode, replicaMode }), {
+    policy: { onGap },
+    link: { positioning },
+  });
   const run: Run = { cluster, operator: startOperator(cluster), errors: [] };
   const { world } = cluster;
   await calm(run, 12);
@@ -76,8 +85,8 @@ async function gap(from: From, onGap: 'Fill' | 'Halt', memberMode: 'Slave_Pos' |
   return run;
 }
 
-async function ends(from: From, stop: Stop | null, mode: 'Slave_Pos' | 'No' = 'Slave_Pos'): Promise<Ended> {
-  const run = await gap(from, 'Fill', mode);
+async function ends(from: From, stop: Stop | null, modes: Modes = 'GTID'): Promise<Ended> {
+  const run = await gap(from, 'Fill', modes);
   const { cluster } = run;
   let statements = 0;
   cluster.onStatement = (server) => {
@@ -127,9 +136,9 @@ function restart(server: SimServer, run: Run): void {
 
 describe('a gap is filled', () => {
   for (const from of ['the old member', 'a sibling'] as const) {
-    for (const mode of ['Slave_Pos', 'No'] as const) {
-      test(`from ${from}, and everybody ends at one place (the standby followed by ${mode === 'No' ? 'file' : 'GTID'})`, async () => {
-        const ended = await ends(from, null, mode);
+    for (const modes of ['GTID', 'file, by GTID', 'file'] as const) {
+      test(`from ${from}, and everybody ends at one place (the pair by ${modes})`, async () => {
+        const ended = await ends(from, null, modes);
         const trace = ended.trace.slice(-120).join('\n');
         assert.deepEqual([ended.wrong, ended.verdicts], [[], ['Following', 'Following', 'Following']], trace);
         assert.deepEqual(new Set(ended.positions).size, 1, trace);
@@ -141,7 +150,7 @@ describe('a gap is filled', () => {
   }
 
   test('not with onGap: Halt', async () => {
-    const run = await gap('a sibling', 'Halt', 'Slave_Pos');
+    const run = await gap('a sibling', 'Halt', 'GTID');
     const before = run.cluster.trace.length;
     await calm(run, 30);
     const decisions = run.operator.runtime.picture?.decisions ?? [];

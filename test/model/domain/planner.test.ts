@@ -30,6 +30,11 @@ test('where nothing is lost and nobody makes a mistake, every replica follows in
   });
 });
 
+test('the same where gaps are filled', async () => {
+  const filled = anyHistory.map((history): History => ({ ...history, onGap: 'Fill' }));
+  await check(filled, async (run) => [...new Set(await verdicts(run))]);
+});
+
 async function check(histories: fc.Arbitrary<History>, judge: (run: Run) => Promise<string[]>): Promise<void> {
   await fc.assert(
     fc.asyncProperty(histories, async (history) => {

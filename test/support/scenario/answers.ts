@@ -29,6 +29,12 @@ export function answerFor(question: Question, answers: readonly Answer[]): Answe
   return undefined;
 }
 
+/** The code with which it cannot be asked; undefined: the file does not say so. */
+export function failureOf(question: Question, answers: readonly Answer[]): string | undefined {
+  const subject = subjectOf(question);
+  return answers.flatMap((one) => (one.ask === 'Failure' && one.of === subject ? [one.code] : []))[0];
+}
+
 function fits(question: Question, answer: Answer): Answers[Question['kind']] | undefined {
   if (answer.ask === 'LiveLook') return question.kind === 'LiveLook' ? true : undefined;
   if (subjectOf(question) !== answer.of) return undefined;

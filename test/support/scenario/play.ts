@@ -5,7 +5,7 @@ import { z } from 'zod';
 import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { questionKey } from '../../../src/domain/evidence.ts';
 import type { Fact } from '../../../src/domain/fact.ts';
-import { known } from '../../../src/domain/fact.ts';
+import { known, unknown } from '../../../src/domain/fact.ts';
 import type { Gated } from '../../../src/domain/gate.ts';
 import { gate } from '../../../src/domain/gate.ts';
 import type { Intended } from '../../../src/domain/intent.ts';
@@ -18,7 +18,7 @@ import type { Memory } from '../../../src/domain/memory.ts';
 import type { Observation } from '../../../src/domain/observation.ts';
 import type { PairMemory } from '../../../src/domain/situation.ts';
 import { NEW_PAIR } from '../../../src/domain/situation.ts';
-import { answerFor, nameOf } from './answers.ts';
+import { answerFor, failureOf, nameOf } from './answers.ts';
 import { hostOf, observe } from './build.ts';
 import type { Scene } from './build.ts';
 import { startOf } from './times.ts';
@@ -148,7 +148,9 @@ function answer(playing: Playing, phase: Phase, questions: readonly Question[]):
   const open = new Set<string>();
   for (const question of questions) {
     const value = answerFor(question, phase.answers ?? []);
-    if (value === undefined) open.add(nameOf(question));
+    const code = value === undefined ? failureOf(question, phase.answers ?? []) : undefined;
+    if (code !== undefined) playing.evidence.set(questionKey(question), unknown(code, 'no answer', playing.now));
+    else if (value === undefined) open.add(nameOf(question));
     else playing.evidence.set(questionKey(question), known(value, playing.now));
   }
   return [...open];

@@ -180,6 +180,8 @@ export const Answer = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('RelayNext'), of: z.string(), next: gtid.nullable() }),
   z.strictObject({ ask: z.literal('OwnWrites'), of: z.string(), wrote: gtid.nullable() }),
   z.strictObject({ ask: z.literal('LiveLook') }),
+  /** Whatever is asked of it cannot be asked. */
+  z.strictObject({ ask: z.literal('Failure'), of: z.string(), code: z.string() }),
 ]);
 export type Answer = z.infer<typeof Answer>;
 

@@ -20,6 +20,8 @@ export interface History {
   readonly options: PairOptions;
   /** By file through the VIP is left out: MariaDB's own reconnect reads coordinates of one server on another there. */
   readonly link: { readonly positioning: 'Auto' | 'FilePosition'; readonly through: 'Auto' | 'VIP' };
+  /** Absent: Halt. */
+  readonly onGap?: 'Halt' | 'Fill';
   readonly happenings: readonly Happening[];
   /** World events right before the so-and-so-many-th statement on a replica; `Kill`: mxr dies there. */
   readonly interruptions: readonly { readonly at: number; readonly event: WorldEvent | { readonly kind: 'Kill' } }[];
@@ -33,7 +35,7 @@ export interface Run {
 
 export async function live(history: History): Promise<Run> {
   const world = newWorld(history.options);
-  const cluster = newCluster(world, { link: history.link });
+  const cluster = newCluster(world, { link: history.link, policy: { onGap: history.onGap ?? 'Halt' } });
   const run: Run = { cluster, operator: startOperator(cluster), errors: [] };
   interrupt(run, history);
   for (const happening of history.happenings) {
