@@ -19,7 +19,7 @@ import type { Runtime } from './runtime.ts';
 const ASK_DEADLINE_MS = 5_000;
 const WALK_BYTES = 64 * 1024 * 1024;
 /** A gap of hours: read once, before anything is touched. */
-const SPAN = { deadlineMs: 120_000, maxBytes: 8 * 1024 * 1024 * 1024 };
+const SPAN = { deadlineMs: 30_000, longestMs: 120_000, maxBytes: 8 * 1024 * 1024 * 1024 };
 /** A single transaction may have gigabytes. It passes through: memory does not grow with it (src/sql/binlog/dump.ts). */
 const LONG = { maxBytes: 2 * 1024 * 1024 * 1024, longestMs: 120_000 };
 

@@ -183,6 +183,16 @@ const MISHAPS: Readonly<Record<string, (run: Run) => void>> = {
     restart(replica, run);
   },
   'the old primary dies': (run) => happen(run.cluster.world, { kind: 'Stop', member: 0 }),
+  'the VIP goes back to the old primary': (run) => {
+    const { world } = run.cluster;
+    happen(world, { kind: 'ReadOnly', member: 1, readOnly: true });
+    happen(world, { kind: 'VipTo', members: [] });
+    if (!world.members[0].up) happen(world, { kind: 'Revive', member: 0 });
+    setImmediate(() => {
+      happen(world, { kind: 'VipTo', members: [0] });
+      happen(world, { kind: 'Promote', member: 0, drain: true });
+    });
+  },
   'the VIP is lost for a moment': (run) => {
     const { world } = run.cluster;
     happen(world, { kind: 'VipTo', members: [] });
@@ -192,6 +202,8 @@ const MISHAPS: Readonly<Record<string, (run: Run) => void>> = {
 
 /** A link that a restart starts anew takes in what only its source has; and nobody else has what a dead primary had. */
 function allowed(name: string, from: From, index: number): readonly string[] {
+  // The new holder's own writes are nobody else's then.
+  if (name === 'the VIP goes back to the old primary') return ['Ahead', 'Unproven'];
   if (from === 'a sibling') return [];
   if (name === 'the old primary dies') return ['Behind'];
   return index === 0 && name.startsWith('the replica restarts') ? ['Ahead'] : [];
