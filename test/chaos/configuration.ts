@@ -44,6 +44,7 @@ export interface Configuration {
   /** MASTER_DELAY of each replica. */
   readonly delaySeconds: readonly number[];
   readonly onSplitBrain: 'Confirm' | 'Resume';
+  readonly onGap: 'Halt' | 'Fill';
   readonly probeIntervalMs: number;
   /** How far the clock of the first process of mxr is off, and that of each later one. */
   readonly clockHours: readonly [number, number];
@@ -120,6 +121,7 @@ function drawFree(dice: Dice): Configuration {
     channel: dice.chance(0.15) ? 'orders' : '',
     delaySeconds: drawDelays(dice, replicas),
     onSplitBrain: dice.weighted({ Confirm: 7, Resume: 3 }),
+    onGap: dice.chance(0.4) ? 'Fill' : 'Halt',
     probeIntervalMs: dice.pick([250, 250, 500, 1000]),
     clockHours: dice.pick([[0, 0] as const, [0, 0], [0, 0], [1, 1], [-1, -1], [0, 1], [1, 0]]),
     ratePerSecond: dice.pick([40, 80]),
@@ -160,6 +162,7 @@ export function configurationText(configuration: Configuration): string {
     configuration.channel !== '' && `channel ${configuration.channel}`,
     configuration.delaySeconds.some((seconds) => seconds > 0) && `delays ${configuration.delaySeconds.join('/')} s`,
     configuration.onSplitBrain === 'Resume' && 'onSplitBrain Resume',
+    configuration.onGap === 'Fill' && 'onGap Fill',
     `probe ${configuration.probeIntervalMs}`,
     clockHours.some((hours) => hours !== 0) && `clock ${clockHours.map(signed).join(' then ')} h`,
   ];

@@ -7,13 +7,13 @@ import { SIDE } from './side.ts';
 
 /** The bench and the resource of a drawn configuration. */
 export function stageOptions(configuration: Configuration): StageOptions {
-  const { positioning, through, channel, onSplitBrain, probeIntervalMs, topology } = configuration;
+  const { positioning, through, channel, onSplitBrain, onGap, probeIntervalMs, topology } = configuration;
   return {
     bench: benchOptions(configuration),
     spec: {
       source: { topology },
       link: { positioning, through, channel },
-      policy: { onSplitBrain },
+      policy: { onSplitBrain, onGap },
       detection: { probeIntervalMs, probeTimeoutMs: 1000 },
     },
   };

@@ -45,11 +45,11 @@ export function untruthOf(told: Told, evidence: Evidence, past: Past): string | 
     case 'AwaitingApproval':
     case 'Unseeded':
     case 'Reseeding':
-    case 'Filling':
       return 'nobody did or asked for that';
     case 'LinkBroken':
     case 'Unreachable':
     case 'Waiting':
+    case 'Filling':
     case 'HandingOver':
       return 'everything is healed and it still says so';
     default:

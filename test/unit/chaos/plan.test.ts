@@ -23,6 +23,7 @@ const HAS: readonly (readonly [name: string, has: (one: Configuration) => boolea
   ['shared storage that nobody declared', ({ pair, topology }) => pair === 'shared' && topology === 'Auto', true],
   ['clocks an hour apart', ({ clockHours }) => clockHours[0] !== clockHours[1], true],
   ['different lags', ({ delaySeconds }) => new Set(delaySeconds).size > 2, true],
+  ['gaps that are filled', ({ onGap }) => onGap === 'Fill', true],
   ['file and position', ({ positioning }) => positioning === 'FilePosition', false],
   ['links through the VIP', ({ through }) => through === 'VIP', false],
 ];
