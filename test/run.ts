@@ -75,7 +75,7 @@ async function setUp(): Promise<readonly OtherVersion[]> {
   try {
     if (usesKube) await requireControlPlane();
     await provision(print);
-    if (full || versions !== undefined || uses(/^test\/((integration|e2e)\/versions|integration\/takeover)/)) {
+    if (full || versions !== undefined || uses(/^test\/(chaos|(integration|e2e)\/versions|integration\/takeover)/)) {
       for (const version of OTHER_VERSIONS) {
         const found = await mariaDbVersion(version, print);
         if (!('absent' in found)) continue;

@@ -74,7 +74,14 @@ describe('the truth of a verdict', () => {
   });
 
   it('whatever is over is untrue at the end, and a pod that must not be read has no label', () => {
-    for (const verdict of ['Waiting', 'HandingOver', 'LinkBroken', 'Unreachable', 'StoppedByHand'] as const) {
+    for (const verdict of [
+      'Waiting',
+      'Filling',
+      'HandingOver',
+      'LinkBroken',
+      'Unreachable',
+      'StoppedByHand',
+    ] as const) {
       assert.notEqual(untruthOf({ ...TOLD, verdict }, EVIDENCE, past()), null);
     }
     assert.match(untruthOf({ ...TOLD, labelled: true }, { ...EVIDENCE, more: ['x'] }, past()) ?? '', /read Service/);
