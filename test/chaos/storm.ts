@@ -47,9 +47,13 @@ export async function calmDown(field: Field, writer: Writer): Promise<Member> {
     await member.healVrrp();
     await startOrClone(field, member);
   }
-  const holder = await oneHolder(field);
-  field.note(`calm: ${holder.name} holds the VIP`);
-  await writer.writes(AFTERWARDS, holder.name);
+  const written = async (): Promise<Member> => {
+    const holder = await oneHolder(field);
+    field.note(`calm: ${holder.name} holds the VIP`);
+    await writer.writes(AFTERWARDS, holder.name);
+    return holder;
+  };
+  const [holder] = await Promise.all([written(), supervisor.leads()]);
   return holder;
 }
 

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LEASE } from '../e2e/support/killed-operator.ts';
 import { OperatorProcess } from '../e2e/support/operator-process.ts';
+import { NAMESPACE } from '../e2e/support/stage.ts';
 import type { Stage } from '../e2e/support/stage.ts';
 import { OPERATOR_USER } from '../support/kube/servers.ts';
 import { monotonicMs } from '../support/monotonic.ts';
@@ -14,6 +15,7 @@ const CHECK_MS = 250;
 /** Between two starts: without a control plane each of them ends at once. */
 const LEAST_BETWEEN_MS = 1_000;
 const LEADS_DEADLINE_MS = 60_000;
+const LEASE_OBJECT = { api: 'coordination.k8s.io/v1', plural: 'leases', namespace: NAMESPACE, name: 'mxr' };
 
 /** Does for the operator what a kubelet does: one that ended is started again, unless a fault keeps it down. */
 export class Supervisor {
@@ -47,6 +49,23 @@ export class Supervisor {
     this.#timer.unref();
   }
 
+  /** Resolves when the present process is seen to renew the Lease: until then the status is what another one left. */
+  async leads(): Promise<void> {
+    let before: string | undefined;
+    await until(
+      'the operator leads again',
+      async () => {
+        const { spec = {} } = await this.#stage.api.get(LEASE_OBJECT);
+        const { holderIdentity, renewTime } = spec;
+        if (this.#process?.running !== true || typeof renewTime !== 'string') return false;
+        if (typeof holderIdentity !== 'string' || !holderIdentity.startsWith(`${this.#podName()}_`)) return false;
+        before ??= renewTime;
+        return renewTime !== before;
+      },
+      { deadlineMs: LEADS_DEADLINE_MS, intervalMs: CHECK_MS },
+    );
+  }
+
   /** For good. */
   async end(): Promise<void> {
     clearInterval(this.#timer);
@@ -71,20 +90,24 @@ export class Supervisor {
     return this.lines.slice(-count).join('\n');
   }
 
+  #podName(): string {
+    return `mxr-${this.#count}`;
+  }
+
   #launch(): void {
+    this.#count += 1;
     const kubeconfig = join(this.#stage.bench.op.directory, 'kubeconfig');
     writeFileSync(kubeconfig, this.#stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
-    const hours = this.#clockHours[this.#count === 0 ? 0 : 1];
-    this.lines.push(`--- process ${this.#count}, its clock ${hours} h off`);
+    const hours = this.#clockHours[this.#count === 1 ? 0 : 1];
+    this.lines.push(`--- process ${this.#podName()}, its clock ${hours} h off`);
     this.#process = new OperatorProcess({
       host: this.#stage.bench.op,
       kubeconfig,
-      podName: `mxr-${this.#count}`,
+      podName: this.#podName(),
       program: hours === 0 ? [MAIN, 'operator'] : ['--import', CLOCK, MAIN, 'operator'],
       env: { ...LEASE, CHAOS_CLOCK_SHIFT_MS: String(hours * HOUR_MS) },
       onLine: (line) => this.lines.push(line),
     });
-    this.#count += 1;
     this.#launchedAt = monotonicMs();
   }
 }
