@@ -90,6 +90,8 @@ export const UNPROVEN_REASON_TEXT = {
   TakeoverUnknown: "The holder's own coordinates at its takeover are not known.",
   FiltersDiffer: 'The replica filters what it replicates in another way than link.filters declares.',
   NotPrefix: "The replica's transactions are not a prefix of the holder's binlog: it has some after one that it lacks.",
+  OrderDiffers:
+    'The holder applied transactions of two GTID domains in another order than the replica would, and they may touch the same rows.',
   RehearsalRefused: 'The holder refused the position when it was rehearsed; its own words are in the message.',
   IntentMismatch: 'The link shows something else than what the open handover intended.',
   SharedStorageTwice:

@@ -1,4 +1,4 @@
-import type { FileHeaderQuestion, WalkedTransaction, WalkQuestion } from './evidence.ts';
+import type { FileHeaderQuestion, WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import {
@@ -31,13 +31,15 @@ import {
   refused,
 } from './proof.ts';
 import { endWithAllOf, looksAt } from './lineage.ts';
+import type { Resume } from './prefix.ts';
+import { comesTwice, prefixOf } from './prefix.ts';
 import { unloggedByTarget } from './hidden.ts';
 import { knownBefore, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
 
 /**
  * Proof `Contained`: the target logs what it applies (lsu=1), has everything that the replica has, and the replica is a
- * prefix of the target's binlog: after the first transaction that the replica lacks comes none that it has.
+ * prefix of the target's binlog in each domain: after the first transaction that the replica lacks comes none that it has.
  */
 export function proveContained(input: ProofInput): ProofResult {
   const { replica, holder, target } = input;
@@ -54,7 +56,9 @@ export function proveContained(input: ProofInput): ProofResult {
   if (resume.kind !== 'Resume') return resume;
   const gtidText = formatPosition(replica.position);
   const doubt =
-    proveRehearsal(input, gtidText, resume.next) ?? (mustCompareContent(input) ? proveContent(input) : null);
+    comesTwice(input, resume.among) ??
+    proveRehearsal(input, gtidText, resume.next) ??
+    (mustCompareContent(input) ? proveContent(input) : null);
   if (doubt !== null) return doubt;
   const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : skippedByOldHolder(input);
   if (skipped !== null) return skipped;
@@ -165,8 +169,6 @@ function wasElsewhere(input: ProofInput): boolean {
   return input.replica.look.logSlaveUpdates && (input.strayed || attachedItself(input));
 }
 
-type Resume = { kind: 'Resume'; at: Coordinates; next: Gtid | null; how: string };
-
 /**
  * Where the replica would go on in the target's binlog. Best: a look at which the target had exactly what the replica
  * has; everything it logged since is new to the replica, for a binlog only grows. Else the binlog is read from the last
@@ -178,7 +180,7 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
     return refused('Unproven', 'TakeoverUnknown', `${holder.member.name} has no binlog; switch log_bin on`);
   }
   if (isWithin(state, replica.contains))
-    return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there' };
+    return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there', among: [] };
   const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
   const end = endWithAllOf(targetMemory, sharedWith(state, replica.contains), target.end);
   if (common === undefined || !hasFile(target, common.end.file)) return resumeFromFiles(input, end);
@@ -189,6 +191,7 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
       at: common.end,
       next: null,
       how: `both had the same at ${new Date(common.at).toISOString()}`,
+      among: [],
     };
   return resumeByWalk(input, common.end, end);
 }
@@ -234,7 +237,8 @@ function beforeOldest({ replica, target, holder }: ProofInput, oldest: GtidState
 function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates): Resume | Refused | Asking {
   const { holder } = input;
   // All that the replica has was there before a place up to which the replica has everything.
-  if (compareCoordinates(through, from) <= 0) return { kind: 'Resume', at: from, next: null, how: 'nothing to read' };
+  if (compareCoordinates(through, from) <= 0)
+    return { kind: 'Resume', at: from, next: null, how: 'nothing to read', among: [] };
   const question: WalkQuestion = {
     kind: 'Walk',
     member: holder.member.name,
@@ -251,21 +255,6 @@ function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates
     return refused('Unproven', 'NotComparable', message);
   }
   return prefixOf(input, walk.value.transactions, through);
-}
-
-function prefixOf(input: ProofInput, walked: readonly WalkedTransaction[], end: Coordinates): Resume | Refused {
-  const { replica, holder } = input;
-  const first = walked.findIndex((one) => !stateHas(replica.contains, one.gtid));
-  const next = walked[first];
-  if (next === undefined) return { kind: 'Resume', at: end, next: null, how: 'read to its end' };
-  const later = walked.slice(first).findLastIndex((one) => stateHas(replica.contains, one.gtid));
-  if (later !== -1) {
-    const errant = walked.slice(first, first + later).filter((one) => !stateHas(replica.contains, one.gtid));
-    const gtids = errant.map((one) => formatGtid(one.gtid));
-    const message = `${holder.member.name} logged ${gtids.slice(0, 10).join(', ')} before transactions that ${replica.pod} already has: a replica that attaches would never get them. Find out what they are (an errant write on the standby?), then reseed the replica`;
-    return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
-  }
-  return { kind: 'Resume', at: next.at, next: next.gtid, how: `${first} common transactions read` };
 }
 
 /** Where ids repeat or nobody watched, equal numbers prove nothing: the content is compared. */

@@ -50,6 +50,8 @@ export interface DecisionInput {
   readonly failures?: ReadonlyMap<string, Failures>;
   /** Pods whose link logs in with an account that was changed since. */
   readonly relink: ReadonlySet<string>;
+  /** Ids that a person has approved. */
+  readonly approved: ReadonlySet<string>;
 }
 
 export interface Context extends DecisionInput {

@@ -141,6 +141,8 @@ export interface WalkedTransaction {
   /** Wall clock ms (whole seconds) at which it was first committed. */
   readonly timestamp: number;
   readonly bytes: number;
+  /** The tables whose rows it changes; null where not all of it is logged as rows. */
+  readonly tables: readonly string[] | null;
 }
 export interface Walk {
   readonly transactions: readonly WalkedTransaction[];

@@ -229,7 +229,7 @@ function isConverted(replica: ReplicaFacts, policy: Policy): boolean {
 }
 
 export function proofInput(context: Context, holder: Holder): ProofInput | null {
-  const { replica, memory, observation, evidence, policy } = context;
+  const { replica, memory, observation, evidence, policy, approved } = context;
   const baseline = replica.memory.baseline;
   const targetMemory = memory.members.get(holder.member.name);
   if (baseline === null || targetMemory === undefined || holder.look === null) return null;
@@ -249,5 +249,6 @@ export function proofInput(context: Context, holder: Holder): ProofInput | null 
     strayed: mayHaveStrayed(context, replica, holder),
     positioning: policy.positioning,
     evidence,
+    approved,
   };
 }

@@ -80,6 +80,8 @@ export interface ProofInput {
   readonly strayed: boolean;
   readonly positioning: 'GTID' | 'FilePosition';
   readonly evidence: Evidence;
+  /** Ids that a person has approved. */
+  readonly approved: ReadonlySet<string>;
 }
 
 /** Whether the target and the member that the replica followed last number their transactions under one server id. */

@@ -58,11 +58,12 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
         { ...limits, ...LONG },
       );
       // Contents are not kept: there can be thousands of them.
-      const transactions = walked.transactions.map(({ gtid, at, timestamp, bytes }) => ({
+      const transactions = walked.transactions.map(({ gtid, at, timestamp, bytes, content }) => ({
         gtid,
         at,
         timestamp,
         bytes,
+        tables: content.kind === 'rows' ? content.tables.map(({ name }) => name) : null,
       }));
       return { transactions, truncated: walked.truncated };
     }

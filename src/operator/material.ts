@@ -1,3 +1,4 @@
+import { APPROVE_ANNOTATION } from '../api/names.ts';
 import type { Condition, MemberStatus, ReplicaStatus, Status } from '../api/status.ts';
 
 /**
@@ -63,8 +64,8 @@ function replicaOf(replica: ReplicaStatus): unknown {
 }
 
 /** A person copies the id out of these messages: an old one would approve nothing. */
-function printsAnId({ verdict }: ReplicaStatus): boolean {
-  return verdict === 'AwaitingApproval' || verdict === 'Frozen' || verdict === 'Reseeding';
+function printsAnId({ message }: ReplicaStatus): boolean {
+  return message.includes(APPROVE_ANNOTATION);
 }
 
 /** Counted seconds and transactions in a message are not news; what it asks a person to mend is. */

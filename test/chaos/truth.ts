@@ -91,6 +91,7 @@ const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
   FiltersDiffer: () => false,
   SharedStorageTwice: () => false,
   NotPrefix: () => true,
+  OrderDiffers: () => true,
   RehearsalRefused: (evidence, past) => isAhead(evidence) || lacksForEver(evidence) || past.lostTail.size > 0,
   IntentMismatch: () => true,
   ReplicaRestarted: (_, past, pod) => past.restarted.has(pod),

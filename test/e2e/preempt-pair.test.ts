@@ -34,6 +34,7 @@ const MEMBER_SERVER = {
 const BOUND_MS = 2 * 250 + 1000 + 1000;
 /** The machine runs the whole pair, the cluster and all replicas on few cores, and other benches beside them. */
 const SLOW_MACHINE = 10;
+const APPROVAL = /mxr\.dev\/approve=([\w-]+)/;
 
 let stage: Stage;
 
@@ -75,25 +76,48 @@ test('the host dies amid writes: what only it has written is kept until it is ba
 test('it takes the VIP back without what the other one wrote: every replica is Ahead until it has that', async () => {
   const { bench } = stage;
   const { a, b } = bench;
-  a.db.configure({ 'skip-slave-start': 1 });
-  await movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.kill9() });
-  const untouched = await remember(bench.replicas);
-  await a.db.start();
-  await bench.holderIs(a);
-  const status = await stage.statusIs(
-    'every replica has more than the holder',
-    ({ holder, replicas }) => holder === a.name && replicas.every(({ verdict }) => verdict === 'Ahead'),
-    60_000,
-  );
+  await takenBackBehind(stage);
+  const status = await stage.status();
   assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
   for (const { ready, transactions } of status.replicas) {
     assert.equal(ready, false);
     assert.notEqual(transactions?.gtids.length ?? 0, 0, 'what the holder lacks is listed');
   }
+  const untouched = await remember(bench.replicas);
   await untouched();
 
   await a.db.sql('START SLAVE');
   await bench.follows(a.db, b.db);
+  await stage.following(a.name, 60_000);
+  await insertAt(a.db, 3);
+  await allReached(bench, bench.replicas, a.db);
+  await assertCalm(stage, a);
+});
+
+test('it is written to before it has that: nothing is missing, and a person who compared the rows lets the replicas go on', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await caughtUp(bench, a);
+  await takenBackBehind(stage);
+  await insertAt(a.db, 3);
+  await a.db.sql('START SLAVE');
+  await bench.follows(a.db, b.db);
+  await insertAt(a.db, 3);
+  const status = await stage.statusIs(
+    'the order of the two domains differs for every replica',
+    ({ replicas }) => replicas.every(({ reason, message }) => reason === 'OrderDiffers' && APPROVAL.test(message)),
+    60_000,
+  );
+  assert.equal(condition(status, 'ReplicasIntact'), 'False/Unproven');
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 1);
+  await untouched();
+
+  const ids = new Set(status.replicas.map(({ message }) => APPROVAL.exec(message)?.[1] ?? ''));
+  for (const id of ids) {
+    await stage.annotate({ 'mxr.dev/approve': id });
+    await stage.statusIs('the approval is recorded', ({ approvals }) => approvals.some((one) => one.id === id));
+  }
   await stage.following(a.name, 60_000);
   await insertAt(a.db, 3);
   await allReached(bench, bench.replicas, a.db);
@@ -164,6 +188,20 @@ test('both hold the VIP and write, and neither sees the other: frozen until a pe
   await caughtUp(bench, a);
   await assertCalm(stage, a);
 });
+
+/** The old primary boots and takes the VIP back, and does not replicate yet. */
+async function takenBackBehind(stage: Stage): Promise<void> {
+  const { a, b } = stage.bench;
+  a.db.configure({ 'skip-slave-start': 1 });
+  await movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.kill9() });
+  await a.db.start();
+  await stage.bench.holderIs(a);
+  await stage.statusIs(
+    'every replica has more than the holder',
+    ({ holder, replicas }) => holder === a.name && replicas.every(({ verdict }) => verdict === 'Ahead'),
+    60_000,
+  );
+}
 
 /** One record more than before. */
 async function movesOnce(stage: Stage, move: () => Promise<Status>): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Answers, Question } from '../../../src/domain/evidence.ts';
 import { parseGtid } from '../../../src/domain/gtid.ts';
 import type { Gtid } from '../../../src/domain/gtid.ts';
+import type { Coordinates } from '../../../src/domain/observation.ts';
 import { placeOf, position, state } from './words.ts';
 import { START } from './times.ts';
 import type { Answer } from './vocabulary.ts';
@@ -48,7 +49,7 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.gtid === null ? null : position(answer.gtid);
     }
     case 'Walk':
-      return answer.ask === 'Walk' ? walk(answer.transactions, question.from, answer.cut ?? null) : undefined;
+      return answer.ask === 'Walk' ? walk(answer, question.from) : undefined;
     case 'Span':
       return answer.ask === 'Span' ? span(answer) : undefined;
     case 'FileHeader':
@@ -88,14 +89,15 @@ function gtid(text: string): Gtid {
   return parsed;
 }
 
-function walk(texts: readonly string[], from: { file: string; position: number }, truncated: 'bytes' | 'time' | null) {
+function walk({ transactions: texts, cut, tables }: Extract<Answer, { ask: 'Walk' }>, from: Coordinates) {
   const transactions = texts.map((text, index) => ({
     gtid: gtid(text),
     at: { file: from.file, position: from.position + index * 100 },
     timestamp: START,
     bytes: 100,
+    tables: tables === undefined ? null : (tables[text] ?? []),
   }));
-  return { transactions, truncated };
+  return { transactions, truncated: cut ?? null };
 }
 
 function span({ runs, refused, cut }: Extract<Answer, { ask: 'Span' }>): Answers['Span'] {

@@ -81,8 +81,13 @@ function playPhase(playing: Playing, scenario: Scenario, phase: Phase): Played {
   if (phase.gates?.approve === true && playing.awaiting !== null) playing.approved.add(playing.awaiting);
   let played = pass(playing, scenario, phase);
   for (let left = PASSES; left > 1; left -= 1) played = pass(playing, scenario, phase);
-  playing.awaiting = played.gated.awaiting;
+  playing.awaiting = played.gated.awaiting ?? printedId(played);
   return played;
+}
+
+function printedId({ picture }: Played): string | null {
+  const texts = picture.decisions.map(({ message }) => message);
+  return /mxr\.dev\/approve=([\w-]+)/.exec(texts.join('\n'))?.[1] ?? null;
 }
 
 /** Names in a phase change what they name; the rest stays. */

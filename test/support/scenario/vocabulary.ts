@@ -148,6 +148,8 @@ export const Answer = z.discriminatedUnion('ask', [
     ask: z.literal('Walk'),
     of: z.string(),
     transactions: z.array(gtid),
+    /** By GTID: the tables whose rows it changes; without all these the transactions are statements. */
+    tables: z.record(gtid, z.array(z.string())).optional(),
     cut: z.enum(['bytes', 'time']).optional(),
   }),
   z.strictObject({

@@ -97,6 +97,7 @@ function walk(server: SimServer, question: Extract<Question, { kind: 'Walk' }>):
     at: { file, position: entry.start },
     timestamp: entry.trx.timestamp,
     bytes: entry.trx.size,
+    tables: null,
   }));
   return { transactions: firstOnly ? transactions.slice(0, 1) : transactions, truncated: null };
 }

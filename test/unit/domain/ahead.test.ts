@@ -28,6 +28,7 @@ function seenAhead(holderLookAt: number, standing: Standing | null): Decision {
     intended: new Map(),
     pair: NEW_PAIR,
     relink: new Set<string>(),
+    approved: new Set<string>(),
   };
   return decideReplica({ ...nothing, policy: POLICY, observation: pair.observation, diagnosis, memory }, replica);
 }
@@ -66,6 +67,7 @@ function inputOf(seen: Parameters<typeof calmPair>[0], baseline: Partial<Baselin
     strayed: false,
     positioning: 'GTID',
     evidence: new Map(),
+    approved: new Set<string>(),
   };
 }
 

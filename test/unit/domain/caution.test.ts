@@ -47,6 +47,7 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
     intended: new Map(),
     pair: NEW_PAIR,
     relink: new Set<string>(),
+    approved: new Set<string>(),
   };
   const [observed] = observation.replicas;
   assert.ok(observed);

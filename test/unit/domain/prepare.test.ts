@@ -35,7 +35,13 @@ function preparedFor({ a, b, standingMs = 0, readOnlyForMs }: Seen): string | nu
   const diagnosis = { ...pair.diagnosis, situation, ...(readOnlyForMs === undefined ? { holder: null } : {}) } as const;
   const before = { ...NEW_PAIR, situation, situationSince: NOW - (readOnlyForMs ?? 0) } as const;
   const evidence = new Map<string, Fact<Answers[Question['kind']]>>();
-  const nothing = { busy: new Map(), actedAt: new Map(), intended: new Map(), relink: new Set<string>() };
+  const nothing = {
+    busy: new Map(),
+    actedAt: new Map(),
+    intended: new Map(),
+    relink: new Set<string>(),
+    approved: new Set<string>(),
+  };
   const { observation } = pair;
   const decide = (): Decision =>
     decideReplica({ ...nothing, pair: before, evidence, policy: POLICY, observation, diagnosis, memory }, replica);

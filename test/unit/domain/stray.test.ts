@@ -62,7 +62,7 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
     stillReceiving: false,
     hasOwnId: true,
   } as const;
-  return { ...common, ...vip, source, positioning: 'GTID', evidence };
+  return { ...common, ...vip, source, positioning: 'GTID', evidence, approved: new Set() };
 }
 
 function answered<Q extends Question>(question: Q, answer: Answers[Q['kind']]) {
@@ -72,7 +72,7 @@ function answered<Q extends Question>(question: Q, answer: Answers[Q['kind']]) {
 function walkedOf(text: string): WalkedTransaction {
   const gtid = parseGtid(text);
   assert.ok(gtid);
-  return { gtid, at: FROM, timestamp: 0, bytes: 1 };
+  return { gtid, at: FROM, timestamp: 0, bytes: 1, tables: null };
 }
 
 test('an errant write that lies before what the replica had is not proven by the numbers it got after it', () => {

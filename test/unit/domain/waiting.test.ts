@@ -28,6 +28,7 @@ function decided(
     memory,
     pair: NEW_PAIR,
     relink: new Set<string>(),
+    approved: new Set<string>(),
   };
   return decideReplica(input, replica);
 }

@@ -57,7 +57,7 @@ describe('written at once', () => {
   test('an id that a person is to copy', () => {
     const waits = (id: string) =>
       next((input) =>
-        decisions(input, decide('orders-1', 'AwaitingApproval', 'HandoverNeedsApproval', `approve ${id}`)),
+        decisions(input, decide('orders-1', 'AwaitingApproval', 'HandoverNeedsApproval', `mxr.dev/approve=${id}`)),
       );
     assert.equal(materialChange(waits('b-11aa'), waits('b-22bb')), true);
   });
