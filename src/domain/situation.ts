@@ -44,6 +44,7 @@ export const NEW_PAIR: PairMemory = {
   suspects: new Map(),
   unexplainedChanges: [],
   beforeChanges: new Map(),
+  stalled: new Map(),
   split: null,
   splitSeenAt: Number.NEGATIVE_INFINITY,
 };

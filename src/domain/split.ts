@@ -5,6 +5,8 @@ import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberObservation, Observation, ServerLook } from './observation.ts';
 import { shortHash } from './plan.ts';
+import type { Stalled } from './taken-in.ts';
+import { stalled, takenIn } from './taken-in.ts';
 
 /** A split that is not resolved yet. It lives in the status, so that it outlasts the process that saw it. */
 export interface Split {
@@ -24,6 +26,8 @@ export interface SplitMemory {
   readonly marks: ReadonlyMap<string, GtidState>;
   /** Members seen writing without the VIP, until that is said aloud: a look at the VIP that began later must say so too. */
   readonly suspects: ReadonlyMap<string, Suspect>;
+  /** Members of which a running link of the holder lacks something, and since when nothing has come over it. */
+  readonly stalled: ReadonlyMap<string, Stalled>;
   /** Monotonic ms of the last changes of the holder that no silence explained. */
   readonly unexplainedChanges: readonly number[];
   /** Per member: what it had logged when the first of these changes was seen. */
@@ -125,7 +129,8 @@ function signOf({ observation, pair }: Pick<SplitInput, 'observation' | 'pair'>,
  */
 function accused(observation: Observation, pair: SplitMemory, holder: Holder): Writing[] {
   const vip = observation.vip.look;
-  return writing(observation, pair, holder).filter(({ name }) => {
+  return writing(observation, pair, holder).filter(({ name, onItsWay }) => {
+    if (onItsWay) return false;
     const nextAt = pair.suspects.get(name)?.nextAt ?? null;
     return nextAt !== null && vip.known && vip.at >= nextAt;
   });
@@ -135,6 +140,8 @@ interface Writing {
   readonly name: string;
   readonly lookAt: number;
   readonly gtids: readonly Gtid[];
+  /** The holder has not taken it in yet, but may be about to. */
+  readonly onItsWay: boolean;
 }
 
 /** Members without the VIP that log transactions of their own which the holder does not take in. */
@@ -145,19 +152,10 @@ function writing(observation: Observation, pair: SplitMemory, holder: Holder): W
     const before = pair.marks.get(name);
     if (name === holder.member.name || before === undefined || !look.known) return [];
     const gtids = ownBeyond(look.value, before);
-    const takenIn = applies(holder, look.value.identity.serverId);
-    return gtids.length === 0 || takenIn ? [] : [{ name, lookAt: look.at, gtids }];
+    if (gtids.length === 0) return [];
+    const taken = takenIn(holder, { look: look.value, own: gtids }, pair.stalled.get(name));
+    return taken === 'Yes' ? [] : [{ name, lookAt: look.at, gtids, onItsWay: taken === 'OnItsWay' }];
   });
-}
-
-/** An lsu=1 holder that replicates from the other side takes its writes in: no split. */
-function applies(holder: Holder, serverId: number): boolean {
-  const look = holder.look;
-  return (
-    look !== null &&
-    look.logSlaveUpdates &&
-    look.links.some((link) => link.sql === 'Yes' && link.io === 'Yes' && link.sourceServerId === serverId)
-  );
 }
 
 /** What a server has logged itself since it had logged `before`. */
@@ -222,11 +220,24 @@ export function rememberSplit(
   return {
     marks: marksOf(seen.changed ? new Map() : before.marks, seen.holderSince, { observation, caught }),
     suspects: suspectsOf(before, writing(observation, before, seen.holder), caught),
+    stalled: stalledNow(before, seen.holder, observation),
     unexplainedChanges: unexplained ? [...recent, observation.now] : recent,
     beforeChanges: recent.length === 0 ? before.marks : before.beforeChanges,
     split: now.split,
     splitSeenAt: sign ? observation.now : before.splitSeenAt,
   };
+}
+
+function stalledNow(before: SplitMemory, holder: Holder, { members, now }: Observation): ReadonlyMap<string, Stalled> {
+  if (before.holder !== holder.member.name) return new Map();
+  const entries = members.flatMap(({ name, look }) => {
+    const mark = before.marks.get(name);
+    if (name === holder.member.name || mark === undefined || !look.known) return [];
+    const own = ownBeyond(look.value, mark);
+    const found = own.length === 0 ? null : stalled(holder, { look: look.value, own }, before.stalled.get(name), now);
+    return found === null ? [] : [[name, found] as const];
+  });
+  return new Map(entries);
 }
 
 function suspectsOf(

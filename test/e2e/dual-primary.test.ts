@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
+import { linkState } from '../support/link.ts';
 import type { Member } from '../support/member.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { allReached, insertAt } from './support/refusal.ts';
+import { allReached, insertAt, remember } from './support/refusal.ts';
+import { allFrozen, assertFrozen, endedByProof } from './support/split.ts';
 import type { StageOptions } from './support/stage.ts';
 import { Stage } from './support/stage.ts';
 
@@ -19,6 +21,10 @@ const MODES = [
       ]
     : []),
 ] as const;
+/** 2 x probeIntervalMs + probeTimeoutMs + 1 s, as the stage configures them. */
+const BOUND_MS = 2 * 250 + 1000 + 1000;
+/** The machine runs the whole pair, the cluster and all replicas on few cores, and other benches beside them. */
+const SLOW_MACHINE = 10;
 
 for (const mode of MODES) {
   describe(`dual primary, ${mode.name}`, () => {
@@ -55,6 +61,32 @@ for (const mode of MODES) {
       await peerWrites(stage, a, b);
       await assertCalm(stage, a);
     });
+
+    if (!mode.readOnly) {
+      test('the connection between the two is half-open and both write: frozen within the bound, ended by proof', async (t) => {
+        const { bench } = stage;
+        const { a, b } = bench;
+        await a.db.sql('STOP SLAVE; SET GLOBAL slave_net_timeout = 60; START SLAVE');
+        await peerWrites(stage, a, b);
+        const heal = await a.host.drop({ direction: 'in', peer: b.address, port: bench.vip.port });
+        await insertAt(b.db, 1);
+        const since = performance.now();
+        const status = await stage.statusIs('every replica is frozen', allFrozen);
+        const tookMs = Math.round(performance.now() - since);
+        t.diagnostic(`frozen ${tookMs} ms after the write, bound ${BOUND_MS} ms`);
+        assert.ok(tookMs < BOUND_MS * SLOW_MACHINE, `frozen after ${tookMs} ms`);
+        assert.match(await linkState(a.db), /IO=Yes SQL=Yes/, 'MariaDB itself notices nothing');
+        await assertFrozen(bench, status);
+        const untouched = await remember(bench.replicas);
+        await insertAt(a.db, 3);
+        await untouched();
+
+        await heal();
+        await endedByProof(stage, a, 120_000);
+        await peerWrites(stage, a, b);
+        await assertCalm(stage, a);
+      });
+    }
   });
 }
 

@@ -4,8 +4,8 @@ import { unknown } from '../../../src/domain/fact.ts';
 import type { MemberObservation, Observation } from '../../../src/domain/observation.ts';
 import type { Diagnosis, PairMemory } from '../../../src/domain/situation.ts';
 import { diagnosePair, NEW_PAIR, rememberPair } from '../../../src/domain/situation.ts';
-import type { ServerLook } from '../../../src/domain/observation.ts';
-import { calmPair, down, memberAt, NOW, POLICY, state, WALL } from './pair-fixture.ts';
+import type { Link, ServerLook } from '../../../src/domain/observation.ts';
+import { calmPair, down, memberAt, NOW, POLICY, position, state, WALL } from './pair-fixture.ts';
 
 interface Seen {
   /** Ms after the first look. */
@@ -93,6 +93,42 @@ test('a holder that logs what it applies takes the other side in: no split', () 
   for (const at of [0, 250]) history.see({ at, a: applying });
   for (const at of [500, 600, 700]) history.see({ at, a: applying, b: ERRANT });
   assert.equal(history.diagnosis?.situation, 'Stable');
+});
+
+/** The holder's link to b as it is `ms` after b has begun to write one transaction each 250 ms; b: what it has logged then. */
+type LinkAt = (ms: number) => Partial<Link>;
+
+function writesOn(history: History, link: LinkAt, untilMs: number): readonly number[] {
+  const [running] = calmPair().b.links;
+  assert.ok(running !== undefined);
+  const at = (ms: number) => ({ links: [{ ...running, sourceServerId: 2, ioState: WAITS, ...link(ms) }] });
+  for (const ms of [0, 250]) history.see({ at: ms, a: at(0) });
+  const split: number[] = [];
+  for (let ms = 250; ms <= untilMs; ms += 250) {
+    const b = { gtidBinlogState: state(`0-1-100,0-2-${100 + ms / 250}`), end: place(700 + ms) };
+    if (history.see({ at: 250 + ms, a: at(ms), b }).situation === 'SplitBrain') split.push(ms);
+  }
+  return split;
+}
+
+const WAITS = 'Waiting for master to send event';
+const BOUND_MS = 2 * 250 + 1_000 + 1_000;
+
+function place(position: number) {
+  return { file: 'b-bin.000005', position };
+}
+
+test('a half-open link takes nothing in, whatever its threads say: a split within the detection bound', () => {
+  const [first] = writesOn(new History(), () => ({ read: place(700) }), 5_000);
+  assert.ok(first !== undefined && first > 1_000 && first <= BOUND_MS, `${first} ms`);
+});
+
+test('a link that brings something takes in what is written, however late it is, and so does one that waits for its own disk', () => {
+  const late: LinkAt = (ms) => ({ read: place(700 + ms / 10) });
+  const byGtid: LinkAt = (ms) => ({ read: place(700), gtidIoPos: position(`0-2-${100 + Math.floor(ms / 1_000)}`) });
+  const full: LinkAt = () => ({ read: place(700), ioState: 'Queueing master event to the relay log' });
+  const filtered: LinkAt = (ms) => ({ read: place(700 + ms) });
+  for (const link of [late, byGtid, full, filtered]) assert.deepEqual(writesOn(new History(), link, 10_000), []);
 });
 
 test('what a member wrote while it held the VIP is its right: a move is no split', () => {

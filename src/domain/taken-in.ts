@@ -1,0 +1,65 @@
+import type { Gtid } from './gtid.ts';
+import { formatPosition, isWithin, mergeStates, stateOf, stateOfPosition } from './gtid.ts';
+import type { Holder } from './holder.ts';
+import { binlogStateOf } from './memory.ts';
+import type { Link, ServerLook } from './observation.ts';
+import { compareCoordinates } from './observation.ts';
+
+/** A holder's link to a member of which it lacks something: since when nothing has come over it. */
+export interface Stalled {
+  /** Monotonic ms of the picture in which it was first seen so. */
+  readonly since: number;
+  /** What had been received then. */
+  readonly place: string;
+}
+
+/** What a member has logged itself. */
+export interface Written {
+  readonly look: ServerLook;
+  readonly own: readonly Gtid[];
+}
+
+/** So long something that a running link has not brought yet may be on its way. */
+const ON_ITS_WAY_MS = 1_500;
+
+/**
+ * Whether an lsu=1 holder takes in what another member writes: then it is no sign of a split. That the threads of its link
+ * run says little: over a half-open connection they run until slave_net_timeout (60 s by default), and nothing comes.
+ */
+export function takenIn(holder: Holder, written: Written, before: Stalled | undefined): 'Yes' | 'OnItsWay' | 'No' {
+  const link = linkTo(holder, written.look);
+  if (link === undefined) return 'No';
+  const now = stalled(holder, written, before, 0);
+  if (now === null || before === undefined || now.place !== before.place) return 'Yes';
+  return holder.lookAt < before.since + ON_ITS_WAY_MS ? 'OnItsWay' : 'No';
+}
+
+/** Null: there is no link, or it brings everything, or it waits for its own side. `now`: monotonic ms. */
+export function stalled(holder: Holder, written: Written, before: Stalled | undefined, now: number): Stalled | null {
+  const link = linkTo(holder, written.look);
+  if (link === undefined || waitsForItsOwnSide(link) || hasReceived(holder, written, link)) return null;
+  const place = `${link.read.file}:${link.read.position} ${formatPosition(link.gtidIoPos)}`;
+  return before?.place === place ? before : { since: now, place };
+}
+
+/** The link by which a holder that logs what it applies takes in what a member writes. */
+function linkTo({ look }: Holder, { identity }: ServerLook): Link | undefined {
+  if (look?.logSlaveUpdates !== true) return undefined;
+  return look.links.find(
+    ({ sql, io, sourceServerId }) => sql === 'Yes' && io === 'Yes' && sourceServerId === identity.serverId,
+  );
+}
+
+/** "Queueing master event to the relay log", "Waiting for the slave SQL thread to free enough relay log space". */
+function waitsForItsOwnSide({ ioState }: Link): boolean {
+  return ioState.includes('relay log');
+}
+
+function hasReceived({ look }: Holder, written: Written, link: Link): boolean {
+  const { end } = written.look;
+  // Also where something is filtered out on the way.
+  if (end !== null && compareCoordinates(link.read, end) >= 0) return true;
+  if (look === null) return false;
+  const positions = [look.gtidSlavePos, link.gtidIoPos].map(stateOfPosition);
+  return isWithin(stateOf(written.own), mergeStates(binlogStateOf(look), ...positions));
+}
