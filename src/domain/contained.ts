@@ -20,16 +20,8 @@ import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { isCopied, isItsPosition, passedByFile, proveOffset } from './passed.ts';
 import { describeUnique } from './unique.ts';
-import {
-  asking,
-  haveEqualIds,
-  incarnationKey,
-  lacking,
-  lookAgain,
-  proveContent,
-  proveRehearsal,
-  refused,
-} from './proof.ts';
+import { asking, haveEqualIds, incarnationKey, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { proveRehearsal } from './rehearsal.ts';
 import { endWithAllOf, looksAt } from './lineage.ts';
 import type { Resume } from './prefix.ts';
 import { comesTwice, prefixOf } from './prefix.ts';

@@ -2,7 +2,7 @@ import type { Proof, Reason, Verdict } from '../api/reasons.ts';
 import type { Evidence, Question, TransactionContent } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
-import { formatGtid, isWithin, stateHas, unknownDomains } from './gtid.ts';
+import { formatGtid } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { Baseline, MemberMemory } from './memory.ts';
 import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
@@ -229,18 +229,6 @@ function iso(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-/** Its oldest file begins after something that the replica lacks, in a domain that it knows: never by the server's words. */
-function isPurged({ replica, holder, target, evidence }: ProofInput): boolean | Asking {
-  const [oldest] = target.files;
-  if (oldest === undefined) return false;
-  const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
-  const question = { kind: 'FileHeader', ...asked, file: oldest.name } as const;
-  const header = answerTo(evidence, question);
-  if (!header.known) return asking(`reading the head of ${oldest.name} on ${holder.member.name}`, question);
-  const { gtidList } = header.value;
-  return unknownDomains(gtidList, replica.contains).length === 0 && !isWithin(gtidList, replica.contains);
-}
-
 /** How many transactions lie between; null where another server wrote them, so that numbers do not say. */
 export function missingCount(there: GtidPosition, here: GtidPosition): number | null {
   let sum = 0n;
@@ -250,41 +238,4 @@ export function missingCount(there: GtidPosition, here: GtidPosition): number | 
     sum += gtid.seq > own.seq ? gtid.seq - own.seq : 0n;
   }
   return Number(sum);
-}
-
-/**
- * The rehearsal: necessary, never sufficient. `firstMissing` is the first transaction that the replica is to get, where
- * that is known; a server that would begin elsewhere disagrees with the proof.
- */
-export function proveRehearsal(
-  input: ProofInput,
-  gtidText: string,
-  firstMissing: Gtid | null,
-): Refused | Asking | null {
-  const { holder } = input;
-  const question = {
-    kind: 'Rehearsal',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    gtid: gtidText,
-  } as const;
-  const answer = answerTo(input.evidence, question);
-  if (!answer.known) return asking(`rehearsing ${gtidText} on ${holder.member.name}`, question);
-  const rehearsal = answer.value;
-  if (!rehearsal.accepted) {
-    const message = `${holder.member.name} would refuse ${gtidText}: ${rehearsal.errno} ${rehearsal.text}`;
-    const purged = isPurged(input);
-    if (purged !== true && purged !== false) return purged;
-    return refused(purged ? 'Purged' : 'Unproven', purged ? 'Purged' : 'RehearsalRefused', message);
-  }
-  const { next } = rehearsal;
-  const repeated = next !== null && stateHas(input.replica.contains, next);
-  const other = next !== null && firstMissing !== null && formatGtid(next) !== formatGtid(firstMissing);
-  if (!repeated && !other) return null;
-  const expected = firstMissing === null ? 'a transaction that the replica lacks' : formatGtid(firstMissing);
-  return refused(
-    'Unproven',
-    'WitnessesDisagree',
-    `${holder.member.name} would begin with ${formatGtid(next)}, the proof says ${expected}`,
-  );
 }

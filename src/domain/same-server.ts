@@ -7,7 +7,8 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { asking, incarnationKey, lacking, lookAgain, proveContent, proveRehearsal, refused } from './proof.ts';
+import { asking, incarnationKey, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { proveRehearsal } from './rehearsal.ts';
 import type { ReplicaFacts } from './replica.ts';
 
 /**
