@@ -56,9 +56,12 @@ export interface LeaseApi {
   updateLease(lease: Lease, spec: LeaseSpec, options?: CallOptions): Promise<Lease>;
 }
 
+export type EventAgain = Pick<EventBody, 'count' | 'lastTimestamp' | 'message'>;
+
 export interface EventApi {
   createEvent(ref: ObjectRef, event: EventBody, options?: CallOptions): Promise<void>;
-  countEvent(ref: ObjectRef, count: number, lastTimestamp: string, options?: CallOptions): Promise<void>;
+  /** The same again, or one more like it: then `message` is the newest. */
+  countEvent(ref: ObjectRef, again: EventAgain, options?: CallOptions): Promise<void>;
 }
 
 /**
@@ -200,11 +203,10 @@ function eventCalls(transport: Transport): EventApi {
       const name = { operation: 'create', target: `event ${nameOf(ref)}` };
       await call(z.unknown(), { ...name, method: 'POST', path, body }, options);
     },
-    countEvent: async (ref, count, lastTimestamp, options) => {
+    countEvent: async (ref, again, options) => {
       const path = objectPath(CORE, 'events', ref);
       const name = { operation: 'count', target: `event ${nameOf(ref)}` };
-      const body = { count, lastTimestamp };
-      await call(z.unknown(), { ...name, method: 'PATCH', path, body, contentType: MERGE_PATCH }, options);
+      await call(z.unknown(), { ...name, method: 'PATCH', path, body: again, contentType: MERGE_PATCH }, options);
     },
   };
 }

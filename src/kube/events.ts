@@ -24,13 +24,19 @@ export interface EmitterOptions<Reason extends string> {
   readonly onDropped: (reason: Reason, why: string) => void;
   /** The same object, reason and message again within this time counts up the event that is there. */
   readonly dedupeMs: number;
-  /** Of one object, also as a burst; more are dropped. */
+  /** So many messages of one object, part and reason within that time are told apart; what more there are is one event. */
+  readonly similar: number;
+  /** Writes for one object: at once, and then a minute; more are dropped. */
+  readonly burst: number;
   readonly perMinute: number;
 }
 
 export interface EventEmitter<Reason extends string> {
-  /** Called on transitions. Never rejects: an event that cannot be written must not stop what it tells of. */
-  emit(subject: EventSubject, reason: Reason, message: string): Promise<void>;
+  /**
+   * Called on transitions. Never rejects: an event that cannot be written must not stop what it tells of. `about`: the part
+   * of the object that it tells of; what one part does is not similar to what another one does.
+   */
+  emit(subject: EventSubject, reason: Reason, message: string, about?: string): Promise<void>;
 }
 
 export function createEmitter<Reason extends string>(options: EmitterOptions<Reason>): EventEmitter<Reason> {
@@ -41,6 +47,7 @@ export function createEmitter<Reason extends string>(options: EmitterOptions<Rea
 const MESSAGE_CHARS = 1024;
 /** Events that wait for the API server; more are dropped, for they would be old when they arrive. */
 const MAX_PENDING = 500;
+const COMBINED = '(combined from similar events): ';
 
 interface Written {
   readonly ref: ObjectRef;
@@ -48,8 +55,23 @@ interface Written {
   readonly count: number;
 }
 
+interface Said<Reason extends string> {
+  readonly subject: EventSubject;
+  readonly reason: Reason;
+  readonly about: string;
+  readonly text: string;
+}
+
 interface Allowance {
   readonly left: number;
+  readonly atMs: number;
+  /** More were dropped since it was used up, and that was told. */
+  readonly told: boolean;
+}
+
+/** Messages of one object, part and reason. */
+interface Similar {
+  readonly messages: ReadonlySet<string>;
   readonly atMs: number;
 }
 
@@ -57,6 +79,7 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
   readonly #options: EmitterOptions<Reason>;
   readonly #written = new Map<string, Written>();
   readonly #allowances = new Map<string, Allowance>();
+  readonly #similar = new Map<string, Similar>();
   /** One write at a time, so that events arrive in the order in which things happened. */
   #last: Promise<void> = Promise.resolve();
   #pending = 0;
@@ -65,35 +88,37 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
     this.#options = options;
   }
 
-  emit(subject: EventSubject, reason: Reason, message: string): Promise<void> {
-    const { onDropped, perMinute } = this.#options;
-    if (!this.#allowed(subject.uid)) onDropped(reason, `more than ${perMinute} events a minute for one object`);
-    else if (this.#pending >= MAX_PENDING) onDropped(reason, `${MAX_PENDING} events are waiting to be written`);
-    else this.#last = this.#after(this.#last, subject, reason, message.slice(0, MESSAGE_CHARS));
+  emit(subject: EventSubject, reason: Reason, message: string, about = ''): Promise<void> {
+    const { onDropped } = this.#options;
+    if (!this.#allowed(subject.uid, reason)) return this.#last;
+    if (this.#pending >= MAX_PENDING) onDropped(reason, `${MAX_PENDING} events are waiting to be written`);
+    else this.#last = this.#after(this.#last, { subject, reason, about, text: message.slice(0, MESSAGE_CHARS) });
     return this.#last;
   }
 
-  async #after(last: Promise<void>, subject: EventSubject, reason: Reason, message: string): Promise<void> {
+  async #after(last: Promise<void>, said: Said<Reason>): Promise<void> {
     this.#pending += 1;
     await last;
     try {
-      await this.#write(subject, reason, message);
+      await this.#write(said);
     } catch (error) {
-      this.#options.onDropped(reason, errorText(error));
+      this.#options.onDropped(said.reason, errorText(error));
     }
     this.#pending -= 1;
   }
 
-  async #write(subject: EventSubject, reason: Reason, message: string): Promise<void> {
+  async #write({ subject, reason, about, text }: Said<Reason>): Promise<void> {
     const { api, clock, dedupeMs } = this.#options;
     const nowMs = clock.monotonicMs();
     for (const [key, { atMs }] of this.#written) if (nowMs - atMs >= dedupeMs) this.#written.delete(key);
-    const key = JSON.stringify([subject.uid, reason, message]);
+    const isOneMore = this.#isOneMore([subject.uid, reason, about], text);
+    const message = isOneMore ? `${COMBINED}${text}`.slice(0, MESSAGE_CHARS) : text;
+    const key = JSON.stringify([subject.uid, reason, ...(isOneMore ? [about, COMBINED] : [message])]);
     const known = this.#written.get(key);
     if (known !== undefined) {
       const count = known.count + 1;
       try {
-        await api.countEvent(known.ref, count, this.#timestamp());
+        await api.countEvent(known.ref, { count, lastTimestamp: this.#timestamp(), message });
         this.#written.set(key, { ...known, atMs: nowMs, count });
         return;
       } catch (error) {
@@ -133,14 +158,29 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
     return new Date(this.#options.clock.wallMs()).toISOString();
   }
 
-  /** A token bucket per object. */
-  #allowed(uid: string): boolean {
-    const { clock, perMinute } = this.#options;
+  /** As Kubernetes' own components do: what flaps with another message each time would bury everything else. */
+  #isOneMore(what: readonly string[], message: string): boolean {
+    const { clock, dedupeMs, similar } = this.#options;
     const nowMs = clock.monotonicMs();
-    for (const [key, { atMs }] of this.#allowances) if (nowMs - atMs >= 60_000) this.#allowances.delete(key);
-    const { left, atMs } = this.#allowances.get(uid) ?? { left: perMinute, atMs: nowMs };
-    const now = Math.min(perMinute, left + ((nowMs - atMs) * perMinute) / 60_000);
-    this.#allowances.set(uid, { left: now >= 1 ? now - 1 : now, atMs: nowMs });
-    return now >= 1;
+    for (const [key, { atMs }] of this.#similar) if (nowMs - atMs >= dedupeMs) this.#similar.delete(key);
+    const key = JSON.stringify(what);
+    const messages = this.#similar.get(key)?.messages ?? new Set();
+    const isOneMore = !messages.has(message) && messages.size >= similar;
+    this.#similar.set(key, { messages: isOneMore ? messages : new Set([...messages, message]), atMs: nowMs });
+    return isOneMore;
+  }
+
+  /** A token bucket per object. What is dropped is told once until there is room again. */
+  #allowed(uid: string, reason: Reason): boolean {
+    const { clock, burst, perMinute, onDropped } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const fullAgainMs = (burst * 60_000) / perMinute;
+    for (const [key, { atMs }] of this.#allowances) if (nowMs - atMs >= fullAgainMs) this.#allowances.delete(key);
+    const { left, atMs, told } = this.#allowances.get(uid) ?? { left: burst, atMs: nowMs, told: false };
+    const now = Math.min(burst, left + ((nowMs - atMs) * perMinute) / 60_000);
+    const isAllowed = now >= 1;
+    this.#allowances.set(uid, { left: isAllowed ? now - 1 : now, atMs: nowMs, told: !isAllowed });
+    if (!isAllowed && !told) onDropped(reason, `more than ${burst} events and ${perMinute} a minute for one object`);
+    return isAllowed;
   }
 }

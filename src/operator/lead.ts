@@ -230,7 +230,9 @@ function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared
     clock: systemClock,
     onDropped: (reason, why) => log.warn('an event was not written', { reason, why }),
     dedupeMs: 600_000,
-    perMinute: 60,
+    similar: 10,
+    burst: 60,
+    perMinute: 6,
   });
   return {
     kube,

@@ -1,5 +1,5 @@
-import { API_VERSION, KIND } from '../api/names.ts';
-import type { Outcome, Step, StepOutcome } from '../api/reasons.ts';
+import { API_VERSION, APPROVE_ANNOTATION, KIND } from '../api/names.ts';
+import type { Outcome, Step, StepOutcome, Verdict } from '../api/reasons.ts';
 import { VERDICTS } from '../api/reasons.ts';
 import type { Status } from '../api/v1alpha1.ts';
 import type { ErrorCode } from '../errors.ts';
@@ -27,7 +27,7 @@ export interface TellSubject {
 }
 
 /** Events of one change of a resource's status: transitions only, with the same reason constants as the status. */
-export function eventsOf(before: Status | null, after: Status): { reason: EventReason; message: string }[] {
+export function eventsOf(before: Status | null, after: Status): Told {
   return [
     ...acceptedEvents(before, after),
     ...situationEvents(before, after),
@@ -37,7 +37,8 @@ export function eventsOf(before: Status | null, after: Status): { reason: EventR
   ];
 }
 
-type Told = { reason: EventReason; message: string }[];
+/** `pod`: the replica that it tells of. */
+type Told = { reason: EventReason; message: string; pod?: string }[];
 
 function conditionOf(status: Status | null, type: string) {
   return status?.conditions.find((one) => one.type === type);
@@ -63,12 +64,22 @@ function situationEvents(before: Status | null, after: Status): Told {
 function verdictEvents(before: Status | null, after: Status): Told {
   return after.replicas.flatMap(({ pod, verdict, reason, message }): Told => {
     const was = before?.replicas.find((one) => one.pod === pod);
-    if (was === undefined || was.verdict === verdict) return [];
+    if (was === undefined) return [];
     const text = `${pod} is ${verdict} (${reason}): ${message}`;
-    if (verdict === 'AwaitingApproval') return [{ reason: 'ApprovalNeeded', message: text }];
+    const asked = idToApprove(message);
+    if (asked !== null && asked !== idToApprove(was.message)) return [{ reason: 'ApprovalNeeded', message: text, pod }];
+    if (was.verdict === verdict || [was.verdict, verdict].every((one) => UNDER_WAY.includes(one))) return [];
     const worse = VERDICTS.indexOf(verdict) < VERDICTS.indexOf('Waiting');
-    return [{ reason: worse ? 'VerdictWorse' : 'VerdictBetter', message: text }];
+    return [{ reason: worse ? 'VerdictWorse' : 'VerdictBetter', message: text, pod }];
   });
+}
+
+/** What a replica is in turn while it is moved: the situation and the record of the handover tell that. */
+const UNDER_WAY: readonly Verdict[] = ['Waiting', 'HandingOver'];
+
+/** It can come with several verdicts, and later than they do. */
+function idToApprove(message: string): string | null {
+  return message.split(`${APPROVE_ANNOTATION}=`)[1]?.match(/^[\w-]+/)?.[0] ?? null;
 }
 
 function handoverEvents(before: Status | null, after: Status): Told {
@@ -97,8 +108,8 @@ export function createTell(metrics: Metrics, events: EventEmitter<EventReason>):
     },
     shows: (subject, status) => metrics.resource(subject).show(pictureOf(status)),
     changed(subject, before, after) {
-      for (const { reason, message } of eventsOf(before, after)) {
-        void events.emit({ ...subject, apiVersion: API_VERSION, kind: KIND }, reason, message);
+      for (const { reason, message, pod } of eventsOf(before, after)) {
+        void events.emit({ ...subject, apiVersion: API_VERSION, kind: KIND }, reason, message, pod);
       }
     },
     gone: (key) => metrics.resource(refOf(key)).remove(),

@@ -162,6 +162,8 @@ describe('the Kubernetes port on a real API server', () => {
       clock: systemClock,
       onDropped: (reason, why) => assert.fail(`${reason} was dropped: ${why}`),
       dedupeMs: 600_000,
+      similar: 10,
+      burst: 10,
       perMinute: 10,
     });
     const { metadata } = await kube.getResource(REF);

@@ -406,7 +406,8 @@ describe('calls', () => {
     const { api, kube } = await setup(t, (call) => call.json(200, lease));
     const got = await kube.createLease(LEASE, { holderIdentity: 'x' });
     await kube.updateLease(got, { holderIdentity: 'y' });
-    await kube.countEvent(POD, 3, '2026-01-01T00:00:00Z');
+    const again = { count: 3, lastTimestamp: '2026-01-01T00:00:00Z', message: 'once more' };
+    await kube.countEvent(POD, again);
     assert.deepEqual(
       api.calls.map(({ method, path }) => `${method} ${path}`),
       [
@@ -418,6 +419,7 @@ describe('calls', () => {
     const metadata = { ...LEASE, resourceVersion: '4', labels: { a: 'b' }, annotations: {} };
     const put = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata, spec: { holderIdentity: 'y' } };
     assert.deepEqual(api.calls[1]?.body, put);
+    assert.deepEqual(api.calls[2]?.body, again);
   });
 });
 

@@ -23,7 +23,7 @@ interface World {
   readonly time: VirtualTime;
   readonly emitter: EventEmitter<Reason>;
   readonly created: { ref: ObjectRef; event: EventBody }[];
-  readonly counted: { name: string; count: number }[];
+  readonly counted: { name: string; count: number; message: string }[];
   readonly dropped: string[];
   /** Runs before each write; may throw. */
   onWrite: () => Promise<void> | void;
@@ -38,9 +38,9 @@ function world(): World {
         await state.onWrite();
         state.created.push({ ref, event });
       },
-      countEvent: async ({ name }, count) => {
+      countEvent: async ({ name }, { count, message }) => {
         await state.onWrite();
-        state.counted.push({ name, count });
+        state.counted.push({ name, count, message });
       },
     },
     table: TABLE,
@@ -48,6 +48,8 @@ function world(): World {
     clock: time.clock,
     onDropped: (reason, why) => state.dropped.push(`${reason}: ${why}`),
     dedupeMs: 600_000,
+    similar: 4,
+    burst: 5,
     perMinute: 5,
   });
   return Object.assign(state, { emitter });
@@ -138,17 +140,40 @@ describe('events', () => {
     );
   });
 
-  it('one noisy object is held to its rate, and no other', async () => {
+  it('what flaps with another message each time is told apart a few times, then it is one event with the newest message', async () => {
+    const { emitter, created, counted, time } = world();
+    for (let i = 0; i < 8; i += 1) {
+      await emitter.emit(ORDERS, 'Diverged', `x${i}`);
+      await time.runUntil((i + 1) * 60_000);
+    }
+    const messages = created.map(({ event }) => event.message);
+    assert.deepEqual(messages, ['x0', 'x1', 'x2', 'x3', '(combined from similar events): x4']);
+    assert.deepEqual(counted, [
+      { name: created[4]?.ref.name, count: 2, message: '(combined from similar events): x5' },
+      { name: created[4]?.ref.name, count: 3, message: '(combined from similar events): x6' },
+      { name: created[4]?.ref.name, count: 4, message: '(combined from similar events): x7' },
+    ]);
+    await emitter.emit(ORDERS, 'VipMoved', 'another reason');
+    await emitter.emit(OTHER, 'Diverged', 'another object');
+    await emitter.emit(ORDERS, 'Diverged', 'another part', 'orders-1');
+    await emitter.emit(ORDERS, 'Diverged', 'x0');
+    assert.deepEqual([created.length, counted.at(-1)?.name], [8, created[0]?.ref.name], 'what was told is counted up');
+    await time.runUntil(8 * 60_000 + 600_000);
+    await emitter.emit(ORDERS, 'Diverged', 'x9');
+    assert.equal(created.at(-1)?.event.message, 'x9', 'after ten quiet minutes it is news again');
+  });
+
+  it('one noisy object is held to its rate, and no other; that is told once', async () => {
     const { emitter, created, dropped, time } = world();
-    for (let i = 0; i < 8; i += 1) await emitter.emit(ORDERS, 'VipMoved', String(i));
-    assert.deepEqual([created.length, dropped.length], [5, 3]);
-    assert.equal(dropped[0], 'VipMoved: more than 5 events a minute for one object');
+    for (let i = 0; i < 8; i += 1) await emitter.emit(ORDERS, i % 2 === 0 ? 'VipMoved' : 'Diverged', String(i));
+    assert.equal(created.length, 5);
+    assert.deepEqual(dropped, ['Diverged: more than 5 events and 5 a minute for one object']);
     await emitter.emit(OTHER, 'VipMoved', 'x');
     assert.equal(created.length, 6);
     await time.runUntil(12_000);
     await emitter.emit(ORDERS, 'VipMoved', 'a');
     await emitter.emit(ORDERS, 'VipMoved', 'b');
-    assert.equal(created.length, 7);
+    assert.deepEqual([created.length, dropped.length], [7, 2]);
   });
 
   it('while the API hangs, the events that wait are bounded', async () => {
