@@ -5,6 +5,8 @@ import { Status } from './status.ts';
 
 export * from './spec.ts';
 export * from './status.ts';
+export * from './status-member.ts';
+export type { Coordinates, Identity, Place, Transactions } from './status-parts.ts';
 
 const Metadata = z.object({
   name: z.string().min(1),

@@ -1,5 +1,6 @@
 import { APPROVE_ANNOTATION } from '../api/names.ts';
-import type { Condition, MemberStatus, ReplicaStatus, Status } from '../api/status.ts';
+import type { MemberStatus } from '../api/status-member.ts';
+import type { Condition, ReplicaStatus, Status } from '../api/status.ts';
 
 /**
  * Whether the status must be written now. Positions, lag, sizes and the last look at a standby move all the time: they

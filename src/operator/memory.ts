@@ -1,4 +1,6 @@
-import type { Baseline, Captured, Identity, LastStandby, MemberStatus, ReplicaStatus, Status } from '../api/status.ts';
+import type { LastStandby, MemberStatus } from '../api/status-member.ts';
+import type { Identity } from '../api/status-parts.ts';
+import type { Baseline, Captured, ReplicaStatus, Status } from '../api/status.ts';
 import { parseGtid, parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../domain/gtid.ts';
 import type * as domain from '../domain/memory.ts';

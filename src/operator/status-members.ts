@@ -1,4 +1,5 @@
-import type { Identity, LastStandby, MemberStatus, Transactions } from '../api/status.ts';
+import type { LastStandby, MemberStatus } from '../api/status-member.ts';
+import type { Identity, Transactions } from '../api/status-parts.ts';
 import { ownTransactionsOf } from '../domain/audit-standby.ts';
 import { isRefusal, wasAsked } from '../domain/fact.ts';
 import type { Gtid } from '../domain/gtid.ts';

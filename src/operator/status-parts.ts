@@ -1,4 +1,4 @@
-import type { Transactions as TransactionsStatus } from '../api/status.ts';
+import type { Transactions as TransactionsStatus } from '../api/status-parts.ts';
 import { START_TIME_TOLERANCE_MS } from '../domain/memory.ts';
 import type { Transactions } from '../domain/proof.ts';
 

@@ -1,12 +1,12 @@
 import type { ExternalReplica } from '../api/v1alpha1.ts';
+import type { MemberStatus } from '../api/status-member.ts';
+import type { Identity } from '../api/status-parts.ts';
 import type {
   Approval,
   Condition,
   FindingStatus,
   HandoverRecord,
-  Identity,
   Intent,
-  MemberStatus,
   ReplicaStatus,
   Split,
   Status,
