@@ -20,9 +20,9 @@ import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { isCopied, isItsPosition, passedByFile, proveOffset } from './passed.ts';
 import { describeUnique } from './unique.ts';
-import { asking, haveEqualIds, incarnationKey, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { asking, haveEqualIds, incarnationKey, lacking, lookAgain, proveContent, readUpTo, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
-import { endWithAllOf, looksAt } from './lineage.ts';
+import { looksAt } from './lineage.ts';
 import type { Resume } from './prefix.ts';
 import { comesTwice, prefixOf } from './prefix.ts';
 import { unloggedByTarget } from './hidden.ts';
@@ -174,7 +174,8 @@ function findResume(input: ProofInput, state: GtidState): Resume | Refused | Ask
   if (isWithin(state, replica.contains))
     return { kind: 'Resume', at: target.end, next: null, how: 'nothing newer there', among: [] };
   const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, replica.contains));
-  const end = endWithAllOf(targetMemory, sharedWith(state, replica.contains), target.end);
+  const end = readUpTo(input, sharedWith(state, replica.contains), target.end);
+  if ('kind' in end) return end;
   if (common === undefined || !hasFile(target, common.end.file)) return resumeFromFiles(input, end);
   const all = [...replica.position.values()].every((gtid) => stateHas(common.binlogState, gtid));
   if (all)

@@ -98,8 +98,12 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
   const anchor = stillDrained(last, seen);
   const anchors =
     last !== undefined && sameAnchor(last, anchor)
-      ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since }]
-      : thinned([...memory.anchors, anchor]);
+      ? [...memory.anchors.slice(0, -1), { ...anchor, since: last.since, covered: last.binlogState }]
+      : thinned([
+          ...memory.anchors.slice(0, -1),
+          ...(last === undefined ? [] : [{ ...last, nextEnd: anchor.end }]),
+          anchor,
+        ]);
   const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
   const unread = memory.watched ? memory.unread : unreadSince(last, look);
   const files = mergeFiles(memory.files, look);
@@ -127,11 +131,17 @@ export function looksAt({ lastStandby, anchors }: MemberMemory): readonly Anchor
 }
 
 /**
- * Where its binlog ended when it first was seen to have all that a replica shows: what it logged later the replica does
- * not have. A walk up to there has an answer that stays good while the server writes on.
+ * Where its binlog ended soon after it was seen to have all that a replica shows: all of that lies before. A walk up to
+ * there has an answer that stays good while the server writes on. Null: it takes another look to say so, for what the
+ * newest one saw may have been logged after it had read the end.
  */
-export function endWithAllOf(memory: MemberMemory, has: GtidState, end: Coordinates): Coordinates {
-  return looksAt(memory).find(({ binlogState }) => isWithin(has, binlogState))?.end ?? end;
+export function endWithAllOf(memory: MemberMemory, has: GtidState, end: Coordinates): Coordinates | null {
+  const looks = looksAt(memory);
+  const first = looks.findIndex(({ binlogState }) => isWithin(has, binlogState));
+  const found = looks[first];
+  if (found === undefined) return end;
+  const isCovered = found.covered !== undefined && isWithin(has, found.covered);
+  return isCovered ? found.end : (found.nextEnd ?? looks[first + 1]?.end ?? null);
 }
 
 function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerLook): Unread | null {

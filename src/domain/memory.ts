@@ -109,6 +109,10 @@ export interface Anchor {
   readonly since: number;
   readonly end: Coordinates;
   readonly binlogState: GtidState;
+  /** What is known to lie before `end`: a look reads the end first and the state after it, so a second look says it. */
+  readonly covered?: GtidState;
+  /** Where the next look that differed ended: all of `binlogState` lies before. */
+  readonly nextEnd?: Coordinates;
   readonly binlogPos: GtidPosition;
   readonly slavePos: GtidPosition;
   readonly standby: StandbyFacts | null;

@@ -1,11 +1,10 @@
 import { answerTo } from './evidence.ts';
 import type { Gtid } from './gtid.ts';
 import { formatGtid, isWithin, stateOfPosition } from './gtid.ts';
-import { endWithAllOf } from './lineage.ts';
 import { binlogStateOf } from './memory.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
-import { asking, incarnationKey, refused } from './proof.ts';
+import { asking, incarnationKey, readUpTo, refused } from './proof.ts';
 
 /**
  * A server counts on from what it applied: whatever it wrote as the holder has a higher number than everything that came
@@ -20,12 +19,14 @@ export function writtenAsStandby(input: ProofInput): Refused | Asking | null {
     const message = `${standby.end.file} of ${holder.member.name}, where its own history began, is purged: whether it wrote while it was a standby cannot be read; reseed ${replica.pod}`;
     return refused('Unproven', 'TakeoverUnknown', message);
   }
+  const through = readUpTo(input, stateOfPosition(replica.position), target.end);
+  if ('kind' in through) return through;
   const question = {
     kind: 'Walk',
     member: holder.member.name,
     incarnation: incarnationKey(holder.member),
     from: standby.end,
-    through: endWithAllOf(targetMemory, stateOfPosition(replica.position), target.end),
+    through,
     firstOnly: false,
   } as const;
   const walk = answerTo(input.evidence, question);

@@ -4,6 +4,7 @@ import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid } from './gtid.ts';
 import type { Holder } from './holder.ts';
+import { endWithAllOf } from './lineage.ts';
 import type { Baseline, MemberMemory } from './memory.ts';
 import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -121,6 +122,14 @@ export function lookAgain({ replica, holder }: Pick<ProofInput, 'replica' | 'hol
   const after = replica.standing.since;
   if (holder.lookAt >= after) return null;
   return asking(`looking at ${name} again ${why}`, { kind: 'LiveLook', target: { member: name }, after });
+}
+
+/** Up to where the target's binlog is read for what the replica has. */
+export function readUpTo({ holder, targetMemory }: ProofInput, has: GtidState, end: Coordinates): Coordinates | Asking {
+  const { name } = holder.member;
+  const after = holder.lookAt + 1;
+  const question = { kind: 'LiveLook', target: { member: name }, after } as const;
+  return endWithAllOf(targetMemory, has, end) ?? asking(`looking at ${name} again for where its binlog ends`, question);
 }
 
 /** The transactions between what one side has and the other lacks, as far as numbers alone tell. */

@@ -12,11 +12,11 @@ import {
   stateOf,
   stateOfPosition,
 } from './gtid.ts';
-import { endWithAllOf, looksAt } from './lineage.ts';
+import { looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
-import { asking, haveEqualIds, incarnationKey, refused } from './proof.ts';
+import { asking, haveEqualIds, incarnationKey, readUpTo, refused } from './proof.ts';
 
 /** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
 export function knownBefore({ baseline, source }: ProofInput): GtidState {
@@ -92,10 +92,11 @@ function placeBefore(input: ProofInput, known: GtidState): Coordinates | Asking 
 }
 
 function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[] | Refused | Asking {
-  const { holder, replica, target, targetMemory, evidence } = input;
+  const { holder, replica, target, evidence } = input;
   if (target.end === null) return notComparable(input, `${holder.member.name} has no binlog`);
   const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
-  const through = endWithAllOf(targetMemory, stateOfPosition(replica.position), target.end);
+  const through = readUpTo(input, stateOfPosition(replica.position), target.end);
+  if ('kind' in through) return through;
   const question: WalkQuestion = { kind: 'Walk', ...asked, from, through, firstOnly: false };
   const walk = answerTo(evidence, question);
   if (!walk.known) {

@@ -6,10 +6,11 @@ import { factsOf } from '../../../src/domain/context.ts';
 import { proveContained } from '../../../src/domain/contained.ts';
 import { known } from '../../../src/domain/fact.ts';
 import { parseGtid } from '../../../src/domain/gtid.ts';
+import { rememberMember } from '../../../src/domain/lineage.ts';
 import type { ServerLook } from '../../../src/domain/observation.ts';
 import type { ProofInput } from '../../../src/domain/proof.ts';
 import { strayedByFile } from '../../../src/domain/stray.ts';
-import { calmPair, link, memberAt, NOW, POLICY, position, state } from './pair-fixture.ts';
+import { calmPair, link, memberAt, NOW, POLICY, position, state, WALL } from './pair-fixture.ts';
 
 /** a held the VIP, b holds it now, and the replica, whose link dials the VIP, attached itself to b before mxr stopped it. */
 
@@ -34,7 +35,12 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
     readOnly: false,
   } as const;
   const observed = pair.observation.replicas[0];
-  const targetMemory = pair.memory.members.get('b');
+  // A second look says that all of it lies before the end.
+  const looks = [target, { ...target }];
+  const targetMemory = looks.reduce(
+    (memory, look, nth) => rememberMember(memory, 'b', look, WALL + nth),
+    pair.memory.members.get('b'),
+  );
   const baseline = pair.memory.replicas.get('orders-0')?.baseline;
   assert.ok(observed && targetMemory && baseline);
   const replica = factsOf({ memory: pair.memory, policy: POLICY, observation: pair.observation }, observed);
@@ -72,7 +78,7 @@ function answered<Q extends Question>(question: Q, answer: Answers[Q['kind']]) {
 function walkedOf(text: string): WalkedTransaction {
   const gtid = parseGtid(text);
   assert.ok(gtid);
-  return { gtid, at: FROM, timestamp: 0, bytes: 1, tables: null };
+  return { gtid, at: { ...FROM, position: Number(gtid.seq) }, timestamp: 0, bytes: 1, tables: null };
 }
 
 test('an errant write that lies before what the replica had is not proven by the numbers it got after it', () => {
