@@ -99,6 +99,7 @@ export const MemberStatus = z.object({
     .object({
       reachable: z.boolean(),
       vipHeld: z.boolean().optional(),
+      observedAt: time.optional().describe('When it had looked at its database last.'),
       message: z.string().optional().describe('Why it is not reachable.'),
     })
     .optional(),

@@ -33,7 +33,7 @@ export function memberStatus(input: MemberInput): MemberStatus {
     ...(holder === undefined ? {} : { holdsVip: holder.name === observed.name }),
     ...(memory === undefined ? { files: [] } : remembered(memory)),
     ...(own.length === 0 ? {} : { ownTransactions: ownStatus(own.map(formatGtid)) }),
-    ...publisherStatus(observed),
+    ...publisherStatus(input),
     message: bounded(messageOf(observed, memory), MAX_MESSAGE),
   };
 }
@@ -46,11 +46,13 @@ function ownOf(input: MemberInput): readonly Gtid[] {
   return split === null ? [] : ownSince(split, observed);
 }
 
-function publisherStatus({ publisher }: look.MemberObservation): Pick<MemberStatus, 'publisher'> {
+function publisherStatus({ observed: { publisher }, observation }: MemberInput): Pick<MemberStatus, 'publisher'> {
   if (publisher === undefined || !wasAsked(publisher)) return {};
   if (!publisher.known) return { publisher: { reachable: false, message: bounded(publisher.why, MAX_MESSAGE) } };
-  const { vipHeld } = publisher.value;
-  return { publisher: { reachable: true, ...(vipHeld === null ? {} : { vipHeld }) } };
+  const { vipHeld, ageMs } = publisher.value;
+  const lookedAt = observation.wallNow - (observation.now - publisher.at) - (ageMs ?? 0);
+  const observedAt = ageMs === null ? {} : { observedAt: iso(lookedAt) };
+  return { publisher: { reachable: true, ...(vipHeld === null ? {} : { vipHeld }), ...observedAt } };
 }
 
 function ownStatus(gtids: readonly string[]): Transactions {

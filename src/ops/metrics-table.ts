@@ -36,6 +36,11 @@ export const METRIC = {
     [...RESOURCE, 'member'],
     '1 while the member answers on its own address; no series while nobody looks.',
   ),
+  publisherUp: gauge(
+    'mxr_source_publisher_up',
+    [...RESOURCE, 'member'],
+    '1 while the publisher of the member answers; no series where it has none, or nobody looks.',
+  ),
   situation: gauge(
     'mxr_source_situation',
     [...RESOURCE, 'situation'],

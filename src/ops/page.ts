@@ -2,6 +2,8 @@ import type { HandoverRecord, MemberStatus, ReplicaStatus, Status } from '../api
 import { READY_VERDICTS } from '../api/reasons.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
+import { publishers } from './page-publishers.ts';
+import { age, place, seconds, time, yesNo } from './page-text.ts';
 import { resourceJson, worstFirst } from './view.ts';
 import type { ResourceView } from './view.ts';
 
@@ -100,7 +102,7 @@ function details(view: ResourceView, now: number): Html {
       ${seconds(status.lagSeconds)} &middot; ${mode} &middot; <span class="dim">seen ${age(view.observedAt, now)}</span
       ><br />${status.source.message}
     </p>
-    ${conditions(status)}${members(status.source.members)}${replicas(status.replicas)}${findings(status)}${handovers(status.handovers)}`;
+    ${conditions(status)}${members(status.source.members)}${publishers(status, now)}${replicas(status.replicas)}${findings(status)}${handovers(status.handovers)}`;
 }
 
 function conditions({ conditions: list }: Status): Html {
@@ -259,24 +261,4 @@ function condition(status: Status, type: string): Html {
   const found = status.conditions.find((one) => one.type === type)?.status ?? 'Unknown';
   const style = { True: 'good', False: 'bad', Unknown: 'dim' }[found];
   return html`<span class="${style}">${found}</span>`;
-}
-
-function yesNo(value: boolean | undefined): string {
-  return value === undefined ? '?' : value ? 'yes' : 'no';
-}
-
-function seconds(value: number | undefined): string {
-  return value === undefined ? '?' : `${value} s`;
-}
-
-function place(file: string | undefined, position: number | undefined): string {
-  return file === undefined ? '' : `${file}:${position ?? '?'}`;
-}
-
-function time(ms: number): string {
-  return new Date(ms).toISOString();
-}
-
-function age(at: number, now: number): string {
-  return `${Math.max(0, Math.round((now - at) / 1000))} s ago`;
 }

@@ -6,12 +6,20 @@ import type { MetricInfo } from './metrics-table.ts';
 
 /** The whole picture of one resource: what is not in it has no series. Absent is unknown, never 0. */
 export interface ResourcePicture {
-  /** `up` is absent where nobody looks. */
-  readonly members: readonly { readonly name: string; readonly holder: boolean; readonly up?: boolean | undefined }[];
+  readonly members: readonly MemberPicture[];
   readonly situation?: Situation | undefined;
   readonly replicas: readonly ReplicaPicture[];
   readonly failoverReady?: boolean | undefined;
   readonly findings: readonly Finding[];
+}
+
+export interface MemberPicture {
+  readonly name: string;
+  readonly holder: boolean;
+  /** Absent where nobody looks. */
+  readonly up?: boolean | undefined;
+  /** Absent where it has none, or nobody looks. */
+  readonly publisherUp?: boolean | undefined;
 }
 
 export interface ReplicaPicture {
@@ -29,10 +37,11 @@ export function pictureOf(status: Status): ResourcePicture {
   const { source, replicas, findings, conditions, holder } = status;
   const ready = conditions.find((condition) => condition.type === 'FailoverReady')?.status ?? 'Unknown';
   return {
-    members: source.members.map(({ name, reachable }) => ({
+    members: source.members.map(({ name, reachable, publisher }) => ({
       name,
       holder: name === holder,
       up: source.situation === undefined ? undefined : reachable,
+      publisherUp: source.situation === undefined ? undefined : publisher?.reachable,
     })),
     situation: source.situation,
     replicas: replicas.map((replica) => ({
@@ -70,6 +79,13 @@ export const PICTURE_METRICS: readonly PictureMetric[] = [
     info: METRIC.memberUp,
     samples: ({ members }) =>
       members.flatMap(({ name, up }): Sample[] => (up === undefined ? [] : [[{ member: name }, Number(up)]])),
+  },
+  {
+    info: METRIC.publisherUp,
+    samples: ({ members }) =>
+      members.flatMap(({ name, publisherUp: up }): Sample[] =>
+        up === undefined ? [] : [[{ member: name }, Number(up)]],
+      ),
   },
   {
     info: METRIC.situation,

@@ -100,8 +100,15 @@ describe('the publisher of a member', () => {
 
   test('is told with whether its host has the VIP, as far as it knows', () => {
     const { b } = calmPair();
-    assert.deepEqual(member(known(published(b), NOW)), { reachable: true, vipHeld: false });
-    assert.deepEqual(member(known(published(b, { vipHeld: null }), NOW)), { reachable: true });
+    assert.deepEqual(member(known(published(b, { ageMs: null }), NOW)), { reachable: true, vipHeld: false });
+    assert.deepEqual(member(known(published(b, { vipHeld: null, ageMs: null }), NOW)), { reachable: true });
+  });
+
+  test('says when it looked at its database last, by the clock of mxr', () => {
+    const { b } = calmPair();
+    const { now } = calmInput().observation;
+    const told = member(known(published(b, { ageMs: 4_000 }), now - 1_000));
+    assert.equal(told?.observedAt, new Date(WALL - 5_000).toISOString());
   });
 
   test('that does not answer says why, within bounds', () => {

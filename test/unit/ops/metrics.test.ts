@@ -8,7 +8,7 @@ import type { Metrics, ResourcePicture } from '../../../src/ops/metrics.ts';
 const ORDERS = { namespace: 'shop', name: 'orders' };
 const PICTURE: ResourcePicture = {
   members: [
-    { name: 'hci-a', holder: true, up: true },
+    { name: 'hci-a', holder: true, up: true, publisherUp: false },
     { name: 'hci-b', holder: false, up: false },
   ],
   situation: 'Stable',
@@ -184,7 +184,7 @@ describe('the picture of a status', () => {
       source: {
         situation: 'Stable',
         members: [
-          { name: 'hci-a', reachable: true },
+          { name: 'hci-a', reachable: true, publisher: { reachable: false } },
           { name: 'hci-b', reachable: false },
         ],
       },

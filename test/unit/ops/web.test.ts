@@ -256,6 +256,34 @@ describe('the status page', () => {
     assert.doesNotMatch(body, /<script/u);
   });
 
+  it('shows of each publisher whether it answers, what it says of the VIP, how old that is, and whether it is believed', async (t) => {
+    const hostile = '<img src=x onerror=alert(1)>&"';
+    const observedAt = new Date(Date.now() - 42_000).toISOString();
+    const members = [
+      { name: 'hci-a', reachable: true, publisher: { reachable: true, vipHeld: true, observedAt } },
+      { name: 'hci-b', reachable: true, publisher: { reachable: true, vipHeld: false } },
+      { name: `hci-c${hostile}`, reachable: true, publisher: { reachable: false, message: `refused: ${hostile}` } },
+      { name: 'hci-d', reachable: true },
+    ];
+    const message = `it says that it runs beside ${hostile}`;
+    const findings = [{ finding: 'PublisherDisagrees', severity: 'warning', subject: 'hci-b', message }];
+    const resources = () => [view('orders', { source: { situation: 'Stable', members }, findings })];
+    const { body } = await get(await start(t, { resources }), '/');
+    const table = /Publishers<\/h3>([\s\S]*?)<\/table>/u.exec(body)?.[1] ?? '';
+    const cells = [...table.matchAll(/<tr>([\s\S]*?)<\/tr>/gu)].map(([, row = '']) =>
+      [...row.matchAll(/<td[^>]*>([\s\S]*?)<\/td>/gu)].map(([, cell = '']) => cell.trim()),
+    );
+    const escaped = '&lt;img src=x onerror=alert(1)&gt;&amp;&quot;';
+    assert.deepEqual(cells.slice(1), [
+      ['hci-a', 'answers', 'yes', cells[1]?.[3] ?? '', ''],
+      ['hci-b', 'disagrees', 'no', '?', `it says that it runs beside ${escaped}`],
+      [`hci-c${escaped}`, 'silent', '?', '?', `refused: ${escaped}`],
+    ]);
+    assert.match(cells[1]?.[3] ?? '', /^4[234] s ago$/u);
+    assert.doesNotMatch(body, /<img/u);
+    assert.doesNotMatch((await get(await start(t), '/')).body, /Publishers/u, 'nothing where there is none');
+  });
+
   it('loads nothing, and its policy allows nothing but its own style', async (t) => {
     const { body, headers } = await get(await start(t), '/');
     assert.doesNotMatch(body, /src=|<link|url\(|https?:/u);
