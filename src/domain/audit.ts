@@ -204,7 +204,7 @@ function replicaLogSlaveUpdatesOff({ observation }: AuditInput): AuditFinding[] 
       finding: 'ReplicaLogSlaveUpdatesOff',
       severity: 'warning',
       subject: name,
-      message: `${name} keeps no log of what it applies: after a crash of the source its content cannot be compared, and it cannot fill a gap of its siblings. Set ${look.logBin ? '' : 'log_bin and '}log_slave_updates=1 in its configuration`,
+      message: `${name} keeps no log of what it applies: after a crash of the source its content cannot be compared, what it got of a new holder through the old one is known by its highest number only, and it cannot fill a gap of its siblings. Set ${look.logBin ? '' : 'log_bin and '}log_slave_updates=1 in its configuration`,
     }));
 }
 

@@ -68,12 +68,13 @@ export interface TransactionQuestion {
   readonly incarnation: string;
   readonly gtid: string;
 }
-/** What a replica's own binlog has in one domain after one transaction. */
+/** What a replica's own binlog has in one domain after one transaction, or from the beginning of that domain (null). */
 export interface LoggedQuestion {
   readonly kind: 'Logged';
   readonly pod: string;
   readonly incarnation: string;
-  readonly after: string;
+  readonly domain: number;
+  readonly after: string | null;
   /** Its position when it was asked: it logs more as it goes on. */
   readonly upTo: string;
 }

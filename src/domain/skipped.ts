@@ -58,8 +58,7 @@ export function skippedByOldHolder(input: ProofInput): Refused | Asking | null {
   const { replica, baseline, holder, target } = input;
   if (!replica.look.logSlaveUpdates || baseline.member === holder.member.name || haveEqualIds(input)) return null;
   const own = beyond(stateOf(ofServer(replica.position.values(), target.identity.serverId)), baseline.contains);
-  // A domain that it had nothing of cannot be read from a place of it.
-  if (own.length === 0 || [...replica.position.keys()].some((domain) => !baseline.gtid.has(domain))) return null;
+  if (own.length === 0) return null;
   return skippedMeanwhile(input, mergeStates(baseline.contains, stateOfPosition(baseline.gtid)));
 }
 
@@ -109,17 +108,23 @@ function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[]
 /** Everything that its own binlog has since it was proven. */
 function loggedSince(input: ProofInput): ReadonlySet<string> | Refused | Asking {
   const { replica, baseline, evidence } = input;
+  const asked = { pod: replica.pod, incarnation: incarnationKey(replica.observed) };
+  const upTo = formatPosition(replica.position);
+  const questions: LoggedQuestion[] = [];
   const logged = new Set<string>();
-  for (const gtid of replica.position.values()) {
-    const after = baseline.gtid.get(gtid.domain);
-    if (after === undefined) return notComparable(input, `it had nothing of the domain ${gtid.domain} then`);
-    const asked = { pod: replica.pod, incarnation: incarnationKey(replica.observed) };
-    const upTo = formatPosition(replica.position);
-    const question: LoggedQuestion = { kind: 'Logged', ...asked, after: formatGtid(after), upTo };
+  for (const domain of replica.position.keys()) {
+    const had = baseline.gtid.get(domain);
+    const after = had === undefined ? null : formatGtid(had);
+    const question: LoggedQuestion = { kind: 'Logged', ...asked, domain, after, upTo };
     const answer = answerTo(evidence, question);
-    if (!answer.known) return asking(`reading what ${replica.pod} logged after ${question.after}`, question);
-    if (answer.value === null) return notComparable(input, `its own binlog does not have ${question.after}`);
-    for (const one of answer.value) logged.add(formatGtid(one));
+    if (!answer.known) questions.push(question);
+    else if (answer.value === null) return notComparable(input, `its own binlog does not have ${placeOf(question)}`);
+    else for (const one of answer.value) logged.add(formatGtid(one));
   }
-  return logged;
+  if (questions.length === 0) return logged;
+  return asking(`reading what ${replica.pod} logged after ${questions.map(placeOf).join(', ')}`, ...questions);
+}
+
+function placeOf({ domain, after }: LoggedQuestion): string {
+  return after ?? `the beginning of GTID domain ${domain}`;
 }

@@ -5,7 +5,7 @@ import type { Picture } from '../domain/judge.ts';
 import type { Coordinates } from '../domain/observation.ts';
 import { MxrError } from '../errors.ts';
 import { fileHeader } from '../sql/binlog/file-header.ts';
-import { loggedAfter } from '../sql/binlog/logged.ts';
+import { loggedSince } from '../sql/binlog/logged.ts';
 import { lastOwnWrite } from '../sql/binlog/own-write.ts';
 import { rehearse } from '../sql/binlog/rehearse.ts';
 import { span } from '../sql/binlog/span.ts';
@@ -79,7 +79,7 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       return { found: await transactionAt(target, question.gtid, { ...limits, ...LONG }) };
     }
     case 'Logged':
-      return loggedAfter(podTarget(runtime, question.pod), question.after, { ...limits, ...LONG });
+      return loggedSince(podTarget(runtime, question.pod), question, { ...limits, ...LONG });
     case 'Relayed':
       return relayed(runtime, question.pod);
     case 'RelayNext':

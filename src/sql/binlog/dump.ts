@@ -7,8 +7,9 @@ import { type BinlogEvent, type Checksum, EVENT, parseEvent } from './event.ts';
 import { PacketCutter } from './packets.ts';
 
 /**
- * Where a dump begins: after what a replica at this GTID position has (and, with `until`, ends where START SLAVE UNTIL does); after this one GTID, and in all other domains at
- * the end (a domain that is not named would be sent from its very beginning); or at an event boundary of a file.
+ * Where a dump begins: after what a replica at this GTID position has (and, with `until`, ends where START SLAVE UNTIL
+ * does); after this one GTID (none: at the very beginning of the domain, from where each domain is sent that is not named),
+ * and in all other domains at the end; or at an event boundary of a file.
  */
 export type DumpStart =
   | { readonly gtid: string; readonly strict: boolean; readonly until?: string }
@@ -117,7 +118,7 @@ function setUp(start: DumpStart): [sql: string, params: string[]] {
     return [`${common}, ${modes}, @slave_connect_state=?${end}`, [start.gtid, ...values]];
   }
   const others = "REGEXP_REPLACE(CONCAT(',', @@global.gtid_binlog_pos), ?, '')";
-  const state = `@slave_connect_state=TRIM(TRAILING ',' FROM CONCAT(?, ${others}))`;
+  const state = `@slave_connect_state=TRIM(BOTH ',' FROM CONCAT(?, ${others}))`;
   return [`${common}, ${modes}, ${state}`, [start.gtid, `,${start.domain}-[0-9]+-[0-9]+`]];
 }
 

@@ -1,5 +1,4 @@
 import type { Gtid } from '../../domain/gtid.ts';
-import { parseGtid } from '../../domain/gtid.ts';
 import { sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
 import { describe, late } from '../session.ts';
@@ -9,12 +8,20 @@ import { EVENT } from './event.ts';
 
 const OPERATION = 'read what it logged';
 
-/** What a server logged in one domain after one transaction; null: its binlog does not have that, or too much after it. */
-export async function loggedAfter(target: SqlTarget, after: string, limits: DumpLimits): Promise<Gtid[] | null> {
-  const domain = parseGtid(after)?.domain;
-  if (domain === undefined) return null;
+export interface Since {
+  readonly domain: number;
+  /** A transaction of that domain; null: from its beginning. */
+  readonly after: string | null;
+}
+
+/** What a server logged in one domain; null: its binlog does not have the place, or too much after it. */
+export async function loggedSince(
+  target: SqlTarget,
+  { domain, after }: Since,
+  limits: DumpLimits,
+): Promise<Gtid[] | null> {
   const gtids: Gtid[] = [];
-  const done = await readDump(target, { gtid: after, domain }, limits, (event) => {
+  const done = await readDump(target, { gtid: after ?? '', domain }, limits, (event) => {
     if (event.type === EVENT.Gtid) gtids.push(parseGtidEvent(event).gtid);
     return true;
   });

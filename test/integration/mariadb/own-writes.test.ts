@@ -4,7 +4,7 @@ import { formatGtid } from '../../../src/domain/gtid.ts';
 import { newestFiles } from '../../../src/observe/binlog-files.ts';
 import { relayedFirst } from '../../../src/observe/relayed.ts';
 import type { DumpLimits } from '../../../src/sql/binlog/dump.ts';
-import { loggedAfter } from '../../../src/sql/binlog/logged.ts';
+import { loggedSince } from '../../../src/sql/binlog/logged.ts';
 import { lastOwnWrite } from '../../../src/sql/binlog/own-write.ts';
 import { transactionAt } from '../../../src/sql/binlog/transaction.ts';
 import { openSession } from '../../../src/sql/connection.ts';
@@ -51,10 +51,20 @@ test('a transaction is found behind own writes that took its number before it ar
 });
 
 test('what it logged after a transaction, its own writes too', async () => {
-  const logged = await loggedAfter(targetOf(replica), '0-1-3', LIMITS);
+  const logged = await loggedSince(targetOf(replica), { domain: 0, after: '0-1-3' }, LIMITS);
   assert.deepEqual(logged?.map(formatGtid), ['0-101-4', '0-101-5', '0-1-4', '0-1-5']);
-  assert.equal(await loggedAfter(targetOf(replica), '0-1-500', LIMITS), null);
-  assert.equal(await loggedAfter(targetOf(replica), '0-1-3', { ...LIMITS, maxBytes: 100 }), null);
+  const lacks = { domain: 0, after: '0-1-500' };
+  assert.equal(await loggedSince(targetOf(replica), lacks, LIMITS), null);
+  const bounded = { ...LIMITS, maxBytes: 100 };
+  assert.equal(await loggedSince(targetOf(replica), { domain: 0, after: '0-1-3' }, bounded), null);
+});
+
+test('what it logged in a domain from its beginning, and nothing of another one', async () => {
+  await replica.sql('SET SESSION gtid_domain_id=7; CREATE TABLE service.s (a INT); INSERT INTO service.s VALUES (1)');
+  const logged = await loggedSince(targetOf(replica), { domain: 7, after: null }, LIMITS);
+  assert.deepEqual(logged?.map(formatGtid), ['7-101-1', '7-101-2']);
+  const before = await loggedSince(targetOf(replica), { domain: 8, after: null }, LIMITS);
+  assert.deepEqual(before, [], 'it never had that one');
 });
 
 test('its last own write to a table, whoever else wrote to it later', async () => {

@@ -4,7 +4,7 @@ import { formatGtid } from '../../../src/domain/gtid.ts';
 import type { Coordinates } from '../../../src/domain/observation.ts';
 import type { DumpLimits } from '../../../src/sql/binlog/dump.ts';
 import { fileHeader } from '../../../src/sql/binlog/file-header.ts';
-import { loggedAfter } from '../../../src/sql/binlog/logged.ts';
+import { loggedSince } from '../../../src/sql/binlog/logged.ts';
 import { lastOwnWrite } from '../../../src/sql/binlog/own-write.ts';
 import { rehearse } from '../../../src/sql/binlog/rehearse.ts';
 import { transactionAt } from '../../../src/sql/binlog/transaction.ts';
@@ -156,7 +156,10 @@ for (const name of VERSIONS) {
         const from = { file: first, position: 4 };
         const own = await lastOwnWrite(target, { serverId: 1, table: 'shop.t', from }, LIMITS);
         assert.equal(own === null ? null : formatGtid(own.gtid), '5-1-1');
-        assert.deepEqual((await loggedAfter(target, '0-1-7', LIMITS))?.map(formatGtid), ['0-1-8', '0-1-9']);
+        assert.deepEqual((await loggedSince(target, { domain: 0, after: '0-1-7' }, LIMITS))?.map(formatGtid), [
+          '0-1-8',
+          '0-1-9',
+        ]);
       });
 
       test('a purge and a crash are told', async () => {

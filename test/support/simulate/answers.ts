@@ -30,7 +30,7 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       return contentOf(reach(world, name), question.gtid);
     }
     case 'Logged':
-      return loggedAfter(reach(world, question.pod), question.after);
+      return loggedSince(reach(world, question.pod), question);
     case 'RelayNext':
       return reach(world, question.pod).link?.relay[0]?.trx.gtid ?? null;
     case 'RelayRest':
@@ -102,12 +102,12 @@ function walk(server: SimServer, question: Extract<Question, { kind: 'Walk' }>):
   return { transactions: firstOnly ? transactions.slice(0, 1) : transactions, truncated: null };
 }
 
-/** As the real reader: a dump of one domain, which begins behind the transaction. */
-function loggedAfter(server: SimServer, text: string): Answers['Logged'] {
+/** As the real reader: a dump of one domain, which begins behind the transaction or where the domain does. */
+function loggedSince(server: SimServer, { domain, after }: Extract<Question, { kind: 'Logged' }>): Answers['Logged'] {
   const logged = entriesOf(server.binlog).map(({ entry }) => entry.trx.gtid);
-  const at = logged.findIndex((gtid) => formatGtid(gtid) === text);
-  const domain = logged[at]?.domain;
-  return domain === undefined ? null : logged.slice(at + 1).filter((gtid) => gtid.domain === domain);
+  const at = after === null ? -1 : logged.findIndex((gtid) => formatGtid(gtid) === after);
+  if (after !== null && at === -1) return null;
+  return logged.slice(at + 1).filter((gtid) => gtid.domain === domain);
 }
 
 /** As the real reader: a dump that begins one number before, until exactly this GTID comes. */

@@ -52,7 +52,7 @@ function input(change: Partial<ServerLook>, walked: readonly string[] = []): Pro
       { transactions: walked.map(walkedOf), truncated: null },
     ),
     answered(
-      { kind: 'Logged', pod: 'orders-0', incarnation: '1', after: '0-1-100', upTo: '0-2-130' },
+      { kind: 'Logged', pod: 'orders-0', incarnation: '1', domain: 0, after: '0-1-100', upTo: '0-2-130' },
       ['0-1-101', '0-2-102', '0-2-130'].map((gtid) => walkedOf(gtid).gtid),
     ),
     answered(
