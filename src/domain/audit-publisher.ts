@@ -23,9 +23,17 @@ export function auditPublishers(input: AuditInput): readonly AuditFinding[] {
       return [...disagrees(input, member), ...peerWrites(input, member), ...clock, ...plainHttp(input, member)];
     }
     const does = isRefusal(publisher) ? 'refuses mxr' : 'does not answer';
-    const message = `the publisher of ${member.name} ${does}: ${publisher.why}. mxr goes on without it; where only the VIP is routed nobody tells then which member has it. Start it, or correct its url`;
+    const message = `the publisher of ${member.name} ${does}: ${publisher.why}. mxr goes on without it; where only the VIP is routed nobody tells then which member has it. ${cureOf(publisher.code)}`;
     return [finding('PublisherUnreachable', member, message), ...plainHttp(input, member)];
   });
+}
+
+function cureOf(code: string): string {
+  if (code === 'AccessDenied')
+    return 'Write the token that this publisher was given (MXR_PUBLISHER_TOKEN_FILE) into the key token of the Secret in source.publisherAuth';
+  if (code === 'TlsRefused')
+    return 'Write the CA that signed its certificate into the key ca.crt of the Secret in source.publisherAuth, or give it a certificate that names the host in members[].publisher.url';
+  return 'Start it, or correct members[].publisher.url';
 }
 
 function finding(name: AuditFinding['finding'], member: MemberObservation, message: string): AuditFinding {

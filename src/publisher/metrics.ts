@@ -1,13 +1,13 @@
-import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Coordinates } from '../api/publisher.ts';
 import type { Clock } from '../clock.ts';
 import type { MetricInfo } from '../ops/metrics-table.ts';
+import type { PublisherJournal } from './journal.ts';
 import { PUBLISHER_METRIC as METRIC } from './metrics-table.ts';
 
 export interface PublisherMetricsOptions {
   readonly coordinates: () => Coordinates;
-  /** How much of the journal is missing or not trusted. */
-  readonly damages: () => number;
+  readonly journal: Pick<PublisherJournal, 'damage' | 'counts'>;
   readonly clock: Clock;
   /** Also the default ones of Node.js, which keep an observer alive; left out in tests. */
   readonly processMetrics: boolean;
@@ -17,7 +17,7 @@ export interface PublisherMetricsOptions {
 export function publisherMetrics(options: PublisherMetricsOptions): Pick<Registry, 'contentType'> & {
   text(): Promise<string>;
 } {
-  const { coordinates, damages, clock } = options;
+  const { coordinates, journal, clock } = options;
   const registry = new Registry();
   if (options.processMetrics) collectDefaultMetrics({ register: registry });
   show(METRIC.databaseUp, ({ databaseAnswers }) => Number(databaseAnswers));
@@ -25,8 +25,18 @@ export function publisherMetrics(options: PublisherMetricsOptions): Pick<Registr
   show(METRIC.lookAge, ({ monotonicAgeMs }) => (monotonicAgeMs === null ? null : monotonicAgeMs / 1000));
   show(METRIC.takeover, ({ takeover }) => Number(takeover !== null));
   show(METRIC.peerAge, ({ peer }) => (peer === null ? null : (clock.wallMs() - Date.parse(peer.observedAt)) / 1000));
-  show(METRIC.damage, damages);
+  show(METRIC.damage, () => journal.damage.length);
+  show(METRIC.inMemory, () => journal.counts.inMemory);
+  count(METRIC.writeErrors, () => journal.counts.writeErrors);
   return { contentType: registry.contentType, text: () => registry.metrics() };
+
+  function count({ name, help }: MetricInfo, value: () => number): void {
+    const counter: Counter = new Counter({ name, help, registers: [registry], collect });
+    function collect(): void {
+      counter.reset();
+      counter.inc(value());
+    }
+  }
 
   /** Null: no series. */
   function show({ name, help }: MetricInfo, value: (now: Coordinates) => number | null): void {

@@ -85,8 +85,7 @@ function serve(config: PublisherConfig, { state, journal, live, log }: Serving):
   const { listen, token, tls, binlog } = config;
   const { coordinates, onChange } = state;
   const clock = systemClock;
-  const damages = (): number => journal.damage.length;
-  const metrics = publisherMetrics({ coordinates, damages, clock, processMetrics: true });
+  const metrics = publisherMetrics({ coordinates, journal, clock, processMetrics: true });
   const answers = { coordinates, journal, onChange, live, metrics };
   return startPublisherServer({ listen, token, tls, binlog, ...answers, clock, log });
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { movesUnderWrites } from './support/moves.ts';
 import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
@@ -8,23 +10,48 @@ import { NAMESPACE, Stage } from './support/stage.ts';
 // Only the VIP and the publishers are routed: the operator reaches no MariaDB of a member by its own address, and has no `match`.
 let stage: Stage;
 let publishers: readonly PublisherProcess[] = [];
+/** PEM; each publisher's certificate has one of its own. */
+const cas: string[] = [];
 
 before(async () => {
   stage = await Stage.open({ spec: { link: { through: 'VIP' } } });
-  const { bench, api } = stage;
+  const { bench } = stage;
   for (const member of bench.members) {
     for (const host of [bench.op, ...bench.replicas.map((replica) => replica.host)]) {
       await host.drop({ direction: 'out', peer: member.address, port: bench.vip.port });
     }
   }
-  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
-  publishers = await Promise.all(bench.members.map(async (member) => PublisherProcess.start(bench, member)));
+  publishers = await Promise.all(
+    bench.members.map(async (member) => {
+      const directory = join(member.host.directory, 'certificates');
+      const certificate = makeCertificates(directory, `IP:${member.address}`);
+      cas.push(certificate.ca);
+      return PublisherProcess.start(bench, member, certificate);
+    }),
+  );
+  await publisherAuth(PUBLISHER_TOKEN, cas);
   await stage.startOperator();
 });
 after(async () => {
   await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
   await stage.close();
 });
+
+/** The Secret that the resource names. */
+async function publisherAuth(token: string, trusted: readonly string[]): Promise<void> {
+  await stage.api.createSecret(NAMESPACE, 'orders-publisher', { token, 'ca.crt': trusted.join('\n') });
+}
+
+/** Of each publisher the finding that it cannot be asked. */
+async function refusedFor(what: string, cure: RegExp): Promise<void> {
+  const { findings } = await stage.statusIs(what, (now) => unreachable(now).length === 2, 60_000);
+  for (const { finding, message } of findings) if (finding === 'PublisherUnreachable') assert.match(message, cure);
+  assert.ok(!JSON.stringify(findings).includes(PUBLISHER_TOKEN), 'no token is told');
+}
+
+function unreachable({ findings }: Status): readonly unknown[] {
+  return findings.filter(({ finding }) => finding === 'PublisherUnreachable');
+}
 
 function said({ source }: Status): string[] {
   return source.members.map(({ name, publisher }) => `${name} ${publisher?.reachable} ${publisher?.vipHeld}`);
@@ -34,7 +61,7 @@ test('without its publishers nobody can tell the members apart; with them the ho
   await stage.createResource();
   const unknown = await stage.statusIs('the holder is unknown', ({ source }) => source.situation === 'HolderUnknown');
   assert.match(unknown.source.message, /members\[\]\.publisher/);
-  await stage.patchSpec({ source: publishing(stage.bench) });
+  await stage.patchSpec({ source: publishing(stage.bench, 'https') });
   await stage.following('hci-a');
   const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
   const status = await stage.statusIs('both publishers were heard', heard, 60_000);
@@ -43,6 +70,18 @@ test('without its publishers nobody can tell the members apart; with them the ho
     false,
     'no member answers directly',
   );
+});
+
+test('another token and another CA are told with what mends them, and once they are right the publishers are heard again', async () => {
+  await publisherAuth(`${PUBLISHER_TOKEN}-of-yesterday`, cas);
+  await refusedFor('both refuse the token', /refuses mxr.*key token of the Secret in source\.publisherAuth/);
+  const stranger = makeCertificates(join(stage.bench.op.directory, 'stranger'), 'IP:10.0.0.1');
+  await publisherAuth(PUBLISHER_TOKEN, [stranger.ca]);
+  await refusedFor('neither certificate is trusted', /refuses mxr.*key ca\.crt of the Secret in source\.publisherAuth/);
+  await publisherAuth(PUBLISHER_TOKEN, cas);
+  const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
+  const { findings } = await stage.statusIs('both publishers are heard again', heard, 60_000);
+  assert.ok(!findings.some(({ finding }) => finding === 'PublisherPlainHttp'));
 });
 
 test('a planned move to a member that the operator has never seen', async () => {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 const PAGE = join(import.meta.dirname, '../../docs/accounts.md');
 
 /** The fenced blocks of the page. */
-export type AccountsBlock = 'member' | 'replica';
+export type AccountsBlock = 'member' | 'publisher' | 'replica';
 /** The accounts of the page. */
-export type PageAccount = 'mxr_look' | 'mxr_repl' | 'mxr_replica';
+export type PageAccount = 'mxr_look' | 'mxr_repl' | 'mxr_publisher' | 'mxr_replica';
 
 /** A block exactly as it stands there. */
 export function accountsSql(block: AccountsBlock): string {
@@ -36,7 +36,7 @@ export function accountsStatement(
 
 /** What the page grants to an account, on everything. */
 export function grantsOf(account: PageAccount): readonly string[] {
-  const blocks = `${accountsSql('member')}${accountsSql('replica')}`;
+  const blocks = `${accountsSql('member')}${accountsSql('publisher')}${accountsSql('replica')}`;
   const grants = [...blocks.matchAll(/^GRANT (.*) ON \*\.\* TO '(\w+)'@'%';$/gmu)].filter(([, , to]) => to === account);
   if (grants.length === 0) throw new Error(`docs/accounts.md grants nothing to ${account}`);
   return grants.flatMap(([, list = '']) => list.split(', '));

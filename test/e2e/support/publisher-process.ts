@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import type { Coordinates } from '../../../src/api/publisher.ts';
 import { fetchCoordinates } from '../../../src/publisher/client.ts';
 import type { Bench } from '../../support/bench.ts';
+import type { Certificates } from '../../support/certificates.ts';
 import type { Member } from '../../support/member.ts';
 import { until } from '../../support/wait.ts';
 
@@ -32,9 +33,10 @@ export class PublisherProcess {
     }
   }
 
-  /** Resolves when it listens. */
-  static async start(bench: Bench, member: Member): Promise<PublisherProcess> {
-    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member)]);
+  /** Resolves when it listens; over TLS where it has a certificate. */
+  static async start(bench: Bench, member: Member, certificate?: Certificates): Promise<PublisherProcess> {
+    const tls = certificate === undefined ? [] : tlsFlags(certificate);
+    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member), ...tls]);
   }
 
   /** One that says this instead of the truth. */
@@ -87,6 +89,10 @@ function flagsOf(bench: Bench, member: Member): readonly string[] {
   ];
 }
 
+function tlsFlags({ server }: Certificates): readonly string[] {
+  return [`--tls-cert-file=${server['ssl-cert']}`, `--tls-key-file=${server['ssl-key']}`];
+}
+
 function fileOf({ host }: Member, name: string, text: string): string {
   const directory = join(host.directory, 'publisher');
   mkdirSync(directory, { recursive: true });
@@ -103,13 +109,13 @@ export async function published(member: Member): Promise<Coordinates> {
 }
 
 /** The spec of a resource whose members have publishers. */
-export function publishing({ members }: Bench): Record<string, unknown> {
+export function publishing({ members }: Bench, scheme: 'http' | 'https' = 'http'): Record<string, unknown> {
   const source = members.map((member) => {
-    return { name: member.name, host: member.address, publisher: { url: urlOf(member) } };
+    return { name: member.name, host: member.address, publisher: { url: urlOf(member, scheme) } };
   });
   return { members: source, publisherAuth: { secretName: 'orders-publisher' } };
 }
 
-function urlOf({ address }: Member): string {
-  return `http://${address}:${PUBLISHER_PORT}`;
+function urlOf({ address }: Member, scheme = 'http'): string {
+  return `${scheme}://${address}:${PUBLISHER_PORT}`;
 }

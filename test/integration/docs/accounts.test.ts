@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { accountsSql } from '../../support/accounts-page.ts';
+import { accountsSql, accountsStatement, grantsOf } from '../../support/accounts-page.ts';
 import { type MariaDbServer, startMariaDb } from '../../support/mariadb.ts';
 import { type TestSession, openSession } from '../../support/mariadb-sql.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
+import { PASSWORD } from '../observe/servers.ts';
+import { PublisherProcess } from '../publisher/process.ts';
 
 await enterSandbox();
 const BINLOG = { 'log-bin': 'binlog', 'log-slave-updates': true };
@@ -85,6 +87,27 @@ describe('the accounts of docs/accounts.md', { timeout: 120_000 }, () => {
       'PURGE BINARY LOGS BEFORE NOW()',
     );
     looking.close();
+  });
+
+  it('let the publisher say all that it has to, without PROCESS, and each grant is missed', async (t) => {
+    const { sql, params } = accountsStatement('publisher', { mxr_publisher: PASSWORD });
+    assert.deepEqual(grantsOf('mxr_publisher'), ['SLAVE MONITOR', 'BINLOG MONITOR']);
+    for (const server of [source, replica]) await server.sql(`SET sql_log_bin = 0; ${sql}`, params);
+    for (const [name, server] of Object.entries({ source, replica })) {
+      const publisher = await PublisherProcess.start({ name, server, user: 'mxr_publisher' });
+      t.after(async () => publisher.end('SIGKILL'));
+      const answers = ({ databaseAnswers }: { databaseAnswers: boolean }) => databaseAnswers;
+      const said = await publisher.coordinatesWhen('it says what it sees', answers);
+      const [shown] = await server.sql('SHOW MASTER STATUS');
+      const [{ gtid } = { gtid: '' }] = await server.sql('SELECT @@gtid_binlog_state AS gtid');
+      assert.deepEqual([said.file, said.gtidBinlogState], [shown?.['File'], gtid]);
+      for (const grant of grantsOf('mxr_publisher')) {
+        await server.sql(`SET sql_log_bin = 0; REVOKE ${grant} ON *.* FROM mxr_publisher; KILL USER mxr_publisher`);
+        await publisher.coordinatesWhen(`it misses ${grant}`, (now) => !answers(now));
+        await server.sql(`SET sql_log_bin = 0; GRANT ${grant} ON *.* TO mxr_publisher; KILL USER mxr_publisher`);
+        await publisher.coordinatesWhen(`it has ${grant} again`, answers);
+      }
+    }
   });
 
   it('let the replication account do nothing but replicate', async () => {

@@ -56,6 +56,14 @@ describe('a publisher', () => {
     assert.match(only(silent('Deadline')).message, /publisher of b does not answer: nobody listens there/);
   });
 
+  test('that refuses the token or shows another certificate names what mends it', () => {
+    assert.match(
+      only(silent('AccessDenied')).message,
+      /refuses mxr: .*\. .*key token of the Secret in source\.publisherAuth$/,
+    );
+    assert.match(only(silent('TlsRefused')).message, /key ca\.crt of the Secret in source\.publisherAuth, or give it/);
+  });
+
   test('that speaks of another server', () => {
     const { b } = calmPair();
     const identity = { ...b.identity, machineId: null, datadirId: null };

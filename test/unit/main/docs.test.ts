@@ -26,7 +26,7 @@ describe('the documentation', () => {
     const known = [...METRICS, ...PUBLISHER_METRICS].map(({ name }) => name);
     for (const page of PAGES) {
       for (const [name] of read(page).matchAll(/\bmxr_[a-z_]+(?=[ `{<])/gu)) {
-        if (!/^mxr_(look|repl|replica)$/u.test(name)) assert.ok(known.includes(name), `${page}: ${name}`);
+        if (!/^mxr_(look|repl|replica|publisher)$/u.test(name)) assert.ok(known.includes(name), `${page}: ${name}`);
       }
     }
   });
