@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse } from 'yaml';
-import { FINDINGS, UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
+import { FINDINGS, REASONS, UNPROVEN_REASONS, VERDICTS } from '../../../src/api/reasons.ts';
 import { Spec } from '../../../src/api/spec.ts';
 import { METRICS } from '../../../src/ops/metrics.ts';
 import { PUBLISHER_METRICS } from '../../../src/publisher/metrics-table.ts';
@@ -16,10 +16,29 @@ function read(page: string): string {
 }
 
 describe('the documentation', () => {
-  it('explains every verdict, and every reason of Unproven with its cure', () => {
-    const text = read('docs/verdicts.md');
-    for (const verdict of VERDICTS) assert.match(text, new RegExp(`^###? .*\\b${verdict}\\b`, 'mu'), verdict);
-    for (const reason of UNPROVEN_REASONS) assert.match(text, new RegExp(`^\\| \`${reason}\` \\|`, 'mu'), reason);
+  it('says of every verdict what it means, how it is proven, and what to do, with commands', () => {
+    const sections = read('docs/verdicts.md').split(/^(?=###? )/mu);
+    for (const verdict of VERDICTS) {
+      const section = sections.find((one) => one.startsWith(`### ${verdict}\n`)) ?? '';
+      assert.match(section, /^### \w+\s+[^]{20,}^\*\*Proven\*\*:? .{10,}[^]*^\*\*Do\*\*: .{5,}/mu, verdict);
+      // Nothing can be done about what does not exist yet.
+      if (verdict !== 'Reseeding')
+        assert.match(section, /^```\n(?:kubectl|POD|MEMBER|mariadb-dump) [^]*?^```$/mu, verdict);
+    }
+  });
+
+  it('says of every reason and finding what it means and what mends it', () => {
+    const rows = new Map(
+      [...read('docs/verdicts.md').matchAll(/^\| `(\w+)` \| (.+) \|$/gmu)].map(([, name = '', rest = '']) => [
+        name,
+        rest.split(' | ').filter((cell) => cell.trim().length > 3),
+      ]),
+    );
+    const verdicts: readonly string[] = VERDICTS;
+    for (const reason of REASONS.filter((one) => !verdicts.includes(one))) {
+      assert.ok((rows.get(reason)?.length ?? 0) >= 2, `${reason} has no row with its meaning and its cure`);
+    }
+    for (const name of rows.keys()) assert.ok((REASONS as readonly string[]).includes(name), `${name} is no reason`);
   });
 
   it('names only metrics that exist', () => {
