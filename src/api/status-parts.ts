@@ -36,6 +36,12 @@ export const Transactions = z.object({
   firstAt: time.optional(),
   lastAt: time.optional(),
   bytes: bytes.optional(),
+  atLeast: z
+    .boolean()
+    .optional()
+    .describe(
+      'True: there are more than were read (a bound was reached, the first ones are purged, or more are written).',
+    ),
   gtids: z.array(gtid).max(20).default([]).describe('The first and the last ten.'),
 });
 export type Transactions = z.infer<typeof Transactions>;

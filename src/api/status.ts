@@ -57,6 +57,15 @@ export const ReplicaStatus = z.object({
   unsafeSince: time.optional().describe('Since when it may have applied rows twice: CrashUnsafePosition.'),
   haltedSince: time.optional().describe('Since when mxr itself keeps both threads stopped: nobody stopped it by hand.'),
   transactions: Transactions.optional().describe('What only this replica has.'),
+  salvage: z
+    .object({
+      file: z.string().describe('A binlog file, by its path on the salvage volume of the operator.'),
+      at: time,
+      sha256: z.string(),
+      count: count.describe('Transactions in it.'),
+    })
+    .optional()
+    .describe('Where what only this replica has was saved last.'),
   attachedTo: z.string().optional(),
   ready: z.boolean(),
   gtid: gtid.optional(),

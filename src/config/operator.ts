@@ -33,6 +33,8 @@ export interface OperatorConfig {
   readonly resyncMs: number;
   /** Where replicas dial this process to be filled from binlog files; null: they are not. */
   readonly fill: { readonly address: string; readonly port: number } | null;
+  /** Where what only one replica has is saved; null: nowhere. */
+  readonly salvage: { readonly dir: string; readonly tool: string; readonly maxBytes: number } | null;
   /** Path of a file; undefined: in-cluster. */
   readonly kubeconfig: string | undefined;
 }
@@ -55,6 +57,9 @@ const Namespaces = z
   .refine((parts) => (parts.length === 1 && parts[0] === '*') || parts.every((part) => DNS_LABEL.test(part)), {
     error: 'is neither * nor a list of namespaces separated by commas',
   });
+
+const absolutePath = z.string().regex(/^(\/.{0,1000})?$/u, { error: 'is not an absolute path' });
+const program = z.string().regex(/^[A-Za-z0-9/._-]{1,1000}$/u, { error: 'is not the name or path of a program' });
 
 const { option } = rowsOf('MXR_');
 
@@ -108,6 +113,16 @@ const OPTIONS = {
   resyncSeconds: option('MXR_RESYNC_SECONDS', '300', wholeNumber(10, 86_400), {
     text: 'How often everything is read again from the Kubernetes API, whatever its watches said.',
   }),
+  salvageDir: option('MXR_SALVAGE_DIR', '', absolutePath, {
+    text: 'Directory on a volume of its own: what only one replica has is saved there, with user data in it.',
+    shown: 'nothing is saved',
+  }),
+  salvageMaxMb: option('MXR_SALVAGE_MAX_MB', '1024', wholeNumber(1, 1_048_576), {
+    text: 'The largest set of transactions that is saved, in MiB of binlog.',
+  }),
+  salvageTool: option('MXR_SALVAGE_TOOL', 'mariadb-binlog', program, {
+    text: 'Name or path of mariadb-binlog, which writes what was saved as SQL for people.',
+  }),
 } as const;
 
 type Settings = SettingsOf<typeof OPTIONS>;
@@ -157,8 +172,13 @@ function assemble(settings: Settings, podNamespace: string, source: ConfigSource
     kubeTimeoutMs: settings.kubeTimeoutMs,
     resyncMs: settings.resyncSeconds * 1000,
     fill: settings.fillPort === 0 ? null : { address: settings.podIp, port: settings.fillPort },
+    salvage: salvageOf(settings),
     kubeconfig: kubeconfig === '' ? undefined : kubeconfig,
   };
+}
+
+function salvageOf({ salvageDir: dir, salvageTool: tool, salvageMaxMb }: Settings): OperatorConfig['salvage'] {
+  return dir === '' ? null : { dir, tool, maxBytes: salvageMaxMb * 1024 * 1024 };
 }
 
 function checkLease(settings: Settings): void {

@@ -8,6 +8,8 @@ import { endWithAllOf } from './lineage.ts';
 import type { Baseline, MemberMemory } from './memory.ts';
 import type { Coordinates, MemberObservation, ServerLook } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
+import type { Unique } from './unique-transactions.ts';
+import { beyondOf } from './unique-transactions.ts';
 
 /** The result of asking "may this replica go on from here on that server?" */
 export type ProofResult = Proven | Refused | Undecided | Asking;
@@ -59,6 +61,8 @@ export interface Transactions {
   /** Wall clock ms of the first and the last, where they were read. */
   readonly firstAt?: number;
   readonly lastAt?: number;
+  /** Where they can be read; absent: nobody needs to. */
+  readonly unique?: Unique;
 }
 
 /** Everything that a proof against one target may look at. */
@@ -133,13 +137,14 @@ export function readUpTo({ holder, targetMemory }: ProofInput, has: GtidState, e
 }
 
 /** The transactions between what one side has and the other lacks, as far as numbers alone tell. */
-export function lacking(gtids: readonly Gtid[], than: GtidState): Transactions {
+export function lacking(gtids: readonly Gtid[], than: GtidState, form: 'State' | 'Position' = 'State'): Transactions {
   const counts = gtids.map((gtid) => {
     const has = than.get(gtid.domain)?.get(gtid.serverId);
     return has === undefined ? null : Number(gtid.seq - has);
   });
   const count = counts.every((one) => one !== null) ? counts.reduce((sum: number, one) => sum + (one ?? 0), 0) : null;
-  return { count, gtids: gtids.flatMap((gtid) => numbersUpTo(gtid, than)).map(formatGtid) };
+  const listed = gtids.flatMap((gtid) => numbersUpTo(gtid, than)).map(formatGtid);
+  return { count, gtids: listed, unique: beyondOf(gtids, than, form) };
 }
 
 const ENDS = 10n;
@@ -191,7 +196,7 @@ export function proveContent(
     if (!onTarget.known) questions.push(there);
     if (!onReplica.known) questions.push(here);
     if (!onTarget.known || !onReplica.known) continue;
-    const result = compareContent(text, onTarget.value.found, onReplica.value.found, input);
+    const result = compareContent(gtid, onTarget.value.found, onReplica.value.found, input);
     if (result !== null) return result;
   }
   return questions.length === 0 ? null : asking('the last transactions of both sides are being compared', ...questions);
@@ -199,8 +204,8 @@ export function proveContent(
 
 type Content = TransactionContent['found'];
 
-function compareContent(gtid: string, there: Content, here: Content, input: ContentInput): Refused | null {
-  const [pod, member] = [input.replica.pod, input.holder.member.name];
+function compareContent(id: Gtid, there: Content, here: Content, input: ContentInput): Refused | null {
+  const [pod, member, gtid] = [input.replica.pod, input.holder.member.name, formatGtid(id)];
   if (there === null || here === null) {
     const where = there === null ? member : pod;
     return refused(
@@ -224,7 +229,8 @@ function compareContent(gtid: string, there: Content, here: Content, input: Cont
   }
   const message = `${gtid} is not the same transaction on both sides. On ${member}: ${there.summary} (${iso(there.timestamp)}). On ${pod}: ${here.summary} (${iso(here.timestamp)})`;
   const at = { firstAt: here.timestamp, lastAt: here.timestamp };
-  return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid], ...at });
+  const unique = { kind: 'Differing', member, gtid: id } as const;
+  return refused('Diverged', 'Diverged', message, { count: null, gtids: [gtid], ...at, unique });
 }
 
 type Tables = NonNullable<Content>['tables'];

@@ -125,7 +125,7 @@ function orderOfGtids(
   const has = stateOfPosition(target.gtidSlavePos);
   if (order < 0) return isBehind(input, asked.kind === 'Different' ? asked.applied : target.gtidSlavePos, distance);
   const unique = beyond(stateOfPosition(replica.position), mergeStates(has, binlogStateOf(target)));
-  return describeUnique(input, refused('Ahead', 'Ahead', ahead, lacking(unique, has)));
+  return describeUnique(input, refused('Ahead', 'Ahead', ahead, lacking(unique, has, 'Position')));
 }
 
 type AskedSource =

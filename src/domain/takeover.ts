@@ -133,10 +133,11 @@ function aheadOrAgain(input: ProofInput, there: GtidPosition, ahead: readonly Gt
   const { replica, holder } = input;
   const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
   if (again !== null) return again;
-  const { count, gtids } = lacking(ahead, stateOfPosition(there));
+  const transactions = lacking(ahead, stateOfPosition(there), 'Position');
+  const { count } = transactions;
   const list = ahead.map(formatGtid).join(', ');
   const message = `${replica.pod} has ${list}, ${holder.member.name} had applied only ${formatPosition(there) || 'nothing'} when it took over: ${count ?? 'some'} transactions exist on the replica only; salvage them, then reseed it`;
-  return describeUnique(input, refused('Ahead', 'Ahead', message, { count, gtids }));
+  return describeUnique(input, refused('Ahead', 'Ahead', message, transactions));
 }
 
 function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {

@@ -47,7 +47,7 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       };
     }
     case 'GtidAt':
-      return gtidAt(runtime, question.member, question.at);
+      return gtidAt(runtime, memberTarget(runtime, question.member), question.at);
     case 'Rehearsal':
       return rehearsal(runtime, question.member, question.gtid);
     case 'Walk': {
@@ -111,8 +111,7 @@ async function lookLive(runtime: Runtime, target: { member: string } | { pod: st
 }
 
 /** BINLOG_GTID_POS, asked on a session of its own with the account that looks. */
-export async function gtidAt(runtime: Runtime, member: string, at: Coordinates): Promise<GtidPosition | null> {
-  const target = memberTarget(runtime, member);
+export async function gtidAt(runtime: Runtime, target: SqlTarget, at: Coordinates): Promise<GtidPosition | null> {
   const { connect, signal } = runtime.shared;
   const session = await connect(target, { deadlineMs: ASK_DEADLINE_MS, signal });
   try {
@@ -174,7 +173,7 @@ export function memberTarget(runtime: Runtime, member: string): SqlTarget {
   return !reachable && behindVip ? accepted.targets.vip : target;
 }
 
-function dumpTarget(runtime: Runtime, member: string): SqlTarget {
+export function dumpTarget(runtime: Runtime, member: string): SqlTarget {
   const replication = runtime.accepted?.replication;
   if (replication === undefined) throw notThere(`member ${member}`);
   return { ...memberTarget(runtime, member), ...replication };

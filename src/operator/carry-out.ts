@@ -15,7 +15,7 @@ import { MxrError } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
 import { relayedRest } from '../observe/relayed.ts';
 import type { ReplicationAccount } from './accept/named.ts';
-import { gtidAt, podTarget } from './ask.ts';
+import { gtidAt, memberTarget, podTarget } from './ask.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
 import type { Now } from './handover.ts';
 import { enterRecord } from './end-handover.ts';
@@ -141,7 +141,7 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
     signal,
     fence: fenceOf(runtime, job, picture),
     targetLook: () => targetLook(runtime, plan),
-    gtidOnTarget: (at) => gtidAt(runtime, plan.target?.member ?? '', at),
+    gtidOnTarget: (at) => gtidAt(runtime, memberTarget(runtime, plan.target?.member ?? ''), at),
     lookAt: async (acting) => {
       const deadlineMs = Math.max(2_000, spec.detection.probeTimeoutMs);
       const look = await lookAtReplica(acting.session, { clock: shared.clock, deadlineMs, signal });

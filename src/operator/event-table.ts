@@ -8,6 +8,7 @@ export const EVENT_TABLE = {
   SourceTrouble: 'Warning',
   VerdictWorse: 'Warning',
   VerdictBetter: 'Normal',
+  Salvaged: 'Normal',
   HandoverCompleted: 'Normal',
   HandoverNotCompleted: 'Warning',
   ApprovalNeeded: 'Warning',

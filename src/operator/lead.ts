@@ -17,6 +17,7 @@ import { createBudget, HEDGES_PER_SECOND, HURRIED_LOOKS_PER_SECOND } from '../ob
 import type { Logger } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { ResourceView } from '../ops/view.ts';
+import { createSalvager } from '../salvage/salvager.ts';
 import type { SqlConnect } from '../sql/port.ts';
 import { createAcceptor } from './accept/accept.ts';
 import type { Acceptor } from './accept/accept.ts';
@@ -244,8 +245,16 @@ function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared
     mayHedge: () => !load.isHigh && hedges(),
     mayHurry: () => !load.isHigh && hurried(),
     isLeader: () => leadership.isLeader(),
+    salvage: salvageOf(config, log, signal),
     signal,
   };
+}
+
+function salvageOf({ salvage }: OperatorConfig, log: Logger, signal: AbortSignal): Shared['salvage'] {
+  if (salvage === null) return null;
+  const onError = (fields: Readonly<Record<string, unknown>>): void => log.warn('transactions were not saved', fields);
+  const parts = { place: salvage, clock: systemClock, random: Math.random, signal, onError };
+  return { salvager: createSalvager(parts), place: salvage };
 }
 
 function informerDefaults(config: OperatorConfig, log: Logger) {

@@ -1,5 +1,6 @@
 import { APPROVE_ANNOTATION } from '../api/names.ts';
 import type { MemberStatus } from '../api/status-member.ts';
+import type { Transactions } from '../api/status-parts.ts';
 import type { Condition, ReplicaStatus, Status } from '../api/status.ts';
 
 /**
@@ -34,7 +35,7 @@ function materialOf(status: Status): unknown {
 
 function memberOf(member: MemberStatus): unknown {
   const { name, reachable, holdsVip, readOnly, version, logSlaveUpdates, applying, lineage, inQuestion } = member;
-  const { broken, identity } = member;
+  const { broken, identity, ownTransactions } = member;
   return [
     name,
     reachable,
@@ -47,8 +48,14 @@ function memberOf(member: MemberStatus): unknown {
     inQuestion,
     broken,
     identity,
+    settled(ownTransactions),
     logSlaveUpdates === false ? ownHistoryOf(member) : null,
   ];
+}
+
+/** As long as more are written the number is no news. */
+function settled(transactions: Transactions | undefined): unknown {
+  return transactions?.bytes === undefined || transactions.atLeast === true ? null : transactions;
 }
 
 /** Where its own history would begin: moves only with what it logs itself, and whoever comes after a crash needs it. */
@@ -58,10 +65,19 @@ function ownHistoryOf({ lastStandby }: MemberStatus): unknown {
 
 function replicaOf(replica: ReplicaStatus): unknown {
   const { pod, podUid, verdict, reason, attachedTo, ready, serving, through, positioning, startedAt } = replica;
-  const { captured, baseline, foreignChanges, lacks } = replica;
+  const { captured, baseline, foreignChanges, lacks, transactions, salvage } = replica;
   const proven = baseline === undefined ? null : [baseline.by, baseline.member, baseline.lineage];
   const facts = [pod, podUid, verdict, reason, attachedTo, ready, serving, through, positioning, startedAt];
-  return [...facts, captured, proven, foreignChanges, lacks, printsAnId(replica) ? replica.message : null];
+  return [
+    ...facts,
+    captured,
+    proven,
+    foreignChanges,
+    lacks,
+    settled(transactions),
+    salvage,
+    printsAnId(replica) ? replica.message : null,
+  ];
 }
 
 /** A person copies the id out of these messages: an old one would approve nothing. */

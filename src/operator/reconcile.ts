@@ -1,4 +1,5 @@
 import { gate } from '../domain/gate.ts';
+import { historiesWanted } from '../domain/histories.ts';
 import { judge } from '../domain/judge.ts';
 import { carryOut } from './carry-out.ts';
 import { approvalsOf } from './approvals.ts';
@@ -11,6 +12,7 @@ import { hurryOf, paceOf } from './pace.ts';
 import { accountsAt, podsToRelink } from './relink.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
+import { salvageUnique } from './salvage.ts';
 import { watch } from './watch.ts';
 import type { Acceptance } from './accept/accept.ts';
 import { policyOf } from './policy.ts';
@@ -58,6 +60,9 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   const plans = keepInvariants(runtime, gated.plans, picture);
 
   askFor(runtime, picture);
+  const unique = historiesWanted(picture, observation);
+  runtime.histories?.want(unique);
+  salvageUnique(runtime, unique, picture.decisions);
   carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
   runtime.hurry = hurryOf(runtime.hurry, picture, jobsOf(runtime), observation.now);
   runtime.watcher?.setPace(paceOf(runtime.hurry, observation.now));

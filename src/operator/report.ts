@@ -51,6 +51,8 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
       plainPublishers: plainPublishers(resource.spec),
     }),
     serving,
+    histories: runtime.histories ?? { of: () => null },
+    salvage: (pod) => (shared.salvage === null ? 'Off' : shared.salvage.salvager.of(runtime.key, pod)),
   });
   labelServing(runtime, observation.replicas, serving);
   publish(runtime, status, shared.clock.monotonicMs());

@@ -8,8 +8,11 @@ import type { PairMemory } from '../domain/situation.ts';
 import { NEW_PAIR } from '../domain/situation.ts';
 import type { Kube } from '../kube/client.ts';
 import type { EvidenceStore } from '../observe/evidence.ts';
+import type { Histories } from '../observe/histories.ts';
 import type { Watcher } from '../observe/watcher.ts';
 import type { Logger } from '../ops/log.ts';
+import type { Place } from '../salvage/save.ts';
+import type { Salvager } from '../salvage/salvager.ts';
 import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
@@ -34,6 +37,8 @@ export interface Shared {
   readonly mayHurry: () => boolean;
   /** Answers at every call, also right after the process was frozen. */
   readonly isLeader: () => boolean;
+  /** Where what only one replica has is saved; null: nowhere. */
+  readonly salvage: { readonly salvager: Salvager; readonly place: Place } | null;
   /** Aborted when leadership or the process ends. */
   readonly signal: AbortSignal;
 }
@@ -58,6 +63,7 @@ export interface Runtime {
   pair: PairMemory;
   watcher: Watcher | null;
   evidence: EvidenceStore | null;
+  histories: Histories | null;
   /** The last acceptance that was given. */
   accepted: Extract<Acceptance, { ok: true }> | null;
   picture: Picture | null;
@@ -92,6 +98,7 @@ export function createRuntime(
     pair: { ...NEW_PAIR, split: splitFromStatus(status.source.split) },
     watcher: null,
     evidence: null,
+    histories: null,
     accepted: null,
     picture: null,
     hurry: null,
@@ -111,4 +118,5 @@ export function createRuntime(
 export function stopRuntime(runtime: Runtime): void {
   for (const job of runtime.jobs.values()) job.abort.abort();
   runtime.watcher?.stop();
+  runtime.shared.salvage?.salvager.want(runtime.key, [], () => undefined);
 }

@@ -1,49 +1,36 @@
 import type { LastStandby, MemberStatus } from '../api/status-member.ts';
-import type { Identity, Transactions } from '../api/status-parts.ts';
-import { ownTransactionsOf } from '../domain/audit-standby.ts';
+import type { Identity } from '../api/status-parts.ts';
 import { isRefusal, wasAsked } from '../domain/fact.ts';
-import type { Gtid } from '../domain/gtid.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Anchor, Broken, MemberMemory, ProvenRestart } from '../domain/memory.ts';
 import { standbyLinkOf } from '../domain/memory.ts';
 import type * as look from '../domain/observation.ts';
-import type { Split } from '../domain/split.ts';
-import { ownSince } from '../domain/split.ts';
+import type { OwnInput } from '../domain/own-transactions.ts';
+import { ownTransactions } from '../domain/own-transactions.ts';
+import type { Histories } from '../observe/histories.ts';
 import { bounded, iso, MAX_MESSAGE, transactionsOf } from './status-parts.ts';
 
-interface MemberInput {
-  readonly observed: look.MemberObservation;
-  /** The member that holds the VIP; undefined when that is not known. */
-  readonly holder: look.MemberObservation | undefined;
-  readonly memory: MemberMemory | undefined;
-  readonly observation: Pick<look.Observation, 'now' | 'wallNow'>;
+interface MemberInput extends OwnInput {
   readonly before: MemberStatus | undefined;
-  /** A split that is not resolved. */
-  readonly split: Split | null;
+  readonly histories: Pick<Histories, 'of'>;
 }
 
 /** What it says of itself now (or said last), and what mxr must remember of it. */
 export function memberStatus(input: MemberInput): MemberStatus {
   const { observed, holder, memory, before } = input;
-  const own = ownOf(input);
+  const own = ownTransactions(input);
   return {
     ...said(observed, before),
     name: observed.name,
     reachable: observed.look.known,
     ...(holder === undefined ? {} : { holdsVip: holder.name === observed.name }),
     ...(memory === undefined ? { files: [] } : remembered(memory)),
-    ...(own.length === 0 ? {} : { ownTransactions: ownStatus(own.map(formatGtid)) }),
+    ...(own === null
+      ? {}
+      : { ownTransactions: transactionsOf(own, input.histories.of({ member: observed.name }, own.unique)) }),
     ...publisherStatus(input),
     message: bounded(messageOf(observed, memory), MAX_MESSAGE),
   };
-}
-
-/** Of a member without the VIP: what the holder lacks. Of the holder: what it wrote since the pair was split. */
-function ownOf(input: MemberInput): readonly Gtid[] {
-  const { observed, holder, split } = input;
-  if (holder === undefined) return [];
-  if (holder.name !== observed.name) return ownTransactionsOf(holder, observed, input);
-  return split === null ? [] : ownSince(split, observed);
 }
 
 function publisherStatus({ observed: { publisher }, observation }: MemberInput): Pick<MemberStatus, 'publisher'> {
@@ -53,10 +40,6 @@ function publisherStatus({ observed: { publisher }, observation }: MemberInput):
   const lookedAt = observation.wallNow - (observation.now - publisher.at) - (ageMs ?? 0);
   const observedAt = ageMs === null ? {} : { observedAt: iso(lookedAt) };
   return { publisher: { reachable: true, ...(vipHeld === null ? {} : { vipHeld }), ...observedAt } };
-}
-
-function ownStatus(gtids: readonly string[]): Transactions {
-  return transactionsOf({ count: null, gtids });
 }
 
 type Said = Pick<

@@ -11,6 +11,9 @@ import { linkOf } from '../domain/observation.ts';
 import { retentionHeadroom } from '../domain/retention.ts';
 import type { Decision } from '../domain/verdict.ts';
 import { isReady } from '../domain/verdict.ts';
+import type { Histories } from '../observe/histories.ts';
+import type { SalvageState } from '../salvage/salvager.ts';
+import { salvageText } from './salvage.ts';
 import { bounded, iso, MAX_MESSAGE, steady, transactionsOf } from './status-parts.ts';
 
 interface ReplicaInput {
@@ -19,6 +22,8 @@ interface ReplicaInput {
   readonly picture: Picture;
   readonly serving: ReadonlySet<string>;
   readonly before: ReplicaStatus | undefined;
+  readonly histories: Pick<Histories, 'of'>;
+  readonly salvage: (pod: string) => SalvageState | 'Off' | null;
 }
 
 export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation, decision: Decision): ReplicaStatus {
@@ -30,8 +35,11 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
     podUid,
     verdict,
     reason,
-    message: bounded(message, MAX_MESSAGE),
-    ...(transactions === null ? {} : { transactions: transactionsOf(transactions) }),
+    message: saying(bounded(message, MAX_MESSAGE), salvageText(decision, valueOf(observed.look), input.salvage(pod))),
+    ...salvaged(input, decision),
+    ...(transactions === null
+      ? {}
+      : { transactions: transactionsOf(transactions, input.histories.of({ pod }, transactions.unique)) }),
     ...(attachedTo === undefined ? {} : { attachedTo }),
     ready: isReady(verdict),
     ...place(input, observed),
@@ -43,6 +51,21 @@ export function replicaStatus(input: ReplicaInput, observed: ReplicaObservation,
     lacks: (input.picture.memory.replicas.get(pod)?.lacks ?? []).map(formatGtid),
     since: since(input, decision),
   };
+}
+
+function saying(message: string, salvage: string): string {
+  return salvage === '' ? message : `${message}. ${salvage}`;
+}
+
+/** As long as it is not proven again: whoever repairs it must find the file, also while the pod is down. */
+function salvaged({ salvage, before }: ReplicaInput, { pod, verdict }: Decision): Pick<ReplicaStatus, 'salvage'> {
+  if (isReady(verdict)) return {};
+  const state = salvage(pod);
+  if (state === null || state === 'Off' || state.kind !== 'Saved') {
+    return before?.salvage === undefined ? {} : { salvage: before.salvage };
+  }
+  const { file, savedAt, sha256, count } = state.manifest;
+  return { salvage: { file, at: savedAt, sha256, count } };
 }
 
 /** Who really feeds it, told from the servers and not from its own word. */

@@ -20,6 +20,8 @@ import { isRefusal } from '../domain/fact.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { MemberObservation, Observation } from '../domain/observation.ts';
 import { isReady, worst } from '../domain/verdict.ts';
+import type { Histories } from '../observe/histories.ts';
+import type { SalvageState } from '../salvage/salvager.ts';
 import { identityStatus, memberStatus } from './status-members.ts';
 import { bounded, iso, MAX_MESSAGE, steady } from './status-parts.ts';
 import { replicaStatus } from './status-replicas.ts';
@@ -47,6 +49,10 @@ export interface StatusInput extends Told {
   readonly findings: readonly AuditFinding[];
   /** Pods that carry the label `mxr.dev/serving: "true"` after this pass. */
   readonly serving: ReadonlySet<string>;
+  /** What was read of transactions that only one server has. */
+  readonly histories: Pick<Histories, 'of'>;
+  /** What became of saving what only this pod has. */
+  readonly salvage: (pod: string) => SalvageState | 'Off' | null;
 }
 
 /** The status after a pass. Until everything has answered once, what was said before stands: mxr has nothing newer. */
@@ -159,6 +165,7 @@ function memberOf(input: StatusInput, observed: MemberObservation, holder: Membe
     observation: input.observation,
     before,
     split: input.picture.diagnosis.split,
+    histories: input.histories,
   });
 }
 

@@ -32,6 +32,7 @@ export function eventsOf(before: Status | null, after: Status): Told {
     ...acceptedEvents(before, after),
     ...situationEvents(before, after),
     ...verdictEvents(before, after),
+    ...salvageEvents(before, after),
     ...handoverEvents(before, after),
     ...readinessEvents(before, after),
   ];
@@ -80,6 +81,15 @@ const UNDER_WAY: readonly Verdict[] = ['Waiting', 'HandingOver'];
 /** It can come with several verdicts, and later than they do. */
 function idToApprove(message: string): string | null {
   return message.split(`${APPROVE_ANNOTATION}=`)[1]?.match(/^[\w-]+/)?.[0] ?? null;
+}
+
+function salvageEvents(before: Status | null, after: Status): Told {
+  return after.replicas.flatMap(({ pod, salvage }): Told => {
+    const was = before?.replicas.find((one) => one.pod === pod)?.salvage;
+    if (salvage === undefined || was?.sha256 === salvage.sha256) return [];
+    const message = `${salvage.count} transactions that only ${pod} has were saved as ${salvage.file} (sha256 ${salvage.sha256})`;
+    return [{ reason: 'Salvaged', message }];
+  });
 }
 
 function handoverEvents(before: Status | null, after: Status): Told {

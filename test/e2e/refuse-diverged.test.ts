@@ -3,14 +3,20 @@ import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
 import { begin, calm } from './support/begin.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
+import { allSaved, SalvageVolume } from './support/salvaged.ts';
 import type { Stage } from './support/stage.ts';
 
 let stage: Stage;
+let volume: SalvageVolume;
 
 before(async () => {
-  stage = await begin();
+  volume = await SalvageVolume.make();
+  stage = await begin({ operator: volume.operator });
 });
-after(async () => stage.close());
+after(async () => {
+  await stage.close();
+  volume.close();
+});
 
 test('Diverged: the same GTIDs with other content, under equal server ids', async () => {
   const { bench } = stage;
@@ -30,13 +36,23 @@ test('Diverged: the same GTIDs with other content, under equal server ids', asyn
 
   const status = await stage.statusIs(
     'no replica attaches',
-    ({ replicas, holder }) => holder === 'hci-b' && replicas.every(({ verdict }) => verdict === 'Diverged'),
+    ({ replicas, holder }) =>
+      holder === 'hci-b' &&
+      replicas.every(({ verdict, transactions }) => verdict === 'Diverged' && transactions?.bytes !== undefined),
   );
+  const before = reused.replace(/\d+$/, (seq) => String(Number(seq) - 1));
   for (const { transactions, message } of status.replicas) {
-    assert.deepEqual(transactions?.gtids, [reused]);
+    // Both that the standby never received, although only the last was compared for the verdict.
+    assert.deepEqual([transactions?.count, transactions?.gtids], [2, [before, reused]]);
+    assert.ok(transactions?.firstAt !== undefined && transactions.lastAt !== undefined);
     assert.ok(message.includes('not the same transaction on both sides'), message);
   }
   assert.equal(status.verdict, 'Diverged');
+  const saved = await allSaved(
+    stage,
+    bench.replicas.map(({ name }) => name),
+  );
+  for (const replica of saved.replicas) volume.assertSaved(replica, [before, reused]);
   await insertAt(bench.b.db, 3);
   await untouched();
 

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 
 /** What a Dockerfile makes, as far as a machine without a container engine can tell: files, and how they are run. */
 export interface Image {
@@ -26,13 +26,14 @@ interface Build {
   readonly into: string;
   readonly allowed: readonly string[];
   readonly stages: Map<string, Stage>;
+  readonly mariadbBinlog: string;
 }
 
 const BUILD_DEADLINE_MS = 240_000;
 
 /** Does what each line of the Dockerfile says, in a directory per stage. A line that it does not know is an error. */
-export function buildImage(context: string, into: string): Image {
-  const build: Build = { context, into, allowed: allowedIn(context), stages: new Map() };
+export function buildImage(context: string, into: string, mariadbBinlog: string): Image {
+  const build: Build = { context, into, allowed: allowedIn(context), stages: new Map(), mariadbBinlog };
   let stage: Stage | undefined;
   for (const line of linesOf(readFileSync(join(context, 'Dockerfile'), 'utf8'))) {
     const [instruction = '', rest = ''] = splitOnce(line);
@@ -81,7 +82,7 @@ function carryOut(build: Build, stage: Stage, instruction: string, rest: string)
       copy(build, stage, rest);
       break;
     case 'RUN':
-      run(stage, rest);
+      run(stage, rest, build.mariadbBinlog);
       break;
     case 'ENV':
       Object.assign(stage.env, Object.fromEntries([rest.split('=', 2)]));
@@ -110,14 +111,27 @@ function copy({ stages, context, allowed }: Build, stage: Stage, rest: string): 
   if (base === undefined) throw new Error(`COPY ${rest}: there is no stage ${from}`);
   for (const source of sources) {
     if (from === undefined && !allowed.includes(source)) throw new Error(`.dockerignore keeps ${source} out`);
-    const target = join(stage.root, stage.workdir, to, to.endsWith('/') ? source : '');
+    const target = join(stage.root, resolve(stage.workdir, to), to.endsWith('/') ? source : '');
     cpSync(join(base, source), target, { recursive: true, verbatimSymlinks: true });
   }
 }
 
+/** Its libraries are those of this machine, as all of the base image are. */
+const LIBRARIES =
+  'apt-get update && apt-get install --yes --no-install-recommends libssl3 && rm -rf /var/lib/apt/lists/*';
+const BINLOG_TOOL = 'apt-get update && apt-get download mariadb-client && dpkg-deb -x mariadb-client_*.deb /mariadb';
+
 /** Packages come from npm's cache where they can: it was filled when this checkout was set up. */
-function run(stage: Stage, command: string): void {
-  if (!command.startsWith('npm ci ')) throw new Error(`RUN ${command}: only npm ci is known here`);
+function run(stage: Stage, command: string, mariadbBinlog: string): void {
+  if (command === LIBRARIES) return;
+  if (command === BINLOG_TOOL) {
+    // What set-up fetched of the same package: nothing can be downloaded here.
+    const unpacked = join(dirname(mariadbBinlog), '../usr/bin/mariadb-binlog');
+    const target = join(stage.root, 'mariadb/usr/bin/mariadb-binlog');
+    cpSync(existsSync(unpacked) ? unpacked : mariadbBinlog, target, { recursive: true, dereference: true });
+    return;
+  }
+  if (!command.startsWith('npm ci ')) throw new Error(`RUN ${command}: it is not known here`);
   const args = [...command.split(/\s+/).slice(1), '--prefer-offline'];
   execFileSync('npm', args, { cwd: join(stage.root, stage.workdir), stdio: 'pipe', timeout: BUILD_DEADLINE_MS });
 }
@@ -163,6 +177,7 @@ show() {
 }
 for dir in usr lib lib64 bin etc; do [ -e "/$dir" ] && show "/$dir" "$dir"; done
 show "$image/app" app
+show "$image/usr/local/bin" usr/local/bin
 show "$node" node
 mount --rbind /proc "$root/proc"
 for device in null urandom; do touch "$root/dev/$device"; mount --bind "/dev/$device" "$root/dev/$device"; done

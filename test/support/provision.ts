@@ -19,6 +19,7 @@ export interface MariaDbTools {
 /** What the benches run, by absolute path. */
 export interface Tools {
   readonly mariadb: MariaDbTools;
+  readonly mariadbBinlog: string;
   readonly keepalived: string;
   readonly nft: string;
   readonly ip: string;
@@ -40,6 +41,10 @@ const NEEDS: readonly Need[] = [
       ['mariadb-server-core', 'mariadb-server-core-10.6', 'mariadb-server-core-10.5'],
       ['mariadb-client-core', 'mariadb-client-core-10.6', 'mariadb-client-core-10.5'],
     ],
+  },
+  {
+    programs: ['mariadb-binlog'],
+    packages: [['mariadb-client', 'mariadb-client-10.6', 'mariadb-client-10.5']],
   },
   { programs: ['keepalived'], packages: [['keepalived']] },
   { programs: ['nft'], packages: [['nftables']] },
@@ -99,6 +104,7 @@ export async function provision(log: (line: string) => void): Promise<Tools> {
 function toolsFrom(path: (program: string) => string, cache: string): Tools {
   return {
     mariadb: { server: path('mariadbd'), installDb: path('mariadb-install-db'), client: path('mariadb') },
+    mariadbBinlog: path('mariadb-binlog'),
     keepalived: path('keepalived'),
     nft: path('nft'),
     ip: path('ip'),

@@ -30,6 +30,13 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The claim of the salvage volume; empty: there is none. */}}
+{{- define "mxr.salvageClaim" -}}
+{{- with .Values.salvage -}}
+{{- if .existingClaim -}}{{ .existingClaim }}{{- else if .size -}}{{ include "mxr.fullname" $ }}-salvage{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "mxr.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -22,7 +22,10 @@ const NOT_IMPLEMENTED: readonly (readonly [field: string, asked: (spec: Spec) =>
   ['reseed.method', ({ reseed }) => reseed.method !== 'Auto'],
   ['reseed.from', ({ reseed }) => reseed.from !== 'Auto'],
   ['reseed.bandwidthLimit', ({ reseed }) => reseed.bandwidthLimit !== ''],
-  ['reseed.salvage.pvc', ({ reseed }) => reseed.salvage.pvc !== ''],
+  [
+    'reseed.salvage.pvc (what only one replica has is saved to the salvage volume of the operator: chart value salvage)',
+    ({ reseed }) => reseed.salvage.pvc !== '',
+  ],
 ];
 
 export function notImplemented(spec: Spec): Refusal | null {

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import { openSession } from '../connection.ts';
 import { type SqlFailure, serverFailure, sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
@@ -24,6 +25,10 @@ export interface DumpLimits {
   /** Bytes that the server may send. */
   readonly maxBytes: number;
   readonly signal?: AbortSignal;
+  /** With the statements of row events, where the server logs them. */
+  readonly annotated?: boolean;
+  /** Asked after each chunk: nothing more is read until it resolves. Must not reject. */
+  readonly pressure?: () => Promise<void> | null;
 }
 
 /**
@@ -40,6 +45,8 @@ export type Visitor = (event: BinlogEvent) => boolean;
 const COM_BINLOG_DUMP = 0x12;
 /** BINLOG_DUMP_NON_BLOCK: the server ends with EOF at the end of its binlog instead of waiting. */
 const NON_BLOCK = 1;
+/** BINLOG_SEND_ANNOTATE_ROWS_EVENT. */
+const ANNOTATED = 2;
 const REFUSED = 1236;
 const OPERATION = 'read the binlog';
 /** An event is held until all of it is there: this is all the memory that a dump takes, however long it is. */
@@ -62,7 +69,7 @@ export async function readDump(
   try {
     session = await openSession(target, options);
     await session.query(...setUp(start), { ...options, operation: OPERATION });
-    const done = await new DumpStream(session, limits.maxBytes, visit).run(start, time);
+    const done = await new DumpStream(session, limits, visit).run(start, time);
     if ('code' in done) throw sqlError(done, context);
     // One that fell silent was not read; one that took too long was, as far as it goes.
     if (done.end === 'time' && time.expired() === 'Silence' && limits.longestMs !== undefined) {
@@ -122,20 +129,20 @@ function setUp(start: DumpStart): [sql: string, params: string[]] {
   return [`${common}, ${modes}, ${state}`, [start.gtid, `,${start.domain}-[0-9]+-[0-9]+`]];
 }
 
-function command(start: DumpStart): Buffer {
+function command(start: DumpStart, annotated: boolean): Buffer {
   const file = Buffer.from('file' in start ? start.file : '');
   const packet = Buffer.alloc(15);
   packet.writeUIntLE(11 + file.length, 0, 3);
   packet.writeUInt8(COM_BINLOG_DUMP, 4);
   packet.writeUInt32LE('file' in start ? start.position : 4, 5);
-  packet.writeUInt16LE(NON_BLOCK, 9);
+  packet.writeUInt16LE(annotated ? NON_BLOCK | ANNOTATED : NON_BLOCK, 9);
   return Buffer.concat([packet, file]);
 }
 
 /** What comes after the command: packets that mysql2 cannot parse, so its stream is taken over. */
 class DumpStream {
   readonly #session: Session;
-  readonly #maxBytes: number;
+  readonly #limits: DumpLimits;
   readonly #visit: Visitor;
   readonly #cutter = new PacketCutter();
   #checksum: Checksum = 'unknown';
@@ -143,9 +150,9 @@ class DumpStream {
   #events = 0;
   #end: DumpEnd | SqlFailure | null = null;
 
-  constructor(session: Session, maxBytes: number, visit: Visitor) {
+  constructor(session: Session, limits: DumpLimits, visit: Visitor) {
     this.#session = session;
-    this.#maxBytes = maxBytes;
+    this.#limits = limits;
     this.#visit = visit;
   }
 
@@ -164,9 +171,17 @@ class DumpStream {
         time.heard();
         this.#take(chunk);
         if (this.#end !== null) finish(this.#end);
+        else this.#hold(stream);
       });
-      stream.write(command(start));
+      stream.write(command(start, this.#limits.annotated === true));
     });
+  }
+
+  #hold(stream: Duplex): void {
+    const wait = this.#limits.pressure?.() ?? null;
+    if (wait === null) return;
+    stream.pause();
+    void wait.then(() => stream.resume());
   }
 
   #take(chunk: Buffer): void {
@@ -176,7 +191,7 @@ class DumpStream {
         return this.#end === null;
       });
       // One event alone may be larger than either.
-      const most = Math.min(MAX_EVENT_BYTES, this.#maxBytes - this.#read);
+      const most = Math.min(MAX_EVENT_BYTES, this.#limits.maxBytes - this.#read);
       if (this.#end === null && this.#cutter.held > most) this.#end = { end: 'bytes' };
     } catch (error) {
       const detail = `the binlog stream is malformed: ${error instanceof Error ? error.message : 'unknown'}`;
@@ -189,7 +204,7 @@ class DumpStream {
     if (marker === 0xfe && payload.length < 9) return { end: 'eof' };
     if (marker === 0xff) return refusal(payload);
     this.#read += payload.length;
-    if (this.#read > this.#maxBytes) return { end: 'bytes' };
+    if (this.#read > this.#limits.maxBytes) return { end: 'bytes' };
     if (marker !== 0) throw new RangeError(`a packet that begins with ${marker}`);
     const event = parseEvent(payload.subarray(1), this.#checksum);
     if (event.type === EVENT.FormatDescription) this.#checksum = parseFormat(event.body).checksum;

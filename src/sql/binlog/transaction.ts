@@ -18,7 +18,7 @@ export interface FoundTransaction extends Content {
 
 const OPERATION = 'read one transaction';
 /** The server's ways to say that it has no such transaction (any more). */
-const NOT_THERE = /not in the master's binlog|Could not find GTID state|Binary log is not open/;
+export const NOT_THERE = /not in the master's binlog|Could not find GTID state|Binary log is not open/;
 
 /** The content of the transaction `D-S-N`; `null`: it is not in this server's binlog. */
 export async function transactionAt(

@@ -101,3 +101,33 @@ export async function caughtUp(bench: Bench, holder: Member): Promise<void> {
   await bench.follows(holder.db, peer.db);
   await allReached(bench, bench.replicas, holder.db);
 }
+
+/** Begins to count what a member logs under its own id; the result names it, as its binlog shows it. */
+export async function ownFrom({ db }: Member): Promise<() => Promise<readonly string[]>> {
+  const { File: file, Position: position } = await db.row('SHOW MASTER STATUS');
+  return async () => {
+    const events = await db.sql(`SHOW BINLOG EVENTS IN '${file}' FROM ${position}`);
+    const gtids = events.flatMap(({ Info: info }) => /GTID (\d+-\d+-\d+)/.exec(info ?? '')?.[1] ?? []);
+    return gtids.filter((gtid) => gtid.split('-')[1] === String(db.serverId));
+  };
+}
+
+/** The status lists exactly these as the members' own: how many, when, how large, the first and the last ten. */
+export async function ownListed(stage: Stage, own: ReadonlyMap<Member, readonly string[]>): Promise<void> {
+  const wanted = [...own].map(([{ name }, gtids]) => {
+    const ends = gtids.length <= 20 ? gtids : [...gtids.slice(0, 10), ...gtids.slice(-10)];
+    return `${name} ${gtids.length} ${ends.join()}`;
+  });
+  const { source } = await stage.statusIs(`each side lists its own: ${wanted.join('; ')}`, ({ source: now }) => {
+    const told = [...own.keys()].map(({ name }) => {
+      const listed = now.members.find((member) => member.name === name)?.ownTransactions;
+      return `${name} ${listed?.count} ${listed?.gtids.join()}${listed?.atLeast === true ? '+' : ''}`;
+    });
+    return told.join() === wanted.join();
+  });
+  for (const { name, ownTransactions } of source.members) {
+    const { firstAt = '', lastAt = '', bytes = 0, count = 0 } = ownTransactions ?? {};
+    assert.ok(firstAt !== '' && firstAt <= lastAt, `${name}: ${firstAt} to ${lastAt}`);
+    assert.ok(bytes > 100 * count, `${name}: ${bytes} bytes of ${count}`);
+  }
+}

@@ -5,10 +5,12 @@ import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { z } from 'zod';
 import { buildImage, containerCommand, type ContainerOptions, type Image } from '../../support/image.ts';
+import { provision } from '../../support/provision.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
 
 const sandbox = await enterSandbox();
+const { mariadbBinlog } = await provision(() => undefined);
 const REPOSITORY = join(import.meta.dirname, '../../..');
 const PORT = '18080';
 /** Nobody listens there. */
@@ -23,7 +25,7 @@ describe('what the Dockerfile makes', { timeout: 300_000, skip: OTHERS ? false :
 
   before(() => {
     chmodSync(sandbox, 0o755);
-    image = buildImage(REPOSITORY, join(sandbox, 'image'));
+    image = buildImage(REPOSITORY, join(sandbox, 'image'), mariadbBinlog);
   });
 
   function container(options: Omit<ContainerOptions, 'image'>): readonly [program: string, args: string[]] {
@@ -64,6 +66,12 @@ describe('what the Dockerfile makes', { timeout: 300_000, skip: OTHERS ? false :
       assert.match(why, /Read-only file system/);
     }
     assert.equal(runs({ command: ['/usr/bin/id', '-u'] }).out, '65532\n');
+  });
+
+  test('it has the tool that makes a saved binlog readable', () => {
+    const { code, out, err } = runs({ command: ['/usr/local/bin/mariadb-binlog', '--version'] });
+    assert.deepEqual([code, err], [0, '']);
+    assert.match(out, /mariadb-binlog .*Ver/);
   });
 
   test('what is missing or misspelt is one clear line', () => {

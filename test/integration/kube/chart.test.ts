@@ -175,6 +175,8 @@ describe("the operator's account under the chart", () => {
         extraEnv: { TZ: 'UTC' },
         tolerations: [{ operator: 'Exists' }],
       },
+      { salvage: { size: '20Gi', storageClassName: 'fast', accessModes: ['ReadWriteMany'] } },
+      { salvage: { existingClaim: 'kept' } },
     ];
     for (const values of ways) {
       const yaml = await renderChart({ helm: helmProgram, values });
@@ -190,9 +192,28 @@ describe("the operator's account under the chart", () => {
     assert.equal((await kinds({ namespaces: ['a', 'b'] })).filter((kind) => kind === 'Role').length, 3);
   });
 
+  test('a salvage volume: the claim is kept, the root file system stays read-only; without one nothing is mounted', async () => {
+    const rendered = documents(await renderChart({ helm: helmProgram, values: { salvage: { size: '20Gi' } } }));
+    const claim = rendered.find(({ kind }) => kind === 'PersistentVolumeClaim');
+    assert.equal(claim?.metadata?.annotations?.['helm.sh/resource-policy'], 'keep');
+    const spec = specOf(rendered);
+    assert.deepEqual(spec.volumes, [{ name: 'salvage', persistentVolumeClaim: { claimName: claim.metadata?.name } }]);
+    assert.equal(spec.securityContext.fsGroup, 65_532);
+    const [container] = spec.containers;
+    assert.deepEqual(container?.volumeMounts, [{ name: 'salvage', mountPath: '/salvage' }]);
+    assert.equal(container?.securityContext.readOnlyRootFilesystem, true);
+    assert.ok(container?.env.some(({ name, value }) => name === 'MXR_SALVAGE_DIR' && value === '/salvage'));
+    const without = specOf(documents(await renderChart({ helm: helmProgram })));
+    assert.deepEqual([without.volumes, without.securityContext.fsGroup], [undefined, undefined]);
+    const named = specOf(
+      documents(await renderChart({ helm: helmProgram, values: { salvage: { existingClaim: 'mine' } } })),
+    );
+    assert.deepEqual(named.volumes, [{ name: 'salvage', persistentVolumeClaim: { claimName: 'mine' } }]);
+  });
+
   test('gives the operator only variables that it knows', async () => {
     const known = new Set(CONFIG_OPTIONS.map(({ name }) => name));
-    const given = (await podOf({ fill: { port: 9481 } })).env.map(({ name }) => name);
+    const given = (await podOf({ fill: { port: 9481 }, salvage: { size: '20Gi' } })).env.map(({ name }) => name);
     assert.deepEqual(
       given.filter((name) => !known.has(name)),
       [],
@@ -225,17 +246,26 @@ describe("the operator's account under the chart", () => {
 
   async function podOf(values: object): Promise<PodSpec['containers'][number]> {
     const all = documents(await renderChart({ helm: helmProgram, values: { ...values } }));
-    const deployment = all.find(({ kind }) => kind === 'Deployment') ?? assert.fail();
-    const [container] = (deployment.spec as { template: { spec: PodSpec } }).template.spec.containers;
+    const [container] = specOf(all).containers;
     return container ?? assert.fail();
   }
 });
 
 interface PodSpec {
+  readonly volumes?: unknown;
+  readonly securityContext: { readonly fsGroup?: number };
   readonly containers: readonly {
-    readonly env: readonly { readonly name: string }[];
+    readonly env: readonly { readonly name: string; readonly value?: string }[];
     readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+    readonly volumeMounts?: unknown;
+    readonly securityContext: { readonly readOnlyRootFilesystem: boolean };
   }[];
+}
+
+function specOf(rendered: readonly KubeObject[]): PodSpec {
+  const deployment = rendered.find(({ kind }) => kind === 'Deployment');
+  assert.ok(deployment);
+  return (deployment.spec as { template: { spec: PodSpec } }).template.spec;
 }
 
 function documents(yaml: string): readonly KubeObject[] {

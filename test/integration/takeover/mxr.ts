@@ -133,6 +133,7 @@ function sharedOf(
     mayHurry: () => true,
     leaseDurationMs: 15_000,
     isLeader: alive,
+    salvage: null,
     signal,
   };
 }

@@ -156,6 +156,7 @@ function sharedOf(cluster: Cluster, state: { readonly alive: boolean }, signal: 
     mayHurry: () => true,
     leaseDurationMs: 15_000,
     isLeader: () => state.alive,
+    salvage: null,
     signal,
   };
 }

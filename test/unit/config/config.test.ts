@@ -34,6 +34,7 @@ describe('configuration of the operator', () => {
       kubeTimeoutMs: 5000,
       resyncMs: 300_000,
       fill: null,
+      salvage: null,
       kubeconfig: undefined,
     });
   });

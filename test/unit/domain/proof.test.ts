@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseGtid } from '../../../src/domain/gtid.ts';
 import { lacking } from '../../../src/domain/proof.ts';
+import { basisOf, beyondOf } from '../../../src/domain/unique-transactions.ts';
 import { state } from './pair-fixture.ts';
 
 function of(gtid: string, than: string) {
   const parsed = parseGtid(gtid);
   assert.ok(parsed);
-  return lacking([parsed], state(than));
+  const { count, gtids } = lacking([parsed], state(than));
+  return { count, gtids };
 }
 
 test('what one side lacks is listed number by number, the first and the last ten', () => {
@@ -21,4 +23,16 @@ test('what one side lacks is listed number by number, the first and the last ten
 
 test('what the other side never had of a server cannot be counted', () => {
   assert.deepEqual(of('0-3-13', '0-1-10'), { count: null, gtids: ['0-3-13'] });
+});
+
+test('where the reading begins: after what the other side has of that server, or of anybody where only the last one is known', () => {
+  const from = (gtid: string, than: string, form: 'State' | 'Position'): string => {
+    const parsed = parseGtid(gtid);
+    assert.ok(parsed);
+    return basisOf(beyondOf([parsed], state(than), form));
+  };
+  assert.equal(from('0-1-15', '0-1-10,0-2-13', 'State'), '0-1>10');
+  assert.equal(from('0-1-15', '0-2-13', 'Position'), '0-1>13');
+  assert.equal(from('0-3-15', '0-2-13', 'State'), '0-3>0');
+  assert.equal(from('0-3-11', '0-2-13', 'Position'), '0-3>0', 'it wrote beside the others');
 });

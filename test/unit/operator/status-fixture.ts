@@ -47,6 +47,8 @@ export function calmInput(change: PairChange = {}, over: Partial<StatusInput> = 
     picture,
     findings: [],
     serving: new Set(observation.replicas.map(({ pod }) => pod)),
+    histories: { of: () => null },
+    salvage: () => 'Off',
     ...over,
   };
 }

@@ -162,6 +162,34 @@ test("the transactions that only the standby has are the member's own", () => {
   assert.deepEqual(b?.ownTransactions, { gtids: ['0-2-101'] });
 });
 
+test('what was read of them in its binlog completes the list; what was not read is absent, never 0', () => {
+  const read = {
+    count: 30,
+    bytes: 4_000,
+    firstAt: Date.parse('2026-03-01T11:00:00Z'),
+    lastAt: null,
+    first: Array.from({ length: 10 }, (_, index) => `0-2-${101 + index}`),
+    last: Array.from({ length: 10 }, (_, index) => `0-2-${121 + index}`),
+    from: null,
+    complete: false,
+  };
+  const histories = { of: (server: object) => ('member' in server ? read : null) };
+  const [, b] = calmStatus({ b: { gtidBinlogState: state('0-1-100,0-2-101') } }, { histories }).source.members;
+  const gtids = [...read.first, ...read.last];
+  assert.deepEqual(b?.ownTransactions, {
+    count: 30,
+    firstAt: '2026-03-01T11:00:00.000Z',
+    bytes: 4_000,
+    gtids,
+    atLeast: true,
+  });
+  const few = { ...read, count: 12, first: gtids.slice(0, 10), last: gtids.slice(2, 12), complete: true };
+  const complete = { histories: { of: () => few } };
+  const [, all] = calmStatus({ b: { gtidBinlogState: state('0-1-100,0-2-101') } }, complete).source.members;
+  assert.deepEqual(all?.ownTransactions?.gtids, gtids.slice(0, 12), 'none twice');
+  assert.equal(all.ownTransactions.atLeast, undefined);
+});
+
 test('transactions are listed by their ends', () => {
   const gtids = Array.from({ length: 50 }, (_, index) => `0-1-${index}`);
   const transactions = { count: 50, gtids };
