@@ -67,6 +67,8 @@ export interface TransactionQuestion {
   readonly server: { readonly member: string } | { readonly pod: string };
   readonly incarnation: string;
   readonly gtid: string;
+  /** With its statement, for people. Such an answer is never compared: what comes with it differs between servers. */
+  readonly stated?: true;
 }
 /** What a replica's own binlog has in one domain after one transaction, or from the beginning of that domain (null). */
 export interface LoggedQuestion {
@@ -113,6 +115,8 @@ export interface OwnWritesQuestion {
   readonly serverId: number;
   /** `database.table` */
   readonly table: string;
+  /** The value of the key that collides, as the server prints it; null: it did not say. */
+  readonly key: string | null;
   readonly failedAt: Coordinates;
 }
 /** A look at this target that began after `after` (monotonic ms): an accusation is asked again before it is made. */
@@ -177,6 +181,8 @@ export interface TransactionContent {
     readonly digest: string;
     /** For people: tables, statements, first bytes. */
     readonly summary: string;
+    /** For people: its first statement, without values; absent: it was not logged. */
+    readonly statement?: string;
     readonly bytes: number;
     /** The tables whose rows it changes, with their column types as logged. */
     readonly tables: readonly { readonly name: string; readonly types: string }[];
@@ -187,8 +193,10 @@ export interface OwnWrite {
   readonly gtid: Gtid;
   /** Wall clock ms (whole seconds). */
   readonly timestamp: number;
-  /** For people: what it did. */
-  readonly summary: string;
+  /** Whether it wrote the very key, and not only to the table. */
+  readonly wroteKey: boolean;
+  /** For people: the statement, without the values that it writes. */
+  readonly statement: string;
 }
 
 export interface Answers {

@@ -1,7 +1,9 @@
 import type { Context } from './context.ts';
+import { baselineMember, memberOf } from './context.ts';
 import { answerTo } from './evidence.ts';
-import type { OwnWritesQuestion } from './evidence.ts';
+import type { OwnWrite, OwnWritesQuestion, Question, RelayNextQuestion, TransactionQuestion } from './evidence.ts';
 import { formatGtid } from './gtid.ts';
+import { maskLiterals } from './mask.ts';
 import { incarnationKey } from './proof.ts';
 import { protect } from './protect.ts';
 import type { Decision } from './verdict.ts';
@@ -9,6 +11,7 @@ import { decide } from './verdict.ts';
 
 /** Errors of an applier that meets something which is there already, or is not there any more: duplicate key or object, no row. */
 const COLLISIONS: readonly number[] = [1007, 1008, 1032, 1050, 1051, 1062];
+const MAX_KEY = 120;
 
 /**
  * The applier stopped over something that the replica itself has written: its own binlog has a transaction under its own
@@ -19,12 +22,14 @@ export function localConflict(context: Context, message: string): Decision | nul
   const { link, look, pod } = replica;
   const table = COLLISIONS.includes(link.sqlErrno) ? tableOf(link.sqlError) : null;
   if (table === null || !look.logBin) return null;
+  const key = keyOf(link.sqlError);
   const question: OwnWritesQuestion = {
     kind: 'OwnWrites',
     pod,
     incarnation: incarnationKey(replica.observed),
     serverId: look.identity.serverId,
     table,
+    key: key?.value ?? null,
     // Asked again for another failure: by then it may have written more.
     failedAt: link.exec,
   };
@@ -34,10 +39,68 @@ export function localConflict(context: Context, message: string): Decision | nul
     return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan, questions: [question] });
   }
   if (answer.value === null) return null;
-  const { gtid, timestamp, summary } = answer.value;
-  const gtids = [formatGtid(gtid)];
-  const text = `${message}. ${pod} itself wrote to ${table}, last in ${gtids.join()} of ${new Date(timestamp).toISOString()}: ${summary}. Remove or move the local row, then START SLAVE SQL_THREAD on it; keep services out of the source's databases`;
-  return decide(pod, 'LocalConflict', 'LocalConflict', text, { plan, transactions: { count: null, gtids } });
+  const source = ofSource(context);
+  const text = textOf(context, { table, key, own: answer.value, source: source.text });
+  const gtids = [formatGtid(answer.value.gtid)];
+  const transactions = { count: null, gtids };
+  return decide(pod, 'LocalConflict', 'LocalConflict', text, { plan, transactions, questions: source.questions });
+}
+
+interface Conflict {
+  readonly table: string;
+  readonly key: Key | null;
+  readonly own: OwnWrite;
+  readonly source: string;
+}
+
+/** Of the row only its key is named: the status is read by people who may not read the table. */
+function textOf({ replica: { link, pod } }: Context, { table, key, own, source }: Conflict): string {
+  const row = key === null ? table : `${table} with ${key.name} = '${bounded(key.value)}'`;
+  const error = key === null ? `: ${maskLiterals(link.sqlError).slice(0, MAX_KEY)}` : '';
+  const what = own.wroteKey ? 'that key' : 'to that table';
+  const at = new Date(own.timestamp).toISOString();
+  return `the SQL thread stopped with ${link.sqlErrno} at ${row}${error}${source}. ${pod} itself wrote ${what}, last in ${formatGtid(own.gtid)} of ${at}: ${own.statement}. Nothing is skipped: remove or move the local row, then START SLAVE SQL_THREAD on it; keep services out of the source's databases`;
+}
+
+function bounded(text: string): string {
+  return text.length <= MAX_KEY ? text : `${text.slice(0, MAX_KEY)}…`;
+}
+
+/** What it was about to apply: its relay log says which transaction that is, the server that it came from what that does. */
+function ofSource(context: Context): { readonly text: string; readonly questions: readonly Question[] } {
+  const { replica, evidence } = context;
+  const next: RelayNextQuestion = {
+    kind: 'RelayNext',
+    pod: replica.pod,
+    incarnation: incarnationKey(replica.observed),
+    at: replica.link.exec,
+  };
+  const found = answerTo(evidence, next);
+  if (!found.known) return { text: '', questions: [next] };
+  if (found.value === null) return { text: '', questions: [] };
+  const gtid = formatGtid(found.value);
+  const member = memberOf(context, baselineMember(replica));
+  if (member?.look.known !== true) return { text: `, applying ${gtid}`, questions: [] };
+  const server = { member: member.name };
+  const incarnation = incarnationKey(member);
+  const question: TransactionQuestion = { kind: 'Transaction', server, incarnation, gtid, stated: true };
+  const answer = answerTo(evidence, question);
+  if (!answer.known) return { text: `, applying ${gtid} of ${member.name}`, questions: [question] };
+  const statement = answer.value.found?.statement;
+  const does = statement === undefined ? '' : `: ${statement}`;
+  return { text: `, applying ${gtid} of ${member.name}${does}`, questions: [] };
+}
+
+interface Key {
+  readonly name: string;
+  /** Of several columns, with `-` between their values. */
+  readonly value: string;
+}
+
+/** As a duplicate entry names it; a row that is missing is named by nobody. */
+function keyOf(error: string): Key | null {
+  const [, value, name] = /Duplicate entry '(.*?)' for key '([^']*)'/s.exec(error) ?? [];
+  return value === undefined || name === undefined ? null : { name, value };
 }
 
 /** `database.table` that the applier names: of a row event at once, of a statement as far as it can be read. */

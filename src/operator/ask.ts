@@ -76,7 +76,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
         'member' in question.server
           ? dumpTarget(runtime, question.server.member)
           : podTarget(runtime, question.server.pod);
-      return { found: await transactionAt(target, question.gtid, { ...limits, ...LONG }) };
+      const annotated = question.stated === true;
+      return { found: await transactionAt(target, question.gtid, { ...limits, ...LONG, annotated }) };
     }
     case 'Logged':
       return loggedSince(podTarget(runtime, question.pod), question, { ...limits, ...LONG });

@@ -23,23 +23,38 @@ before(async () => {
 });
 after(async () => stage.close());
 
-test('a key that a service took first: LocalConflict names its transaction', async () => {
-  const { a } = stage.bench;
-  const r1 = replica(0);
-  await r1.db.sql(ROW, [100_001]);
-  const own = await lastOwn(r1);
-  await a.db.sql(ROW, [100_001]);
+for (const format of ['MIXED', 'ROW']) {
+  test(`a key that a service took first: LocalConflict names key, both transactions and statements, ${format}`, async () => {
+    const { a } = stage.bench;
+    const r1 = replica(0);
+    await r1.db.sql(`SET binlog_format=${format}; ${ROW}`, [100_001]);
+    const own = await lastOwn(r1);
+    // It is found although it is not the last write to the table.
+    await r1.db.sql(`SET binlog_format=${format}; ${ROW}`, [200_001]);
+    await a.db.sql(`SET binlog_format=${format}; ${ROW}`, [100_001]);
+    const theirs = await lastOwn(a);
 
-  await isTold(r1, 'LocalConflict', 1062, own);
+    const message = await isTold(r1, 'LocalConflict', 1062, own);
+    const [statement, time] = [String.raw`(app: )?INSERT INTO app\.auto VALUES \(\?, \?, \?\)`, String.raw`\d{4}-\S+Z`];
+    assert.match(
+      message,
+      new RegExp(`at app\\.auto with PRIMARY = '100001', applying ${theirs} of hci-a: ${statement}\\. `),
+    );
+    assert.match(message, new RegExp(`r1 itself wrote that key, last in ${own} of ${time}: ${statement}\\. `));
+    assert.doesNotMatch(message, /token/, 'the key, and nothing else of the row');
 
-  await r1.db.sql('SET sql_log_bin=0; DELETE FROM app.auto WHERE id=100001; START SLAVE SQL_THREAD');
-  await stage.following('hci-a');
-  await assertRight(stage.bench, a);
-});
+    await r1.db.sql('SET sql_log_bin=0; DELETE FROM app.auto WHERE id IN (100001, 200001); START SLAVE SQL_THREAD');
+    await stage.following('hci-a');
+    await a.db.sql('DELETE FROM app.auto WHERE id=100001');
+    await stage.bench.follows(r1.db, a.db);
+  });
+}
 
 test('a row that a service deleted: LocalConflict, also where the source logs rows', async () => {
   const { a } = stage.bench;
   const r2 = replica(1);
+  await a.db.sql(ROW, [100_001]);
+  await stage.bench.follows(r2.db, a.db);
   await r2.db.sql('DELETE FROM app.auto WHERE id=100001');
   const own = await lastOwn(r2);
   await a.db.sql("SET binlog_format=ROW; UPDATE app.auto SET filler='y' WHERE id=100001");
@@ -89,29 +104,34 @@ test('localWrites: Forbidden: a replica that may be written to is a finding, unt
 });
 
 /** The applier has failed with this error; the verdict is this one, and stays it; the others follow. */
-async function isTold({ name, db }: Replica, verdict: string, errno: number, own: string | null): Promise<void> {
+async function isTold({ name, db }: Replica, verdict: string, errno: number, own: string | null): Promise<string> {
   await until(`the applier of ${name} fails`, async () => {
     return Number((await slaveStatus(db))?.['Last_SQL_Errno']) === errno;
   });
   const status = await stage.statusIs(`${name} is ${verdict}, the others follow`, ({ replicas }) =>
-    replicas.every((one) => (one.pod === name ? one.verdict === verdict : one.verdict === 'Following')),
+    replicas.every((one) =>
+      one.pod === name
+        ? one.verdict === verdict && (own === null || /applying \S+ of \S+: /.test(one.message))
+        : one.verdict === 'Following',
+    ),
   );
   const told = status.replicas.find(({ pod }) => pod === name);
-  assert.match(told?.message ?? '', new RegExp(`stopped with ${errno}: `));
+  assert.match(told?.message ?? '', new RegExp(`stopped with ${errno}(: | at )`));
   assert.equal(told?.ready, false);
   assert.deepEqual(told?.transactions?.gtids ?? [], own === null ? [] : [own]);
-  if (own === null) return;
+  if (own === null) return '';
   assert.match(
     told?.message ?? '',
-    new RegExp(`${name} itself wrote to app.auto, last in ${own} .*START SLAVE SQL_THREAD`),
+    new RegExp(`app\\.auto.*${name} itself wrote (that key|to that table), last in ${own} .*START SLAVE SQL_THREAD`),
   );
   await stage.statusIs(`${name} has left the read Service`, ({ replicas }) =>
     replicas.every(({ pod, serving }) => serving === (pod !== name)),
   );
+  return told?.message ?? '';
 }
 
 /** The last transaction that this server wrote itself. */
-async function lastOwn({ db }: Replica): Promise<string> {
+async function lastOwn({ db }: Pick<Replica, 'db'>): Promise<string> {
   const state = (await db.row('SELECT @@gtid_binlog_state AS state'))['state'] ?? '';
   return state.split(',').find((gtid) => gtid.split('-')[1] === String(db.serverId)) ?? 'none';
 }

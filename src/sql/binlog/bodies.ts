@@ -113,6 +113,8 @@ export interface TableMap {
   readonly name: string;
   /** Column types and their sizes, as bytes: what row images are encoded by. */
   readonly types: Buffer;
+  /** The types alone, and the metadata alone. */
+  readonly columns: { readonly types: Buffer; readonly metadata: Buffer };
 }
 
 export function parseTableMap(body: Buffer): TableMap {
@@ -125,7 +127,8 @@ export function parseTableMap(body: Buffer): TableMap {
   reader.take(1);
   const types = reader.take(reader.packed());
   const metadata = reader.take(reader.packed());
-  return { tableId, name: `${database}.${table}`, types: Buffer.concat([types, metadata]) };
+  const columns = { types, metadata };
+  return { tableId, name: `${database}.${table}`, types: Buffer.concat([types, metadata]), columns };
 }
 
 export interface RowsEvent {

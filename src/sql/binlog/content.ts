@@ -1,4 +1,5 @@
 import { type Hash, createHash } from 'node:crypto';
+import { maskLiterals } from '../../domain/mask.ts';
 import {
   type FormatDescription,
   type RowsEvent,
@@ -25,6 +26,8 @@ export interface Content {
   readonly digest: string;
   /** For people: the tables and statements, cut. */
   readonly summary: string;
+  /** For people: its first statement, without the values that it writes; absent: the server did not log it. */
+  readonly statement?: string;
   /** The tables whose rows changed, and a short hash of their column types: rows of other types are not comparable. */
   readonly tables: readonly { readonly name: string; readonly types: string }[];
 }
@@ -48,14 +51,21 @@ export class ContentBuilder {
   readonly #changed = new Map<string, string>();
   readonly #parts: string[] = [];
   #more = 0;
+  #statement: string | null = null;
   #rows: { readonly key: string; readonly label: string; readonly hash: Hash; bytes: number } | null = null;
   /** `s` for statements, `r` for rows, in their order: servers may choose differently for each. */
   #order = '';
+  readonly #stated: boolean;
   #createsTable = false;
   #context: { readonly type: number; readonly body: Buffer }[] = [];
   #uncertain: string | null = null;
 
+  constructor({ stated }: { readonly stated: boolean }) {
+    this.#stated = stated;
+  }
+
   add(event: BinlogEvent, format: FormatDescription): void {
+    if (event.type === EVENT.AnnotateRows) this.#state('', event.body.toString('utf8'));
     if (IGNORED.has(event.type)) return;
     if (event.type === EVENT.TableMap) return this.#addTable(parseTableMap(event.body));
     if (CONTEXT.has(event.type)) {
@@ -83,7 +93,8 @@ export class ContentBuilder {
     const kind = this.#kind(digest);
     const more = this.#more > 0 ? [`and ${this.#more} more`] : [];
     const tables = [...this.#changed].map(([name, types]) => ({ name, types }));
-    return { kind, digest, summary: [...this.#parts, ...more].join('; ') || 'nothing', tables };
+    const said = this.#statement === null ? {} : { statement: this.#statement };
+    return { kind, digest, summary: [...this.#parts, ...more].join('; ') || 'nothing', ...said, tables };
   }
 
   #kind(digest: string): string {
@@ -110,6 +121,7 @@ export class ContentBuilder {
     if (statement.generated) this.#uncertain ??= 'that the server wrote';
     this.#update('database', Buffer.from(statement.database));
     this.#update('statement', Buffer.from(statement.text));
+    this.#state(database, sql);
     this.#show(showStatement(database, sql));
   }
 
@@ -129,6 +141,11 @@ export class ContentBuilder {
     }
     this.#rows.hash.update(withOneLastMoment(event.rows));
     this.#rows.bytes += event.rows.length;
+  }
+
+  /** Only where it was asked for: most contents are compared, thousands at a time, and never shown. */
+  #state(database: string, sql: string): void {
+    if (this.#stated) this.#statement ??= showStatement(database, maskLiterals(sql));
   }
 
   /** Rows of one table and kind count as one block, however they were cut into events. */

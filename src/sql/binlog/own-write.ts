@@ -1,28 +1,88 @@
 import type { OwnWrite, OwnWritesQuestion } from '../../domain/evidence.ts';
+import { literalsOf } from '../../domain/mask.ts';
 import type { Coordinates } from '../../domain/observation.ts';
 import type { SqlTarget } from '../port.ts';
-import { type DumpLimits, readDump } from './dump.ts';
-import { refusedError } from './refused.ts';
+import type { FormatDescription, TableMap } from './bodies.ts';
+import { parseFormat, parseQuery, parseRows, parseTableMap } from './bodies.ts';
 import type { Content } from './content.ts';
+import { type DumpLimits, readDump } from './dump.ts';
+import type { BinlogEvent } from './event.ts';
+import { EVENT } from './event.ts';
+import { refusedError } from './refused.ts';
+import type { Column } from './row-values.ts';
+import { columnsOf, rowValues } from './row-values.ts';
 import { TransactionReader } from './transactions.ts';
 
-/** The last transaction of one server id that wrote to one table; null: none from that place on, as far as could be read. */
-export async function lastOwnWrite(
-  target: SqlTarget,
-  { serverId, table, from }: Pick<OwnWritesQuestion, 'serverId' | 'table'> & { readonly from: Coordinates },
-  limits: DumpLimits,
-): Promise<OwnWrite | null> {
-  const reader = new TransactionReader();
+type Wanted = Pick<OwnWritesQuestion, 'serverId' | 'table' | 'key'> & { readonly from: Coordinates };
+
+/**
+ * The last transaction of one server id that wrote the key, or, where none is seen to have, the last one that wrote to the
+ * table; null: none from that place on, as far as could be read.
+ */
+export async function lastOwnWrite(target: SqlTarget, wanted: Wanted, limits: DumpLimits): Promise<OwnWrite | null> {
+  const { serverId, table, key, from } = wanted;
+  const reader = new TransactionReader({ stated: true });
+  const search = new KeySearch(table, key);
   let last: OwnWrite | null = null;
-  const done = await readDump(target, from, limits, (event) => {
+  const done = await readDump(target, from, { ...limits, annotated: true }, (event) => {
+    search.take(event, event.serverId === serverId);
     const transaction = reader.take(event);
-    if (transaction?.gtid.serverId === serverId && writesTo(transaction.content, table)) {
-      last = { gtid: transaction.gtid, timestamp: transaction.timestamp, summary: transaction.content.summary };
-    }
+    if (transaction?.gtid.serverId !== serverId || !writesTo(transaction.content, table)) return true;
+    if (last?.wroteKey === true && !search.found) return true;
+    const { gtid, timestamp, content } = transaction;
+    last = { gtid, timestamp, wroteKey: search.found, statement: content.statement ?? 'rows' };
     return true;
   });
   if (done.end === 'refused') throw refusedError(target, 'read its own writes', done);
   return last;
+}
+
+/** Whether the transaction that is read now has a row, or a statement, with the value of the key. */
+class KeySearch {
+  readonly #table: string;
+  /** Of a key of several columns the server prints the values with `-` between them. */
+  readonly #parts: readonly string[];
+  readonly #whole: string | null;
+  #format: FormatDescription | null = null;
+  #columns = new Map<number, readonly Column[]>();
+  found = false;
+
+  constructor(table: string, key: string | null) {
+    this.#table = table;
+    this.#whole = key;
+    this.#parts = key?.split('-') ?? [];
+  }
+
+  take(event: BinlogEvent, own: boolean): void {
+    if (event.type === EVENT.FormatDescription) this.#format = parseFormat(event.body);
+    else if (event.type === EVENT.Gtid) {
+      this.found = false;
+      this.#columns = new Map();
+    } else if (own && this.#whole !== null && !this.found) this.found = this.#has(event);
+  }
+
+  #has(event: BinlogEvent): boolean {
+    if (event.type === EVENT.TableMap) {
+      this.#remember(parseTableMap(event.body));
+      return false;
+    }
+    if (event.type === EVENT.Query || event.type === EVENT.QueryCompressed) {
+      const { sql } = parseQuery(event, this.#format?.fixedLength(EVENT.Query) ?? 0);
+      return this.#isIn(literalsOf(sql));
+    }
+    const rows = parseRows(event);
+    const columns = rows === undefined ? undefined : this.#columns.get(rows.tableId);
+    return rows !== undefined && columns !== undefined && rowValues(rows, columns).some((row) => this.#isIn(row));
+  }
+
+  #remember({ tableId, name, columns }: TableMap): void {
+    const known = name === this.#table ? columnsOf(columns.types, columns.metadata) : undefined;
+    if (known !== undefined) this.#columns.set(tableId, known);
+  }
+
+  #isIn(values: ReadonlySet<string>): boolean {
+    return (this.#whole !== null && values.has(this.#whole)) || this.#parts.every((part) => values.has(part));
+  }
 }
 
 /** Rows name their table; a statement shows it, with the database it runs in before it. */

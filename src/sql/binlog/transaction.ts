@@ -29,7 +29,7 @@ export async function transactionAt(
   const wanted = parseGtid(gtid);
   if (wanted === undefined || wanted.seq === 0n) throw notGtid(target, gtid);
   const before = formatGtid({ ...wanted, seq: wanted.seq - 1n });
-  const reader = new TransactionReader();
+  const reader = new TransactionReader({ stated: limits.annotated === true });
   let found: Transaction | null = null;
   let timestamp: number | null = null;
   const done = await readDump(target, { gtid: before, domain: wanted.domain }, limits, (event) => {

@@ -37,13 +37,23 @@ interface Open extends GtidEvent {
   bytes: number;
 }
 
+export interface ReaderOptions {
+  /** With the first statement of each transaction, for people. */
+  readonly stated: boolean;
+}
+
 /** Puts a dump's events together to transactions. A group that its file does not end is dropped, as replicas do. */
 export class TransactionReader {
   readonly files: CurrentFile[] = [];
+  readonly #options: ReaderOptions;
   #file = '';
   #end = 0;
   #format: FormatDescription | null = null;
   #open: Open | null = null;
+
+  constructor(options: ReaderOptions = { stated: false }) {
+    this.#options = options;
+  }
 
   /** After the last event that was read. */
   get end(): Coordinates {
@@ -84,7 +94,7 @@ export class TransactionReader {
         at,
         timestamp,
         begun: false,
-        content: new ContentBuilder(),
+        content: new ContentBuilder(this.#options),
         bytes: event.size,
       };
       return null;

@@ -70,10 +70,10 @@ test('what it logged in a domain from its beginning, and nothing of another one'
 test('its last own write to a table, whoever else wrote to it later', async () => {
   const from = await onReplica((session) => newestFiles(session, LIMITS.maxBytes, LIMITS));
   assert.deepEqual(from, { file: 'replica-bin.000001', position: 4 });
-  const ask = { serverId: 101, from } as const;
+  const ask = { serverId: 101, from, key: null } as const;
   const found = await lastOwnWrite(targetOf(replica), { ...ask, table: 'app.t' }, LIMITS);
   assert.equal(found === null ? null : formatGtid(found.gtid), '0-101-5');
-  assert.equal(found?.summary, 'INSERT INTO app.t VALUES (1001)');
+  assert.deepEqual([found?.statement, found?.wroteKey], ['INSERT INTO app.t VALUES (?)', false]);
   assert.equal(await lastOwnWrite(targetOf(replica), { ...ask, table: 'app.other' }, LIMITS), null);
   assert.equal(await lastOwnWrite(targetOf(replica), { ...ask, serverId: 7, table: 'app.t' }, LIMITS), null);
 });
@@ -120,3 +120,31 @@ function targetOf(server: MariaDbServer): SqlTarget {
   const tls = { mode: 'Disabled' } as const;
   return { name: server.name, host: '127.0.0.1', port: server.port, user: 'repl', password: 'p', tls };
 }
+
+test('the very key, by row and by statement, whatever stands beside it in the row; never a value but for the key', async () => {
+  const all = `i TINYINT, f FLOAT, g DOUBLE, d DATE, t TIME(3), dt DATETIME(6), ts TIMESTAMP NULL, y YEAR, n DECIMAL(12,5), b BIT(9), e ENUM('a','b'), st SET('x','y'), c CHAR(20), v VARCHAR(300), tx TEXT, bl BLOB, big BIGINT UNSIGNED`;
+  await replica.sql(`CREATE TABLE service.k (${all}, id INT, name VARCHAR(40), PRIMARY KEY (id, name))`);
+  const row = (id: number, name: string): string =>
+    `INSERT INTO service.k VALUES (-1, 1.5, 2.5, '2026-03-01', '11:00:00.5', NOW(6), NOW(), 2026, -12345.6, b'101', 'b', 'x,y', 'char', REPEAT('v', 290), REPEAT('t', 60000), NULL, 18446744073709551615, ${id}, '${name}')`;
+  const own: Record<string, string> = {};
+  for (const format of ['ROW', 'STATEMENT']) {
+    for (const id of [-7, 8]) {
+      const { gtid } = await replica.row(`SET binlog_format=${format}; ${row(id, format)}; SELECT @@last_gtid AS gtid`);
+      own[`${id}-${format}`] = gtid ?? '';
+    }
+  }
+  const from = await onReplica((session) => newestFiles(session, LIMITS.maxBytes, LIMITS));
+  assert.ok(from);
+  for (const [key, gtid] of Object.entries(own)) {
+    const found = await lastOwnWrite(targetOf(replica), { serverId: 101, table: 'service.k', key, from }, LIMITS);
+    assert.deepEqual([found === null ? null : formatGtid(found.gtid), found?.wroteKey], [gtid, true], key);
+    assert.match(found?.statement ?? '', /INSERT INTO service\.k VALUES \(\?, \?, \?/, 'also of rows');
+    assert.doesNotMatch(found?.statement ?? '', /char|2026|12345|STATEMENT/);
+  }
+  const other = await lastOwnWrite(
+    targetOf(replica),
+    { serverId: 101, table: 'service.k', key: '9-ROW', from },
+    LIMITS,
+  );
+  assert.deepEqual([other === null ? null : formatGtid(other.gtid), other?.wroteKey], [own['8-STATEMENT'], false]);
+});

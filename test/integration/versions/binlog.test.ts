@@ -154,7 +154,7 @@ for (const name of VERSIONS) {
 
       test('what it logged of its own', async () => {
         const from = { file: first, position: 4 };
-        const own = await lastOwnWrite(target, { serverId: 1, table: 'shop.t', from }, LIMITS);
+        const own = await lastOwnWrite(target, { serverId: 1, table: 'shop.t', key: null, from }, LIMITS);
         assert.equal(own === null ? null : formatGtid(own.gtid), '5-1-1');
         assert.deepEqual((await loggedSince(target, { domain: 0, after: '0-1-7' }, LIMITS))?.map(formatGtid), [
           '0-1-8',

@@ -80,7 +80,9 @@ function rehearsal(answer: Answer): Answers['Rehearsal'] | undefined {
 }
 
 function ownWrite(wrote: string | null): Answers['OwnWrites'] {
-  return wrote === null ? null : { gtid: gtid(wrote), timestamp: START, summary: 'INSERT' };
+  return wrote === null
+    ? null
+    : { gtid: gtid(wrote), timestamp: START, wroteKey: true, statement: 'INSERT INTO auto VALUES (?)' };
 }
 
 function gtid(text: string): Gtid {
