@@ -61,9 +61,13 @@ export function settleIntents(input: Input): Memory {
   return { ...input.memory, replicas };
 }
 
-/** Both threads stopped under an open intent: that stays ours when the intent is closed, else it would look done by hand. */
-function haltedBy({ observation }: Input, { haltedSince }: ReplicaMemory, { io, sql }: Link): number | null {
-  return io === 'No' && sql === 'No' ? (haltedSince ?? observation.wallNow) : haltedSince;
+/**
+ * Both threads stopped under an open intent, or about to stop at the end that a fill gave them: that stays ours when the
+ * intent is closed, else it would look done by hand.
+ */
+function haltedBy({ observation }: Input, { haltedSince }: ReplicaMemory, { io, sql, until }: Link): number | null {
+  const stops = (io === 'No' && sql === 'No') || until !== undefined;
+  return stops ? (haltedSince ?? observation.wallNow) : haltedSince;
 }
 
 /** What runs in the life in which it was planned was started by that plan: nobody may have lived to remember it. */

@@ -246,7 +246,8 @@ function rememberReplica(
   const unsafe = decision.reason === 'CrashUnsafePosition' ? input.observation.wallNow : null;
   const unsafeSince = before.unsafeSince ?? unsafe;
   const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
-  const haltedSince = running ? null : before.haltedSince;
+  // With an end that a fill gave it, it stops by itself some time.
+  const haltedSince = running && facts.link.until === undefined ? null : before.haltedSince;
   const lacks = before.baseline === null ? lackingNow(before, decision) : before.lacks;
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };

@@ -152,7 +152,7 @@ export interface ReplicaMemory {
   readonly captured: Captured | null;
   /** Wall ms since when it may have applied rows twice (`CrashUnsafePosition`); null: it has not. */
   readonly unsafeSince: number | null;
-  /** Wall ms since when a handover of ours left both threads stopped, whatever became of it; null: they run, or a person stopped them. */
+  /** Wall ms since when a handover of ours left both threads stopped, or about to end by themselves, whatever became of it; null: they run, or a person stopped them. */
   readonly haltedSince: number | null;
   /** Why its adoption was refused at the last moment, and when (wall ms); in memory only. */
   readonly adoptionRefused: { readonly message: string; readonly at: number } | null;

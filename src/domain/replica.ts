@@ -1,10 +1,10 @@
 import type { Evidence, RelayRestQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { GtidPosition, GtidState } from './gtid.ts';
-import { formatPosition, mergeStates, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
+import { formatPosition, mergeStates, samePosition, stateOf, stateOfPosition, withoutServer } from './gtid.ts';
 import type { MemberMemory, ReplicaMemory, Standing } from './memory.ts';
 import { containedByFollowing } from './memory.ts';
-import type { Link, ReplicaObservation, ServerLook } from './observation.ts';
+import type { Coordinates, Link, ReplicaObservation, ServerLook } from './observation.ts';
 import { isDrained, mayHaveHalf } from './observation.ts';
 import { incarnationKey } from './proof.ts';
 
@@ -98,4 +98,15 @@ function standingOf(look: ServerLook, link: Link, seen: { seenAt: number; before
 function ownLog(look: ServerLook): GtidState {
   if (!look.logSlaveUpdates || look.gtidBinlogState === null) return stateOf([]);
   return withoutServer(look.gtidBinlogState, look.identity.serverId);
+}
+
+/**
+ * Where it has applied to. After CHANGE and before START, and while it dials a donor, a link names no place: then what was
+ * captured stands, as long as nothing came since. An empty file: nobody knows.
+ */
+export function placeOf({ link, memory, position }: ReplicaFacts): Coordinates {
+  const { captured } = memory;
+  if (link.exec.file !== '' || captured === null) return link.exec;
+  // By file a connect overwrites the position, but such a link names its place.
+  return samePosition(captured.gtid, position) ? captured.exec : link.exec;
 }

@@ -10,6 +10,7 @@ import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, incarnationKey, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { placeOf } from './replica.ts';
 
 /**
  * Proof `SameServer` for one replica: the target is the server that it followed, on the same lineage (proven by
@@ -58,11 +59,6 @@ function afterRefusal(input: ProofInput): Refused | Asking | null {
   return input.replica.link.ioErrno === ER_MASTER_FATAL_ERROR_READING_BINLOG ? proveContent(input) : null;
 }
 
-/** Where it has applied to: after CHANGE and before START a link names no file, then what was captured stands. */
-function placeOf({ link, memory }: ReplicaFacts): Coordinates {
-  return link.exec.file === '' ? (memory.captured?.exec ?? link.exec) : link.exec;
-}
-
 /** A connect by file overwrites gtid_slave_pos; what was captured at the same place was read before it. */
 function gtidBefore({ memory, position }: ReplicaFacts, at: Coordinates): GtidPosition {
   const { captured } = memory;
@@ -76,10 +72,20 @@ function isBaseline({ baseline }: ProofInput, at: Coordinates, gtid: GtidPositio
   );
 }
 
+/** A donor has filled it: what was captured before is over, and only by its GTID the server can tell where it stands. */
+function placeFromNowhere(input: ProofInput): Coordinates | Refused | Asking {
+  const { replica, holder } = input;
+  const place = placeByGtid(input, replica.position);
+  if (place !== null) return place;
+  const message = `the link of ${replica.pod} names no place in the binlog of ${holder.member.name}, and its GTID position ${formatPosition(replica.position)} tells none; reseed ${replica.pod}, or use positioning: Auto`;
+  return refused('Unproven', 'NotComparable', message);
+}
+
 /** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
 function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   const { replica, holder } = input;
   const at = placeOf(replica);
+  if (at.file === '') return placeFromNowhere(input);
   const captured = gtidBefore(replica, at);
   if (isBaseline(input, at, captured)) return at;
   const question = {

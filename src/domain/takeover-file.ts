@@ -18,6 +18,7 @@ import { compareCoordinates, hasAppliedAll, sameCoordinates } from './observatio
 import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, missingCount, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
+import { placeOf } from './replica.ts';
 import type { StandbyLook } from './takeover-published.ts';
 import { describeUnique } from './unique.ts';
 
@@ -55,14 +56,6 @@ export function compareByCoordinates(input: ProofInput, standby: StandbyLook): R
     };
   }
   return orderOfGtids(input, own, applied, order);
-}
-
-/** After CHANGE, or from a donor, its link names no place of the old holder: what was captured stands, if nothing came since. */
-function placeOf({ link, memory, position }: ReplicaFacts): Coordinates {
-  const { captured } = memory;
-  return link.exec.file === '' && captured !== null && samePosition(captured.gtid, position)
-    ? captured.exec
-    : link.exec;
 }
 
 /** By GTID, where its coordinates are not known: the old holder names what the target had applied, or the target does. */
