@@ -3,11 +3,12 @@ import { baselineMember, linkTarget } from './context.ts';
 import type { Gap, Offer } from './donor.ts';
 import { donorAt, offers } from './donor.ts';
 import type { Question } from './evidence.ts';
-import { formatPosition, sameGtid, seqIn } from './gtid.ts';
+import type { GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, mergeStates, sameGtid, seqIn, stateHas, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import { isLifeOf } from './intent.ts';
-import { START_TIME_TOLERANCE_MS } from './memory.ts';
+import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Link } from './observation.ts';
 import type { Fill } from './plan.ts';
 import { donorName, planFill, planStopReceiving } from './plan.ts';
@@ -33,6 +34,10 @@ export function fillGap(context: Context, holder: Holder, input: ProofInput, ref
   }
   const lacking = [...fillTo].filter(([domain, gtid]) => !sameGtid(replica.position.get(domain), gtid));
   if (lacking.length === 0) return behind(message, {});
+  const gone = lacking.filter(([, gtid]) => !stateHas(hasNow(input), gtid)).map(([, gtid]) => formatGtid(gtid));
+  if (gone.length > 0) {
+    return behind(`${message}. It is not filled: ${holder.member.name} does not show ${gone.join(', ')} any more`, {});
+  }
   const offer = firstOf({ context, input, upTo: new Map(lacking) });
   switch (offer.kind) {
     case 'Usable':
@@ -49,6 +54,11 @@ export function fillGap(context: Context, holder: Holder, input: ProofInput, ref
     default:
       return offer satisfies never;
   }
+}
+
+/** Logged or applied: by file and position what it had applied at its takeover is another server's word. */
+function hasNow({ target }: ProofInput): GtidState {
+  return mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos));
 }
 
 /** By file a connect writes the place that was read there: then its own binlog must say the same. */
