@@ -50,6 +50,7 @@ await setUp();
 const directory = mkdtempSync(join(tmpdir(), 'mxr-chaos-'));
 const rows: Row[] = [];
 const spent: Seconds[] = [];
+let processors = 0;
 const begun = performance.now();
 const stop = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => stop.abort());
@@ -68,6 +69,7 @@ process.exit(stop.signal.aborted ? INTERRUPTED : failure === '' ? 0 : 1);
 function onResult(result: RunResult): void {
   rows.push(rowOf(result));
   spent.push(result.phases);
+  processors += result.cpuSeconds;
   table?.results.add(rowOf(result));
   print(lineOf(result));
 }
@@ -79,7 +81,7 @@ function lineOf(result: RunResult): string {
     `seed ${seed} ${state} (${seconds} s${legal ? ', legal' : ''}): ${endedText(rowOf(result).ended)}`,
     `  ${configuration}`,
     `  ${faults.join('; ')}`,
-    `  seconds: ${phasesText(result.phases)}`,
+    `  seconds: ${phasesText(result.phases)}; of processors ${result.cpuSeconds.toFixed(1)}`,
     ...ended
       .filter(({ outcome }) => WRONG.includes(outcome))
       .map(({ replica, outcome, why }) => `  ${replica} ${outcome}: ${why}`),
@@ -94,7 +96,8 @@ function lineOf(result: RunResult): string {
 function paceText(): string {
   const seconds = (performance.now() - begun) / 1000;
   const perHour = Math.round((3_600 * rows.length) / seconds);
-  return `\n${perHour} runs an hour; seconds of a run on average: ${phasesText(meanOf(spent))}`;
+  const cpu = (processors / Math.max(1, rows.length)).toFixed(1);
+  return `\n${perHour} runs an hour; seconds of a run on average: ${phasesText(meanOf(spent))}; of processors ${cpu}`;
 }
 
 function planText(seed: number): string {

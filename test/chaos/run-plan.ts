@@ -4,6 +4,7 @@ import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { Writer } from '../support/writer.ts';
 import { Beside, shapeStatement } from './beside.ts';
+import { cpuSeconds } from './cpu.ts';
 import { Field } from './field.ts';
 import type { Ended, Outcome } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
@@ -37,6 +38,8 @@ export interface RunResult {
   readonly seconds: number;
   /** What it spent them on. */
   readonly phases: Seconds;
+  /** Of all processors together. */
+  readonly cpuSeconds: number;
   readonly legal: boolean;
   readonly ended: readonly Ended[];
   /** Why there was nothing to judge: the pair itself did not come back. */
@@ -69,12 +72,14 @@ export interface Keeping {
 export async function runPlan(standing: Promise<StandingGround>, plan: Plan, keeping: Keeping): Promise<RunResult> {
   const begun = monotonicMs();
   const waterfall = new Waterfall();
+  const cpuBefore = cpuSeconds();
   const texts = { configuration: configurationText(plan.configuration), faults: plan.faults.map(faultText) };
   let result: RunResult = {
     seed: plan.seed,
     ...texts,
     seconds: 0,
     phases: NO_TIME,
+    cpuSeconds: 0,
     legal: false,
     unplanned: [],
     ended: [],
@@ -92,7 +97,7 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
     result = { ...result, broken: messageOf(error) };
   }
   const seconds = Math.round((monotonicMs() - begun) / 100) / 10;
-  return { ...result, seconds, phases: waterfall.seconds() };
+  return { ...result, seconds, phases: waterfall.seconds(), cpuSeconds: cpuSeconds() - cpuBefore };
 }
 
 type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;

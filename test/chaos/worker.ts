@@ -79,6 +79,7 @@ function noResult(seed: number, seconds: number, output: string): RunResult {
     faults: plan.faults.map(faultText),
     seconds: Math.round(seconds),
     phases: NO_TIME,
+    cpuSeconds: 0,
     legal: false,
     unplanned: [],
     ended: [],

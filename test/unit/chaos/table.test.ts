@@ -16,6 +16,7 @@ const GOOD: RunResult = {
   faults: ['flap (+0.1, 2.0 s)', 'kill-operator (+3.0, 1.5 s)', 'api-down (+0.4, 2.2 s)'],
   seconds: 31.4,
   phases: NO_TIME,
+  cpuSeconds: 12,
   legal: true,
   ended: [
     { ...FOLLOWS, replica: 'r1' },
