@@ -15,6 +15,8 @@ export interface Evidence {
   readonly lacks: readonly string[];
   /** Those of them that no binlog file of the holder has. */
   readonly lacksForEver: readonly string[];
+  /** Other members whose binlog has all of that. */
+  readonly donors: readonly string[];
   /** GTIDs that the replica has and the holder does not. */
   readonly gtidsAhead: readonly string[];
   /** Origins (domain-server) in the holder's binlog that the replica knows nothing of. */
@@ -40,23 +42,25 @@ const VARIABLES =
 
 /** `isInserted` tells the tokens of rows that stay from those of rows that are updated again. */
 export async function gather(
-  holder: MariaDbServer,
+  [holder, ...others]: readonly [MariaDbServer, ...MariaDbServer[]],
   { db }: Replica,
   isInserted: (token: string) => boolean,
 ): Promise<Evidence> {
   const [theirs, mine] = await Promise.all([look(holder), look(db)]);
   const received = filesTokens(db, /-relay-bin\.\d+$/).filter((token) => isInserted(token));
-  const logged = new Set(filesTokens(holder, /-bin\.\d+$/, /-relay-bin\./));
+  const logged = loggedBy(holder);
   const link = await slaveStatus(db);
   const have = new Set([...mine.rows, ...received]);
   const kept = keepsReceived(link) ? have : mine.rows;
   const lacks = [...theirs.rows].filter((token) => !kept.has(token));
+  const lacksForEver = lacks.filter((token) => !logged.has(token));
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
   return {
     more: [...[...have].filter((token) => !theirs.rows.has(token)), ...(await beyondSide(db, holder))],
     lacks,
-    lacksForEver: lacks.filter((token) => !logged.has(token)),
+    lacksForEver,
+    donors: others.filter((other) => hasLogged(other, lacksForEver)).map(({ name }) => name),
     gtidsAhead: beyond(withoutOwn(numbers, db), numbersOf(theirs.variables['logged'], theirs.variables['applied'])),
     unknownOrigins: [...numbersOf(theirs.variables['logged']).keys()].filter((key) => !numbers.has(key)),
     ...compareHot(theirs.hot, mine.hot),
@@ -68,6 +72,16 @@ export async function gather(
     holderByFile: holderLink?.['Using_Gtid'] === 'No',
     replicaLogsUpdates: mine.variables['lsu'] === '1',
   };
+}
+
+function loggedBy(db: MariaDbServer): ReadonlySet<string> {
+  return new Set(filesTokens(db, /-bin\.\d+$/, /-relay-bin\./));
+}
+
+function hasLogged(db: MariaDbServer, tokens: readonly string[]): boolean {
+  if (tokens.length === 0 || !db.running) return false;
+  const logged = loggedBy(db);
+  return tokens.every((token) => logged.has(token));
 }
 
 /** By GTID a server whose applier does not run throws away what it has received when it starts its link again. */

@@ -24,12 +24,15 @@ export interface Past {
   /** Something of the pair's went another way than the plan says: nobody can say what has to follow. */
   unplanned: string[];
   approved: boolean;
+  /** Gaps are filled where somebody has what is missing; no filter or number hides who that is. */
+  readonly fills: boolean;
   /** What mxr said of each replica after everything was healed, one after the other. */
   readonly said: Said;
 }
 
-export function newPast(): Past {
+export function newPast(fills = false): Past {
   return {
+    fills,
     restarted: new Set(),
     cloned: new Set(),
     lostTail: new Set(),
@@ -46,7 +49,7 @@ export class Field {
   readonly supervisor: Supervisor;
   readonly publishers: Publishers;
   readonly configuration: Configuration;
-  readonly past = newPast();
+  readonly past: Past;
   /** What happened, for whoever looks into a failure. */
   readonly diary: string[] = [];
   readonly #beganAt = monotonicMs();
@@ -58,6 +61,8 @@ export class Field {
     this.supervisor = supervisor;
     this.publishers = new Publishers(stage);
     this.configuration = configuration;
+    const { onGap, positioning, filter, equalIds } = configuration;
+    this.past = newPast(onGap === 'Fill' && positioning === 'Auto' && filter === 'none' && !equalIds);
     this.#lastHolder = stage.bench.a;
   }
 

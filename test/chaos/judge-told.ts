@@ -79,8 +79,9 @@ async function readyOne(question: Question, replica: Replica, told: Told, judgem
   return ended(replica, told, 'right', '');
 }
 
-async function refused({ holder, past, legal, isInserted }: Question, replica: Replica, told: Told): Promise<Ended> {
-  const evidence = await gather(holder.db, replica, isInserted);
+async function refused(question: Question, replica: Replica, told: Told): Promise<Ended> {
+  const { bench, holder, past, legal, isInserted } = question;
+  const evidence = await gather([holder.db, bench.other(holder).db], replica, isInserted);
   const untruth = untruthOf(told, evidence, past);
   const seen = `${told.message} | seen: ${JSON.stringify(evidence, shortened)}`;
   if (untruth !== null) return ended(replica, told, 'untrue', `${untruth} (${seen})`);

@@ -29,7 +29,8 @@ export function untruthOf(told: Told, evidence: Evidence, past: Past): string | 
       return isAhead(evidence) || evidence.lacks.length > 0 || evidence.hotBehind > 0 ? null : 'it has the same rows';
     case 'Behind':
     case 'Purged':
-      return lacksForEver(evidence) ? null : "nothing that it needs is missing in the holder's binlog";
+      if (!lacksForEver(evidence)) return "nothing that it needs is missing in the holder's binlog";
+      return told.verdict === 'Behind' ? unfilled(evidence, past) : null;
     case 'ApplierFailed':
       return evidence.sql === 'No' && evidence.sqlErrno !== '0'
         ? null
@@ -69,6 +70,13 @@ export function lacksForEver({ lacks, lacksForEver, hotBehind, holderLogsUpdates
 function frozen({ message }: Told, past: Past): string | null {
   if (past.approved) return 'a person approved, and nothing followed';
   return message.includes('mxr.dev/approve=') ? null : 'the pair has one holder again, and it asks nobody';
+}
+
+/** A member that was never disturbed has all of the gap: where gaps are filled, it is filled from there. */
+function unfilled({ donors, usingGtid }: Evidence, past: Past): string | null {
+  if (!past.fills || past.split || past.unplanned.length > 0 || usingGtid === 'No') return null;
+  const sound = donors.find((name) => ![past.restarted, past.cloned, past.lostTail].some((names) => names.has(name)));
+  return sound === undefined ? null : `${sound} has all that it lacks, and gaps are filled`;
 }
 
 type Check = (evidence: Evidence, past: Past, pod: string) => boolean;

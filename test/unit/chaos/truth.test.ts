@@ -17,6 +17,7 @@ const EVIDENCE: Evidence = {
   more: [],
   lacks: [],
   lacksForEver: [],
+  donors: [],
   gtidsAhead: [],
   unknownOrigins: [],
   hotAhead: 0,
@@ -49,6 +50,16 @@ describe('the truth of a verdict', () => {
       assert.notEqual(untruthOf(told, { ...EVIDENCE, lacks: ['x'] }, past()), null);
       assert.equal(untruthOf(told, { ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'] }, past()), null);
     }
+  });
+
+  it('Behind is no end where gaps are filled and an undisturbed member has what is missing', () => {
+    const told = { ...TOLD, verdict: 'Behind' } as const;
+    const gap = { ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'], donors: ['hci-a'] };
+    assert.match(untruthOf(told, gap, past({ fills: true })) ?? '', /hci-a has all that it lacks/);
+    assert.equal(untruthOf(told, gap, past({ fills: false })), null);
+    assert.equal(untruthOf(told, { ...gap, donors: [] }, past({ fills: true })), null);
+    assert.equal(untruthOf(told, gap, past({ fills: true, restarted: new Set(['hci-a']) })), null);
+    assert.equal(untruthOf(told, gap, past({ fills: true, split: true })), null);
   });
 
   it('ApplierFailed needs a stopped applier with an error', () => {
