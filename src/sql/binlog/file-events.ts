@@ -75,7 +75,9 @@ export class FileEvents {
     if (bytes.readUInt8(4) === EVENT.FormatDescription) bytes[FLAGS] = bytes.readUInt8(FLAGS) & ~IN_USE;
     try {
       const event = parseEvent(bytes, this.#checksum);
-      if (event.endLogPos !== (at + bytes.length) % U32) return `an event says that it ends at ${event.endLogPos}`;
+      // 11.4 and later leave it out inside of transactions.
+      if (event.endLogPos !== 0 && event.endLogPos !== (at + bytes.length) % U32)
+        return `an event says that it ends at ${event.endLogPos}`;
       if (event.type === EVENT.FormatDescription) this.#checksum = parseFormat(event.body).checksum;
       this.#at = at + bytes.length;
       return { at, bytes, event };

@@ -36,7 +36,7 @@ export class FileBuilder {
   event(fields: EventFields): this {
     const body = fields.body ?? Buffer.alloc(0);
     const end = this.#size + 19 + body.length + 4;
-    return this.bytes(eventBytes({ serverId: this.#serverId, ...fields, end }));
+    return this.bytes(eventBytes({ serverId: this.#serverId, end, ...fields }));
   }
 
   bytes(bytes: Buffer): this {
@@ -60,7 +60,8 @@ export class FileBuilder {
   ): this {
     const { domain = 0, ...rest } = options;
     this.event({ type: EVENT.Gtid, ...rest, body: gtidBody(seq, { domain }) });
-    this.event({ type: EVENT.Query, ...rest, body: queryBody(sql) });
+    // As 11.4 and later write it.
+    this.event({ type: EVENT.Query, ...rest, body: queryBody(sql), end: 0 });
     return this.event({ type: EVENT.Xid, ...rest, body: Buffer.alloc(8) });
   }
 
