@@ -12,6 +12,7 @@ import { type BinlogSource, type OfferEnd, startBinlogSource } from '../sql/sour
  * out, and this process speaks to the replica as that server would.
  */
 export interface FileFiller {
+  readonly dial: { readonly host: string; readonly port: number };
   /**
    * Whether the files have everything between two places. They are read once for it, from the replica's position on.
    * Rejects with MxrError where the publisher cannot be asked now: that is no answer.
@@ -35,7 +36,6 @@ export interface FillOffer {
 }
 
 export interface Filling {
-  readonly dial: { readonly host: string; readonly port: number };
   /** Good for one login. */
   readonly account: Account;
   /** Never rejects. */
@@ -71,12 +71,16 @@ class Filler implements FileFiller {
     this.#options = options;
   }
 
+  get dial(): FileFiller['dial'] {
+    return { host: this.#options.address, port: this.#options.port };
+  }
+
   prove(publisher: PublisherTarget, question: RangeQuestion, signal: AbortSignal): Promise<RangeAnswer> {
     return proveRange(publishedFiles(publisher), question, signal);
   }
 
   async offer({ publisher, range, replica, signal }: FillOffer): Promise<Filling> {
-    const { address, clock, log, port } = this.#options;
+    const { clock, log, port } = this.#options;
     this.#offers += 1;
     const listen = { host: null, port };
     this.#source ??= this.#closing.then(() => startBinlogSource({ listen, clock, log }));
@@ -86,7 +90,7 @@ class Filler implements FileFiller {
       const offer = source.offer({ files: publishedFiles(publisher), range, replica, lifeMs, signal });
       log.secrets.add(offer.account.password);
       void offer.ended.then((end) => this.#ended(publisher, end, offer.sentBytes()));
-      return Object.assign(offer, { dial: { host: address, port: offer.port } });
+      return offer;
     } catch (error) {
       this.#offers -= 1;
       this.#source = null;

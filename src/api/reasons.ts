@@ -231,7 +231,7 @@ export type Trigger = keyof typeof TRIGGER_TEXT;
 export const TRIGGERS: readonly Trigger[] = namesOf(TRIGGER_TEXT);
 
 /** Who gives a replica what the new holder cannot. */
-export const DONOR_KINDS = ['Member', 'Sibling'] as const;
+export const DONOR_KINDS = ['Member', 'Sibling', 'Files'] as const;
 export type DonorKind = (typeof DONOR_KINDS)[number];
 
 /** What proved a baseline. */

@@ -96,7 +96,7 @@ export type ReplicaStatus = z.infer<typeof ReplicaStatus>;
 
 /** What comes before a move: the replica gets from a donor what the new holder cannot give it. */
 export const IntentFill = z.object({
-  donor: z.string().describe('The member, or the pod.'),
+  donor: z.string().describe('The member, or the pod; of files, the member whose they are.'),
   kind: z.enum(DONOR_KINDS),
   host: z.string(),
   port: z.int(),

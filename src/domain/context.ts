@@ -27,6 +27,8 @@ export interface Policy {
   readonly keepReadOnly: boolean;
   /** Where a replica's server listens. */
   readonly replicaPort: number;
+  /** Where replicas dial mxr to be filled from binlog files, or why they are not; absent: it has no address for that. */
+  readonly files?: { readonly dial: Dial } | { readonly why: string };
   /** What the replicas are declared to filter out. */
   readonly filters: Filters;
 }

@@ -1,4 +1,4 @@
-import type { Context } from './context.ts';
+import type { Context, Policy } from './context.ts';
 import type { Answers, Question, Span } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
@@ -14,7 +14,8 @@ import { incarnationKey } from './proof.ts';
 
 /**
  * Who can give a replica what the new holder cannot, up to exactly the place where it took over: the old member while it
- * lives, then a replica that logs what it applied. Each is asked, as the replica would ask it, before anything is touched.
+ * lives, then a replica that logs what it applied, at last the binlog files that a dead one left on its disk. Each is asked,
+ * as the replica would ask it, before anything is touched.
  */
 export type Offer =
   | { readonly kind: 'Usable'; readonly fill: Fill; readonly because: string }
@@ -38,6 +39,7 @@ export function* offers(gap: Gap): Generator<Offer> {
   for (const observed of gap.context.observation.replicas) {
     if (observed.pod !== gap.input.replica.pod) yield fromSibling(gap, observed);
   }
+  yield fromFiles(gap);
 }
 
 function unusable(donor: Donor, why: string, questions: readonly Question[] = []): Offer {
@@ -74,7 +76,7 @@ function fromOldMember(gap: Gap): Offer {
   if (rehearsal.next !== null && stateHas(replica.contains, rehearsal.next)) {
     return unusable(donor, `would begin with ${formatGtid(rehearsal.next)}, which ${replica.pod} has`);
   }
-  return usable(gap, donor, look);
+  return usable(gap, donor, look.identity.startedAt);
 }
 
 /**
@@ -93,7 +95,7 @@ function fromSibling(gap: Gap, observed: ReplicaObservation): Offer {
   const answer = answered(gap, donor, { kind: 'Span', ...asked, from, upTo } as const);
   if ('kind' in answer) return answer;
   const wrong = spanDoubt(gap, look, answer.value);
-  return wrong === null ? usable(gap, donor, look) : unusable(donor, wrong);
+  return wrong === null ? usable(gap, donor, look.identity.startedAt) : unusable(donor, wrong);
 }
 
 function doubtOf(gap: Gap, observed: ReplicaObservation, look: ServerLook): string | null {
@@ -121,7 +123,9 @@ function isProven({ input }: Gap, { baseline, unsafeSince, refusal }: ReplicaMem
 
 function isRefusedBy({ context, input }: Gap, donor: Donor): boolean {
   const { link } = input.replica;
-  const seen = donorAt(context.observation, donor, context.policy.replicaPort);
+  // What mxr itself hands out is proven anew each time, and the refusal said what was not as it should be.
+  if (donor.kind === 'Files') return false;
+  const seen = donorAt(context.observation, donor, context.policy);
   return link.ioErrno === 1236 && seen !== null && link.host === seen.dial.host && link.port === seen.dial.port;
 }
 
@@ -144,20 +148,46 @@ function spanDoubt(gap: Gap, look: ServerLook, span: Span): string | null {
   return short.length === 0 ? null : `would not bring it to ${short.map(formatGtid).join(', ')}`;
 }
 
+/**
+ * The old member's own binlog, where its server is dead and its disk is not. Its publisher hands the files out; mxr reads them
+ * up to the takeover point, and serves exactly that.
+ */
+function fromFiles(gap: Gap): Offer {
+  const { source, sourceObserved: observed, baseline, replica } = gap.input;
+  const { policy } = gap.context;
+  const donor: Donor = { kind: 'Files', member: baseline.member };
+  const without = (why: string) => unusable(donor, why);
+  if (observed === undefined || source === undefined) return without('are those of no member any more');
+  if (observed.look.known) return without('are not read while their server answers');
+  if (observed.publisher === undefined) return without('cannot be had: it has no publisher');
+  if (policy.files === undefined || 'why' in policy.files) {
+    return without(`are not read: ${policy.files?.why ?? 'MXR_FILL_PORT is not set'}`);
+  }
+  if (source.lineage !== baseline.lineage || source.inQuestion) {
+    return without(`are not known to be those which ${replica.pod} followed`);
+  }
+  const { serverId, startedAt } = source.identity;
+  const [from, upTo] = [replica.position, new Map([...replica.position, ...gap.upTo])].map(formatPosition);
+  const asked = { member: observed.name, lineage: source.lineage, serverId, from: from ?? '', upTo: upTo ?? '' };
+  const answer = answered(gap, donor, { kind: 'Files', ...asked } as const);
+  if ('kind' in answer) return answer;
+  if (!answer.value.accepted) return without(`do not do: ${answer.value.why}`);
+  return usable(gap, donor, startedAt);
+}
+
 function stateOfAnchor({ binlogState }: { readonly binlogState: GtidState }): GtidState {
   return binlogState;
 }
 
-function usable(gap: Gap, donor: Donor, look: ServerLook): Offer {
+function usable(gap: Gap, donor: Donor, startedAt: number): Offer {
   const { context, input, upTo } = gap;
-  const seen = donorAt(context.observation, donor, context.policy.replicaPort);
+  const seen = donorAt(context.observation, donor, context.policy);
   if (isRefusedBy(gap, donor)) return unusable(donor, 'has refused it (error 1236)');
   const failed = failedLately(context, donor, input.replica.pod);
   if (failed !== null) return unusable(donor, failed);
   if (seen === null) return unusable(donor, 'has no address');
-  const { startedAt } = look.identity;
   const from = context.intended.get(input.replica.pod)?.fill?.from ?? input.replica.position;
-  const because = `${donorName(donor)} (${seen.dial.host}:${seen.dial.port}) has what lies between ${formatPosition(input.replica.position)} and ${formatPosition(upTo)}`;
+  const because = `${donorName(donor)} (${seen.dial.host}:${seen.dial.port}) ${donor.kind === 'Files' ? 'have' : 'has'} what lies between ${formatPosition(input.replica.position)} and ${formatPosition(upTo)}`;
   return { kind: 'Usable', fill: { donor, dial: seen.dial, startedAt, upTo, from }, because };
 }
 
@@ -193,13 +223,16 @@ function answered<Q extends Question>(
 export function donorAt(
   { members, replicas }: Observation,
   donor: Donor,
-  replicaPort: number,
+  { replicaPort, files }: Pick<Policy, 'replicaPort' | 'files'>,
 ): { readonly dial: Dial; readonly look: ServerLook | undefined; readonly incarnation: number } | null {
   if (donor.kind === 'Member') {
     const member = members.find(({ name }) => name === donor.member);
     if (member === undefined) return null;
     const { host, port, look, incarnation } = member;
     return { dial: { host, port }, look: valueOf(look), incarnation };
+  }
+  if (donor.kind === 'Files') {
+    return files === undefined || 'why' in files ? null : { dial: files.dial, look: undefined, incarnation: 0 };
   }
   const replica = replicas.find(({ pod }) => pod === donor.pod);
   if (replica === undefined || replica.ip === null) return null;

@@ -13,6 +13,7 @@ export type Question =
   | RehearsalQuestion
   | WalkQuestion
   | SpanQuestion
+  | FilesQuestion
   | TransactionQuestion
   | LoggedQuestion
   | RelayedQuestion
@@ -57,6 +58,17 @@ export interface SpanQuestion {
   readonly kind: 'Span';
   readonly pod: string;
   readonly incarnation: string;
+  /** Position texts. */
+  readonly from: string;
+  readonly upTo: string;
+}
+/** Whether the binlog files that a dead member left behind have everything between two places. */
+export interface FilesQuestion {
+  readonly kind: 'Files';
+  readonly member: string;
+  /** Of the history that the replica followed. */
+  readonly lineage: string;
+  readonly serverId: number;
   /** Position texts. */
   readonly from: string;
   readonly upTo: string;
@@ -172,6 +184,10 @@ export type Span =
     }
   | { readonly accepted: false; readonly errno: number; readonly text: string };
 
+export type FilesAnswer =
+  | { readonly accepted: true; readonly transactions: number; readonly bytes: number }
+  | { readonly accepted: false; readonly why: string };
+
 export interface TransactionContent {
   /** Null: this server's binlog does not have it. */
   readonly found: {
@@ -206,6 +222,7 @@ export interface Answers {
   Rehearsal: Rehearsal;
   Walk: Walk;
   Span: Span;
+  Files: FilesAnswer;
   Transaction: TransactionContent;
   /** Null: its binlog does not have the one, or too much after it. */
   Logged: readonly Gtid[] | null;

@@ -132,7 +132,7 @@ function mustEnd(context: Context, holder: Holder, intent: Intended, fill: Fill)
   if (intent.member !== holder.member.name || !isLifeOf(memory, intent))
     return `it was filled to follow ${intent.member}, and that is over`;
   if (replica.link.io !== 'Yes') return `its link to ${donor} broke (${replica.link.ioErrno} ${replica.link.ioError})`;
-  const seen = donorAt(observation, fill.donor, policy.replicaPort);
+  const seen = donorAt(observation, fill.donor, policy);
   if (seen === null) return `${donor} is gone`;
   const startedAt = seen.look?.identity.startedAt ?? fill.startedAt;
   return Math.abs(startedAt - fill.startedAt) <= START_TIME_TOLERANCE_MS ? null : `${donor} restarted`;

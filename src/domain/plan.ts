@@ -19,9 +19,14 @@ export interface Dial {
   readonly port: number;
 }
 
-/** A server that does not hold the VIP and has what the holder cannot give: the old member, or another replica. */
+/**
+ * Who does not hold the VIP and has what the holder cannot give: the old member, another replica, or the binlog files that a
+ * dead member left behind, which mxr itself hands out.
+ */
 export type Donor =
-  { readonly kind: 'Member'; readonly member: string } | { readonly kind: 'Sibling'; readonly pod: string };
+  | { readonly kind: 'Member'; readonly member: string }
+  | { readonly kind: 'Sibling'; readonly pod: string }
+  | { readonly kind: 'Files'; readonly member: string };
 
 /** What a replica lacks is fetched from here, and not a transaction more. */
 export interface Fill {
@@ -36,7 +41,16 @@ export interface Fill {
 }
 
 export function donorName(donor: Donor): string {
-  return donor.kind === 'Member' ? donor.member : `replica ${donor.pod}`;
+  switch (donor.kind) {
+    case 'Member':
+      return donor.member;
+    case 'Sibling':
+      return `replica ${donor.pod}`;
+    case 'Files':
+      return `the binlog files of ${donor.member}`;
+    default:
+      return donor satisfies never;
+  }
 }
 
 /** How a replica asks for its position after CHANGE. */

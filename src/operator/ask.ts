@@ -14,6 +14,7 @@ import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
 import { newestFiles } from '../observe/binlog-files.ts';
 import { relayedFirst, relayedNext, relayedRest } from '../observe/relayed.ts';
+import { askFiles } from './fill-files.ts';
 import type { Runtime } from './runtime.ts';
 
 const ASK_DEADLINE_MS = 5_000;
@@ -71,6 +72,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       const { from, upTo } = question;
       return span(donorTarget(runtime, question.pod), { from, upTo }, { ...SPAN, signal: limits.signal });
     }
+    case 'Files':
+      return askFiles(runtime, question);
     case 'Transaction': {
       const target =
         'member' in question.server

@@ -16,9 +16,11 @@ import { lookAtReplica } from '../observe/look.ts';
 import { relayedRest } from '../observe/relayed.ts';
 import type { ReplicationAccount } from './accept/named.ts';
 import { gtidAt, memberTarget, podTarget } from './ask.ts';
+import { linkFor } from './fill-files.ts';
 import { enterExecution, isCovered, openHandover } from './handover.ts';
 import type { Now } from './handover.ts';
 import { enterRecord } from './end-handover.ts';
+import { filesOf } from './policy.ts';
 import { linkedWith } from './relink.ts';
 import { offerStatus } from './report.ts';
 import { supersededHandover } from './close-handover.ts';
@@ -85,7 +87,9 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
     const context = contextOf(runtime, job, picture);
     if (isAttaching(plan)) await storeIntent(runtime, plan);
     context.fence();
-    const execution = await execute(plan, context);
+    const link = await linkFor(runtime, plan, context);
+    const execution = await execute(plan, link === null ? context : { ...context, link });
+    if (link !== null && execution.outcome === 'Stopped') runtime.fillings.get(plan.pod)?.withdraw();
     learn(runtime, execution, context.link);
     countFailures(runtime, execution);
     const fields = {
@@ -200,9 +204,12 @@ function fenceOf(runtime: Runtime, job: Job, picture: Picture): () => void {
   };
 }
 
-function donorSeen({ watcher, resource }: Runtime, { fill }: Plan) {
+function donorSeen({ watcher, resource, shared }: Runtime, { fill }: Plan) {
   const seen = watcher?.observation();
-  return seen === undefined || fill === undefined ? null : donorAt(seen, fill.donor, resource.spec.replicas.port);
+  if (seen === undefined || fill === undefined) return null;
+  const { replicas } = resource.spec;
+  const files = filesOf(resource.spec, shared.filler?.dial ?? null);
+  return donorAt(seen, fill.donor, { replicaPort: replicas.port, files });
 }
 
 function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof execute>[1]['targetLook']> {

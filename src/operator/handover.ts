@@ -125,7 +125,7 @@ function fillOf({ fill }: Plan, before: IntentReplica | undefined): Pick<IntentR
     return filledFrom === undefined ? {} : { filledFrom };
   }
   const { donor, dial, startedAt, upTo, from } = fill;
-  const name = donor.kind === 'Member' ? donor.member : donor.pod;
+  const name = donor.kind === 'Sibling' ? donor.pod : donor.member;
   const places = { upTo: formatPosition(upTo), from: formatPosition(from) };
   return { fill: { donor: name, kind: donor.kind, ...dial, startedAt: new Date(startedAt).toISOString(), ...places } };
 }
@@ -134,7 +134,7 @@ function fillIntended({ fill }: IntentReplica): Fill | undefined {
   const [upTo, from] = [parsePosition(fill?.upTo ?? ''), parsePosition(fill?.from ?? '')];
   if (fill === undefined || upTo === undefined || from === undefined) return undefined;
   const { donor: name, kind, host, port, startedAt } = fill;
-  const donor: Donor = kind === 'Member' ? { kind, member: name } : { kind, pod: name };
+  const donor: Donor = kind === 'Sibling' ? { kind, pod: name } : { kind, member: name };
   return { donor, dial: { host, port }, startedAt: Date.parse(startedAt), upTo, from };
 }
 

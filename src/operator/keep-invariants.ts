@@ -10,7 +10,7 @@ export function keepInvariants(runtime: Runtime, plans: readonly Plan[], picture
   const accepted = runtime.accepted;
   const observation = runtime.watcher?.observation();
   if (accepted === null || observation === undefined) return [];
-  const policy = policyOf(runtime.resource, accepted);
+  const policy = policyOf(runtime.resource, accepted, runtime.shared.filler?.dial ?? null);
   const evidence = runtime.evidence?.evidence() ?? new Map();
   return plans.filter((plan) => {
     const observed = observation.replicas.find((replica) => replica.pod === plan.pod);

@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { FileFiller } from '../act/file-filler.ts';
+import { createFileFiller } from '../act/file-filler.ts';
 import { API_VERSION, KIND } from '../api/names.ts';
 import { parseResource } from '../api/v1alpha1.ts';
 import { busyness, sleep, systemClock } from '../clock.ts';
@@ -244,6 +246,7 @@ function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared
     leaseDurationMs: config.lease.durationMs,
     mayHedge: () => !load.isHigh && hedges(),
     mayHurry: () => !load.isHigh && hurried(),
+    filler: fillerOf(config, log),
     isLeader: () => leadership.isLeader(),
     salvage: salvageOf(config, log, signal),
     signal,
@@ -255,6 +258,10 @@ function salvageOf({ salvage }: OperatorConfig, log: Logger, signal: AbortSignal
   const onError = (fields: Readonly<Record<string, unknown>>): void => log.warn('transactions were not saved', fields);
   const parts = { place: salvage, clock: systemClock, random: Math.random, signal, onError };
   return { salvager: createSalvager(parts), place: salvage };
+}
+
+function fillerOf({ fill }: OperatorConfig, log: Logger): FileFiller | null {
+  return fill === null ? null : createFileFiller({ ...fill, clock: systemClock, log });
 }
 
 function informerDefaults(config: OperatorConfig, log: Logger) {

@@ -34,7 +34,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   runtime.linkAccounts = accountsAt(runtime.linkAccounts, acceptance.replication, pods);
 
   const picture = judge({
-    policy: policyOf(runtime.resource, acceptance),
+    policy: policyOf(runtime.resource, acceptance, runtime.shared.filler?.dial ?? null),
     observation,
     memory: runtime.memory,
     pair: runtime.pair,

@@ -26,7 +26,7 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
   const observation = runtime.watcher?.observation();
   if (accepted === null || observation === undefined) return;
   endHandover(runtime, gated);
-  const policy = policyOf(resource, accepted);
+  const policy = policyOf(resource, accepted, runtime.shared.filler?.dial ?? null);
   const serving = servingPods(runtime, gated, observation.replicas);
   const told = { ...picture, decisions: gated.decisions };
   const status = statusOf({

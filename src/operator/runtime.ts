@@ -1,3 +1,4 @@
+import type { FileFiller, Filling } from '../act/file-filler.ts';
 import type { ExternalReplica, HandoverRecord } from '../api/v1alpha1.ts';
 import type { Clock } from '../clock.ts';
 import type { Memory } from '../domain/memory.ts';
@@ -13,6 +14,7 @@ import type { Watcher } from '../observe/watcher.ts';
 import type { Logger } from '../ops/log.ts';
 import type { Place } from '../salvage/save.ts';
 import type { Salvager } from '../salvage/salvager.ts';
+import type { BinlogRange } from '../sql/binlog/range.ts';
 import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
@@ -35,6 +37,8 @@ export interface Shared {
   readonly mayHedge: () => boolean;
   /** And one of looks that do not wait for the probe interval. */
   readonly mayHurry: () => boolean;
+  /** Null: replicas are not filled from binlog files. */
+  readonly filler: FileFiller | null;
   /** Answers at every call, also right after the process was frozen. */
   readonly isLeader: () => boolean;
   /** Where what only one replica has is saved; null: nowhere. */
@@ -79,6 +83,10 @@ export interface Runtime {
   linkAccounts: LinkAccounts;
   /** Pods whose label is being written. */
   readonly labelling: Set<string>;
+  /** What was proven of binlog files lately. */
+  readonly ranges: Map<string, BinlogRange>;
+  /** What is handed out of files, by pod. */
+  readonly fillings: Map<string, Filling>;
   open: OpenHandover | null;
   handovers: readonly HandoverRecord[];
   readonly approved: Set<string>;
@@ -108,6 +116,8 @@ export function createRuntime(
     settingAt: new Map(),
     linkAccounts: NO_LINK_ACCOUNTS,
     labelling: new Set(),
+    ranges: new Map(),
+    fillings: new Map(),
     handovers: status.handovers,
     approved: new Set(status.approvals.map((approval) => approval.id)),
     approvals: status.approvals,
@@ -117,6 +127,7 @@ export function createRuntime(
 
 export function stopRuntime(runtime: Runtime): void {
   for (const job of runtime.jobs.values()) job.abort.abort();
+  for (const filling of runtime.fillings.values()) filling.withdraw();
   runtime.watcher?.stop();
   runtime.shared.salvage?.salvager.want(runtime.key, [], () => undefined);
 }

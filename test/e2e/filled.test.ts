@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { HandoverRecord, Status } from '../../src/api/v1alpha1.ts';
 import type { Replica } from '../support/bench.ts';
 import { assertRight } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { begin, calm } from './support/begin.ts';
 import type { Boundary } from './support/killed-operator.ts';
 import { boundaries, dies, LEASE, startArmedOperator } from './support/killed-operator.ts';
 import type { Positioned } from './support/modes.ts';
 import { positionings } from './support/modes.ts';
+import { PUBLISHER_PORT, PUBLISHER_TOKEN, PublisherProcess } from './support/publisher-process.ts';
 import { allReached, insertAt } from './support/refusal.ts';
-import type { Stage, StageOptions } from './support/stage.ts';
+import { NAMESPACE, Stage } from './support/stage.ts';
+import type { StageOptions } from './support/stage.ts';
 
 // The standby does not log what it applied, so it cannot give a replica what came before it took over.
 const MODES = positionings({ server: { 'log-slave-updates': 0 } }, { standbyLink: 'file' });
@@ -106,6 +110,60 @@ for (const mode of MODES) {
         `r2 Filled from ${halfWay} to ${taken}`,
         `r3 Filled from ${start} to ${taken}`,
       ]);
+      await rightWith(3);
+    });
+  });
+}
+
+for (const mode of MODES) {
+  describe(`the old primary is dead, its disk is not, and nobody else has what the replicas lack, ${mode.name}`, () => {
+    let publisher: PublisherProcess;
+
+    before(async () => {
+      stage = await Stage.open(filling(mode));
+      const { bench, api } = stage;
+      const { a, b, op } = bench;
+      const certificates = makeCertificates(join(a.host.directory, 'certificates'), `IP:${a.address}`);
+      const { base } = await a.db.row('SELECT @@log_bin_basename AS base');
+      publisher = await PublisherProcess.start(bench, a, certificates, [`--binlog=${base}`]);
+      await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN, 'ca.crt': certificates.ca });
+      await stage.startOperator({ MXR_FILL_PORT: '9481', MXR_POD_IP: op.address });
+      const url = `https://${a.address}:${PUBLISHER_PORT}`;
+      await stage.createResource({
+        members: [
+          { name: a.name, host: a.address, publisher: { url } },
+          { name: b.name, host: b.address },
+        ],
+        publisherAuth: { secretName: 'orders-publisher' },
+      });
+    });
+    after(async () => {
+      await publisher?.kill9();
+      await stage.close();
+    });
+
+    test('each is filled from the binlog files that it left, up to the takeover point', async () => {
+      const { bench } = stage;
+      await calm(stage);
+      const heal = await leftBehind(bench.replicas);
+      // In the files as well, and nobody may take it in.
+      await bench.b.db.sql('STOP SLAVE IO_THREAD');
+      await insertAt(bench.a.db, 2);
+      const from = await Promise.all(bench.replicas.map(positionOf));
+      assert.equal(new Set(from).size, 3);
+
+      await bench.a.kill9();
+      await bench.holderIs(bench.b);
+      await heal();
+      await insertAt(bench.b.db, 3);
+
+      const { handovers } = await allFollow('all replicas follow hci-b');
+      const taken = (await bench.b.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
+      assert.deepEqual(
+        proofsOf(handovers, 'hci-b'),
+        from.map((gtid, index) => `r${index + 1} Filled from ${gtid} to ${taken}`),
+      );
+      await stage.operator.says('what a replica lacked was handed out from files');
       await rightWith(3);
     });
   });

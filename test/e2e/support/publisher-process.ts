@@ -34,9 +34,14 @@ export class PublisherProcess {
   }
 
   /** Resolves when it listens; over TLS where it has a certificate. */
-  static async start(bench: Bench, member: Member, certificate?: Certificates): Promise<PublisherProcess> {
+  static async start(
+    bench: Bench,
+    member: Member,
+    certificate?: Certificates,
+    flags: readonly string[] = [],
+  ): Promise<PublisherProcess> {
     const tls = certificate === undefined ? [] : tlsFlags(certificate);
-    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member), ...tls]);
+    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member), ...tls, ...flags]);
   }
 
   /** One that says this instead of the truth. */

@@ -55,7 +55,7 @@ describe('replicas are filled from published files', { timeout: 60_000 }, () => 
     const offers = [1, 2].map(() => filler.offer({ publisher, range, replica: '127.0.0.1', signal: NEVER }));
     const [one, other] = await Promise.all(offers);
     assert.ok(one !== undefined && other !== undefined);
-    assert.deepEqual(one.dial, { host: '127.0.0.1', port });
+    assert.deepEqual(filler.dial, { host: '127.0.0.1', port });
     assert.notEqual(one.account.user, other.account.user);
     for (const { account } of [one, other]) {
       (await openSession({ ...nobody, ...account }, CONNECT)).destroy();

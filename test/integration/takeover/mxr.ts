@@ -129,6 +129,7 @@ function sharedOf(
     clock: systemClock,
     log: createLogger({ level: 'info', clock: systemClock, secrets, write: (line) => log.push(line) }),
     tell: { statement: nothing, error: nothing, handover: nothing, shows: nothing, changed: nothing, gone: nothing },
+    filler: null,
     mayHedge: () => true,
     mayHurry: () => true,
     leaseDurationMs: 15_000,

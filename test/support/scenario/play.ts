@@ -116,6 +116,7 @@ function pass(playing: Playing, scenario: Scenario, phase: Phase): Played {
     keepReadOnly: true,
     replicaPort: 3306,
     ...scenario.policy,
+    ...(scenario.policy.fillsFromFiles ? { files: { dial: { host: hostOf('mxr'), port: 3306 } } } : {}),
   };
   const picture = judge({
     policy,
@@ -184,9 +185,15 @@ function intendedOf({ scene, memory }: Playing): Map<string, Intended> {
   );
 }
 
+function donorOf(by: string, files: string | undefined): Donor {
+  if (files !== undefined) return { kind: 'Files', member: files };
+  return /^r\d+$/.test(by) ? { kind: 'Sibling', pod: by } : { kind: 'Member', member: by };
+}
+
 function fillOf({ by, upTo, started }: { by: string; upTo: string; started: number }, from: string): Fill {
-  const donor: Donor = /^r\d+$/.test(by) ? { kind: 'Sibling', pod: by } : { kind: 'Member', member: by };
-  const dial = { host: hostOf(by), port: 3306 };
+  const files = /^files of (\w+)$/.exec(by)?.[1];
+  const dial = { host: hostOf(files === undefined ? by : 'mxr'), port: 3306 };
+  const donor = donorOf(by, files);
   return { donor, dial, startedAt: startOf(started), upTo: position(upTo), from: position(from) };
 }
 

@@ -120,7 +120,7 @@ export const Replica = z
         gtid,
         at: place.optional(),
         life: life.optional(),
-        /** It is filled first: by a member or another replica, up to this position. */
+        /** It is filled first: by a member, another replica or `files of a`, up to this position. */
         fill: z.strictObject({ by: z.string(), upTo: gtid, started: life.default(0) }).optional(),
       })
       .nullable(),
@@ -160,6 +160,8 @@ export const Answer = z.discriminatedUnion('ask', [
     refused: z.string().optional(),
     cut: z.enum(['bytes', 'time', 'runs']).optional(),
   }),
+  /** Of the binlog files of a member; `refused`: why they do not do. */
+  z.strictObject({ ask: z.literal('Files'), of: z.string(), refused: z.string().optional() }),
   z.strictObject({
     ask: z.literal('FileHeader'),
     of: z.string(),
@@ -247,6 +249,8 @@ export const Scenario = z.strictObject({
       through: z.enum(['Auto', 'Member', 'VIP']).default('Auto'),
       onSplitBrain: z.enum(['Confirm', 'Resume']).default('Confirm'),
       onGap: z.enum(['Halt', 'Fill', 'Reseed']).default('Halt'),
+      /** Replicas can dial `mxr`, to be filled from binlog files. */
+      fillsFromFiles: z.boolean().default(false),
       filters: Filters.prefault({}),
     })
     .prefault({}),

@@ -35,6 +35,8 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       return reach(world, question.pod).link?.relay[0]?.trx.gtid ?? null;
     case 'RelayRest':
       return (reach(world, question.pod).link?.relay.length ?? 0) > 0 ? 'Whole' : 'Half';
+    case 'Files':
+      return { accepted: false, why: 'nobody hands them out here' };
     case 'Relayed':
     case 'OwnWrites':
       return null;

@@ -152,6 +152,7 @@ function sharedOf(cluster: Cluster, state: { readonly alive: boolean }, signal: 
     clock: { monotonicMs: () => world.now, wallMs: () => wallOf(world) },
     log: logOf(cluster),
     tell: { statement: noop, error: noop, handover: noop, shows: noop, changed: noop, gone: noop },
+    filler: null,
     mayHedge: () => true,
     mayHurry: () => true,
     leaseDurationMs: 15_000,
