@@ -11,7 +11,7 @@ import { failedAgain } from '../domain/pause.ts';
 import type { Plan } from '../domain/plan.ts';
 import { donorName, isAttaching } from '../domain/plan.ts';
 import { formatPosition } from '../domain/gtid.ts';
-import { MxrError } from '../errors.ts';
+import { MxrError, errorText } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
 import { relayedRest } from '../observe/relayed.ts';
 import type { ReplicationAccount } from './accept/named.ts';
@@ -103,6 +103,8 @@ async function carryOutOne(runtime: Runtime, job: Job, picture: Picture): Promis
     else log.warn('plan stopped at a surprise', fields);
   } catch (error) {
     log.warn('plan not begun', { resource: runtime.key, pod: plan.pod, error });
+    // What is handed out of files could not be offered: it is tried more and more seldom, like what stops later.
+    if (plan.fill !== undefined) countFailures(runtime, { plan, outcome: 'Stopped', message: errorText(error) });
   } finally {
     runtime.jobs.delete(plan.pod);
     runtime.actedAt.set(plan.pod, runtime.shared.clock.monotonicMs());
@@ -222,7 +224,10 @@ function targetLook(runtime: Runtime, plan: Plan): ReturnType<Parameters<typeof 
 }
 
 /** A link that goes on as it was says nothing of the adoption that it belongs to. */
-function countFailures({ failures, shared }: Runtime, { plan, outcome, message }: Execution): void {
+function countFailures(
+  { failures, shared }: Runtime,
+  { plan, outcome, message }: Pick<Execution, 'plan' | 'outcome' | 'message'>,
+): void {
   if (plan.target === null || plan.kind === 'Restore') return;
   const donor = plan.fill === undefined ? undefined : donorName(plan.fill.donor);
   // A fill that began has not ended well yet: one that never gets further is tried more and more seldom.

@@ -74,6 +74,9 @@ async function otherThanRemembered(
   { remembered }: RangeQuestion,
   signal: AbortSignal,
 ): Promise<Refused | null> {
+  if (remembered.length > 0 && !remembered.some(({ name }) => listed.some((file) => file.name === name))) {
+    return refused('OtherLineage', `none of the files that mxr saw (${remembered.at(-1)?.name}) is among them`);
+  }
   for (const { name, size, createdAt } of remembered) {
     const file = listed.find((one) => one.name === name);
     if (file === undefined) continue;

@@ -147,6 +147,11 @@ describe('a fill and the move after it are one way in the record', () => {
   test('the intent names the donor, its life and the end, and is read back as it was', () => {
     const open = openHandover(null, picture, [filling], now);
     assert.deepEqual(intendedOf(open).get('orders-0')?.fill, fill);
+    for (const kind of ['Member', 'Files'] as const) {
+      const other = { ...fill, donor: { kind, member: 'hci-a' } };
+      const opened = openHandover(null, picture, [{ ...filling, fill: other }], now);
+      assert.deepEqual(intendedOf(opened).get('orders-0')?.fill, other, kind);
+    }
     const unreadable = open?.intents.get('orders-0');
     assert.ok(open && unreadable?.fill);
     const broken = { ...unreadable, fill: { ...unreadable.fill, upTo: 'nonsense' } };

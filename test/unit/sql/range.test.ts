@@ -261,6 +261,14 @@ describe('a range of binlog files', () => {
       '0-1-4',
       remembered('bin.000002', { size: 1e6 }),
     );
+    await refused(
+      files,
+      'OtherLineage',
+      /none of the files that mxr saw/,
+      '0-1-3',
+      '0-1-4',
+      remembered('other.000002', {}),
+    );
     const { start, next, end } = await proven(files, '0-1-3', '0-1-5');
     const { position } = next ?? assert.fail();
     const place = (file: string, position: number) => ({ file, position });
