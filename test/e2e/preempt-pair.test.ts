@@ -66,7 +66,8 @@ test('the primary dies, boots, catches up and takes the VIP back by itself: one 
 
 test('the host dies amid writes: what only it has written is kept until it is back with the VIP', async () => {
   const { a, b } = stage.bench;
-  await movesAmidWrites(stage, { from: a, to: b, fault: async () => a.powerOff() });
+  // Rows that both change without having met end different on the members themselves.
+  await movesAmidWrites(stage, { from: a, to: b, mix: 'equal', fault: async () => a.powerOff() });
   await a.powerOn();
   await stage.bench.holderIs(a);
   await stage.following(a.name, 60_000);
@@ -183,7 +184,7 @@ test('both hold the VIP and write, and neither sees the other: frozen until a pe
   const after = await stage.following(a.name, 60_000);
   assert.equal(after.source.split, undefined);
   assert.deepEqual(
-    after.approvals.map(({ id: approved, via }) => [approved, via]),
+    after.approvals.filter((one) => one.id.startsWith('split-')).map(({ id: approved, via }) => [approved, via]),
     [[id, 'annotation']],
   );
   for (const { db } of [a, b]) await db.sql('START SLAVE');

@@ -4,6 +4,7 @@ import type { Status } from '../../../src/api/v1alpha1.ts';
 import { assertRight, compareTables, judge } from '../../support/judge.ts';
 import type { Member } from '../../support/member.ts';
 import { Writer } from '../../support/writer.ts';
+import type { WriterConfiguration } from '../../support/writer.ts';
 import type { Stage } from './stage.ts';
 
 const ENOUGH = 150;
@@ -56,10 +57,13 @@ export async function movesUnderWrites(stage: Stage, move: Move): Promise<Status
  * only a replica received before the fault is nowhere else. Each replica continues with the right rows, or says that it
  * is ahead, and is.
  */
-export async function movesAmidWrites(stage: Stage, { from, to, fault }: Omit<Move, 'pause'>): Promise<Status> {
+export async function movesAmidWrites(
+  stage: Stage,
+  { from, to, fault, mix = 'mixed' }: Omit<Move, 'pause'> & Partial<Pick<WriterConfiguration, 'mix'>>,
+): Promise<Status> {
   const { bench } = stage;
   await stage.following(from.name);
-  const writer = new Writer(bench, { ratePerSecond: 400 });
+  const writer = new Writer(bench, { ratePerSecond: 400, mix });
   await writer.writes(ENOUGH, from.name);
 
   await fault();
