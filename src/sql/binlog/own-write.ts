@@ -40,17 +40,14 @@ export async function lastOwnWrite(target: SqlTarget, wanted: Wanted, limits: Du
 /** Whether the transaction that is read now has a row, or a statement, with the value of the key. */
 class KeySearch {
   readonly #table: string;
-  /** Of a key of several columns the server prints the values with `-` between them. */
-  readonly #parts: readonly string[];
-  readonly #whole: string | null;
+  readonly #key: Key | null;
   #format: FormatDescription | null = null;
   #columns = new Map<number, readonly Column[]>();
   found = false;
 
   constructor(table: string, key: string | null) {
     this.#table = table;
-    this.#whole = key;
-    this.#parts = key?.split('-') ?? [];
+    this.#key = key === null ? null : new Key(key);
   }
 
   take(event: BinlogEvent, own: boolean): void {
@@ -58,30 +55,52 @@ class KeySearch {
     else if (event.type === EVENT.Gtid) {
       this.found = false;
       this.#columns = new Map();
-    } else if (own && this.#whole !== null && !this.found) this.found = this.#has(event);
+    } else if (own && this.#key !== null && !this.found) this.found = this.#has(event, this.#key);
   }
 
-  #has(event: BinlogEvent): boolean {
+  #has(event: BinlogEvent, key: Key): boolean {
     if (event.type === EVENT.TableMap) {
       this.#remember(parseTableMap(event.body));
       return false;
     }
     if (event.type === EVENT.Query || event.type === EVENT.QueryCompressed) {
       const { sql } = parseQuery(event, this.#format?.fixedLength(EVENT.Query) ?? 0);
-      return this.#isIn(literalsOf(sql));
+      return key.isIn(literalsOf(sql));
     }
     const rows = parseRows(event);
     const columns = rows === undefined ? undefined : this.#columns.get(rows.tableId);
-    return rows !== undefined && columns !== undefined && rowValues(rows, columns).some((row) => this.#isIn(row));
+    return rows !== undefined && columns !== undefined && rowValues(rows, columns).some((row) => key.isIn(row));
   }
 
   #remember({ tableId, name, columns }: TableMap): void {
     const known = name === this.#table ? columnsOf(columns.types, columns.metadata) : undefined;
     if (known !== undefined) this.#columns.set(tableId, known);
   }
+}
 
-  #isIn(values: ReadonlySet<string>): boolean {
-    return (this.#whole !== null && values.has(this.#whole)) || this.#parts.every((part) => values.has(part));
+/** Somebody may have chosen a key of nothing but `-`: it is asked of every row. */
+const MAX_DASHES = 64;
+
+/** As the server prints it: of several columns with `-` between the values, which may begin with one or have them inside. */
+class Key {
+  readonly #text: string;
+  readonly #ends: readonly number[];
+
+  constructor(text: string) {
+    this.#text = text;
+    const dashes = [...text.matchAll(/-/g)].map(({ index }) => index);
+    this.#ends = [...(dashes.length > MAX_DASHES ? [] : dashes), text.length];
+  }
+
+  /** Whether it can be put together from these values. */
+  isIn(values: ReadonlySet<string>): boolean {
+    const starts = [0];
+    for (const end of this.#ends) {
+      if (!starts.some((start) => values.has(this.#text.slice(start, end)))) continue;
+      if (end === this.#text.length) return true;
+      starts.push(end + 1);
+    }
+    return false;
   }
 }
 

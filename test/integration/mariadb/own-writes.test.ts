@@ -128,9 +128,14 @@ test('the very key, by row and by statement, whatever stands beside it in the ro
     `INSERT INTO service.k VALUES (-1, 1.5, 2.5, '2026-03-01', '11:00:00.5', NOW(6), NOW(), 2026, -12345.6, b'101', 'b', 'x,y', 'char', REPEAT('v', 290), REPEAT('t', 60000), NULL, 18446744073709551615, ${id}, '${name}')`;
   const own: Record<string, string> = {};
   for (const format of ['ROW', 'STATEMENT']) {
-    for (const id of [-7, 8]) {
-      const { gtid } = await replica.row(`SET binlog_format=${format}; ${row(id, format)}; SELECT @@last_gtid AS gtid`);
-      own[`${id}-${format}`] = gtid ?? '';
+    // The server prints `-` between the values of a key, and values have it, too.
+    for (const [id, name] of [
+      [-7, format],
+      [8, format],
+      [8, `x-${format}`],
+    ] as const) {
+      const { gtid } = await replica.row(`SET binlog_format=${format}; ${row(id, name)}; SELECT @@last_gtid AS gtid`);
+      own[`${id}-${name}`] = gtid ?? '';
     }
   }
   const from = await onReplica((session) => newestFiles(session, LIMITS.maxBytes, LIMITS));
@@ -146,5 +151,5 @@ test('the very key, by row and by statement, whatever stands beside it in the ro
     { serverId: 101, table: 'service.k', key: '9-ROW', from },
     LIMITS,
   );
-  assert.deepEqual([other === null ? null : formatGtid(other.gtid), other?.wroteKey], [own['8-STATEMENT'], false]);
+  assert.deepEqual([other === null ? null : formatGtid(other.gtid), other?.wroteKey], [own['8-x-STATEMENT'], false]);
 });
