@@ -185,5 +185,6 @@ export function describe(status: Status): string {
   const replicas = status.replicas.map((one) => `${one.pod} ${one.verdict}/${one.reason}: ${one.message}`);
   const conditions = status.conditions.map((one) => `${one.type}=${one.status} (${one.reason}: ${one.message})`);
   const situation = `situation ${status.source.situation ?? 'none'}: ${status.source.message}; holder ${status.holder || 'none'}`;
-  return [situation, ...replicas, ...conditions].join('\n  ');
+  const findings = status.findings.map(({ finding, subject, message }) => `${finding} of ${subject}: ${message}`);
+  return [situation, ...replicas, ...conditions, ...findings].join('\n  ');
 }
