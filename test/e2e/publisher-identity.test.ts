@@ -44,10 +44,12 @@ async function publisherAuth(token: string, trusted: readonly string[]): Promise
 
 /** A Secret is read again every minute; what the one before it led to is still told until then. */
 const READ_AGAIN_MS = 75_000;
+/** While a publisher refuses what the Secret says, it is read every few seconds. */
+const MENDED_MS = 30_000;
 
 /** Of each publisher the finding that it cannot be asked, and with this cure. */
-async function refusedFor(what: string, cure: RegExp): Promise<void> {
-  const { findings } = await stage.statusIs(what, (now) => refusals(now, cure).length === 2, READ_AGAIN_MS);
+async function refusedFor(what: string, cure: RegExp, deadlineMs: number): Promise<void> {
+  const { findings } = await stage.statusIs(what, (now) => refusals(now, cure).length === 2, deadlineMs);
   assert.ok(!JSON.stringify(findings).includes(PUBLISHER_TOKEN), 'no token is told');
 }
 
@@ -76,13 +78,15 @@ test('without its publishers nobody can tell the members apart; with them the ho
 
 test('another token and another CA are told with what mends them, and once they are right the publishers are heard again', async () => {
   await publisherAuth(`${PUBLISHER_TOKEN}-of-yesterday`, cas);
-  await refusedFor('both refuse the token', /refuses mxr.*key token of the Secret in source\.publisherAuth/);
+  const wrongToken = /refuses mxr.*key token of the Secret in source\.publisherAuth/;
+  await refusedFor('both refuse the token', wrongToken, READ_AGAIN_MS);
   const stranger = makeCertificates(join(stage.bench.op.directory, 'stranger'), 'IP:10.0.0.1');
   await publisherAuth(PUBLISHER_TOKEN, [stranger.ca]);
-  await refusedFor('neither certificate is trusted', /refuses mxr.*key ca\.crt of the Secret in source\.publisherAuth/);
+  const strangeCa = /refuses mxr.*key ca\.crt of the Secret in source\.publisherAuth/;
+  await refusedFor('neither certificate is trusted', strangeCa, MENDED_MS);
   await publisherAuth(PUBLISHER_TOKEN, cas);
   const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
-  const { findings } = await stage.statusIs('both publishers are heard again', heard, READ_AGAIN_MS);
+  const { findings } = await stage.statusIs('both publishers are heard again', heard, MENDED_MS);
   assert.ok(!findings.some(({ finding }) => finding === 'PublisherPlainHttp'));
 });
 

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AcceptedReason } from '../../api/reasons.ts';
 import type { ExternalReplica } from '../../api/v1alpha1.ts';
 import type { Clock } from '../../clock.ts';
+import { isRefusal } from '../../domain/fact.ts';
 import type { Observation } from '../../domain/observation.ts';
 import type { Pod } from '../../kube/objects.ts';
 import { startLoop } from '../../observe/loop.ts';
@@ -63,6 +64,8 @@ export interface Candidate {
 /** With the age of Secrets (accept.ts) below a minute: a Secret that was broken after acceptance is noticed within 60 s. */
 const CALM_MS = 18_000;
 const JITTER = 0.1;
+/** Where only the VIP is routed nobody knows the holder until its Secret is mended. */
+const REFUSED_PUBLISHER_MS = 5_000;
 /** The API server is left in peace while it cannot answer. */
 const WAITING_MS = 1_000;
 /** The informers bring the cure of these; asking again would not. */
@@ -162,12 +165,16 @@ export function createCandidate(first: AcceptInput, options: CandidateOptions): 
   function isSuspect(): boolean {
     const reason = troubleOf(latest);
     if (reason !== null) return !BY_SELECTION.has(reason);
+    if (publisherRefuses(input.observation)) return true;
     return looksOf(input.observation).some((look) => !look.known && look.code === 'AccessDenied');
   }
 
   function pauseMs(): number {
     const reason = troubleOf(latest);
-    if (reason === null || BY_SELECTION.has(reason)) return CALM_MS * (1 - JITTER * Math.random());
+    if (reason === null || BY_SELECTION.has(reason)) {
+      const calmMs = publisherRefuses(input.observation) ? REFUSED_PUBLISHER_MS : CALM_MS;
+      return calmMs * (1 - JITTER * Math.random());
+    }
     const { probeIntervalMs } = input.resource.spec.detection;
     return reason === 'NotLookedYet' ? Math.max(WAITING_MS, probeIntervalMs) : probeIntervalMs;
   }
@@ -207,6 +214,11 @@ function refuse({ reason, message }: Refusal): Acceptance {
 function looksOf(observation: Observation | null) {
   if (observation === null) return [];
   return [observation.vip, ...observation.members, ...observation.replicas].map(({ look }) => look);
+}
+
+function publisherRefuses(observation: Observation | null): boolean {
+  const members = observation?.members ?? [];
+  return members.some(({ publisher }) => publisher !== undefined && isRefusal(publisher));
 }
 
 interface Selected extends Pick<Selection, 'refusal'> {
