@@ -1,4 +1,5 @@
 import type { Context, Policy } from './context.ts';
+import { factsOf } from './context.ts';
 import type { Answers, Question, Span } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
@@ -6,11 +7,13 @@ import type { GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid, formatPosition, mergeStates, sameGtid, seqIn, stateHas, stateOfPosition } from './gtid.ts';
 import type { ReplicaMemory } from './memory.ts';
 import { binlogStateOf, sameIncarnation } from './memory.ts';
-import type { Observation, ReplicaObservation, ServerLook } from './observation.ts';
+import type { MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
+import { fileNumber } from './observation.ts';
 import type { Dial, Donor, Fill } from './plan.ts';
 import { donorName } from './plan.ts';
 import type { ProofInput } from './proof.ts';
 import { incarnationKey } from './proof.ts';
+import { restartedBetween, siblingDoubt, startBetween, startsOf } from './reused.ts';
 
 /**
  * Who can give a replica what the new holder cannot, up to exactly the place where it took over: the old member while it
@@ -76,7 +79,38 @@ function fromOldMember(gap: Gap): Offer {
   if (rehearsal.next !== null && stateHas(replica.contains, rehearsal.next)) {
     return unusable(donor, `would begin with ${formatGtid(rehearsal.next)}, which ${replica.pod} has`);
   }
+  const starts = startsFrom(gap, donor, { observed, look, file: rehearsal.at.file });
+  if ('kind' in starts) return starts;
+  if (startBetween(gap, starts)) return unusable(donor, restartedBetween(gap));
   return usable(gap, donor, look.identity.startedAt);
+}
+
+const MAX_FILES = 256;
+
+/** What had survived at each start in the binlog that it would send, as the files themselves say: memory has the last only. */
+function startsFrom(
+  gap: Gap,
+  donor: Donor,
+  { observed, look, file }: { observed: MemberObservation; look: ServerLook; file: string },
+): readonly GtidState[] | Offer {
+  const names = [...look.files.map(({ name }) => name), look.end?.file ?? file, file];
+  const files = [...new Set(names)]
+    .filter((name) => fileNumber(name) >= fileNumber(file))
+    .toSorted((a, b) => fileNumber(a) - fileNumber(b));
+  const starts: GtidState[] = [];
+  for (const name of files.slice(0, MAX_FILES)) {
+    const asked = { member: observed.name, incarnation: incarnationKey(observed), file: name };
+    const answer = answered(gap, donor, { kind: 'FileHeader', ...asked } as const);
+    if ('kind' in answer) return answer;
+    const { byServerStart, gtidList } = answer.value;
+    if (missingIn(gap, gtidList) === '') return starts;
+    if (byServerStart) starts.push(gtidList);
+  }
+  if (files.length <= MAX_FILES) return starts;
+  return unusable(
+    donor,
+    `has more than ${MAX_FILES} binlog files in between: too many to tell whether it restarted there`,
+  );
 }
 
 /**
@@ -88,7 +122,7 @@ function fromSibling(gap: Gap, observed: ReplicaObservation): Offer {
   const donor: Donor = { kind: 'Sibling', pod: observed.pod };
   if (!observed.look.known) return unusable(donor, 'does not answer');
   const look = observed.look.value;
-  const doubt = doubtOf(gap, observed, look);
+  const doubt = doubtOf(gap, observed, look) ?? siblingDoubt(gap, factsOf(gap.context, observed));
   if (doubt !== null) return unusable(donor, doubt);
   const [from, upTo] = [formatPosition(replica.position), formatPosition(gap.upTo)];
   const asked = { pod: observed.pod, incarnation: incarnationKey(observed) };
@@ -172,7 +206,11 @@ function fromFiles(gap: Gap): Offer {
   const answer = answered(gap, donor, { kind: 'Files', ...asked } as const);
   if ('kind' in answer) return answer;
   if (!answer.value.accepted) return without(`do not do: ${answer.value.why}`);
-  return usable(gap, donor, startedAt);
+  // The files know of starts that nobody saw, memory of those whose files were removed.
+  const starts = [...(answer.value.starts ?? []), ...startsOf(source)];
+  return startBetween(gap, starts)
+    ? without(`do not do: their server ${restartedBetween(gap)}`)
+    : usable(gap, donor, startedAt);
 }
 
 function stateOfAnchor({ binlogState }: { readonly binlogState: GtidState }): GtidState {

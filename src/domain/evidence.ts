@@ -185,7 +185,13 @@ export type Span =
   | { readonly accepted: false; readonly errno: number; readonly text: string };
 
 export type FilesAnswer =
-  | { readonly accepted: true; readonly transactions: number; readonly bytes: number }
+  | {
+      readonly accepted: true;
+      readonly transactions: number;
+      readonly bytes: number;
+      /** What had survived at each start of their server in what is read; absent: it did not start there. */
+      readonly starts?: readonly GtidState[];
+    }
   | { readonly accepted: false; readonly why: string };
 
 export interface TransactionContent {

@@ -1,6 +1,6 @@
 import type { ExecuteContext } from '../act/execution.ts';
 import type { FilesAnswer, FilesQuestion } from '../domain/evidence.ts';
-import { formatPosition, parsePosition } from '../domain/gtid.ts';
+import { formatPosition, parsePosition, stateOf } from '../domain/gtid.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
 import type { Plan } from '../domain/plan.ts';
 import { MxrError } from '../errors.ts';
@@ -25,8 +25,9 @@ export async function askFiles(runtime: Runtime, question: FilesQuestion): Promi
   if (from === undefined || upTo === undefined) return { accepted: false, why: 'the positions are malformed' };
   const answer = await prove(runtime, { member, serverId, from, upTo });
   if (answer.kind === 'Refused') return { accepted: false, why: answer.message };
-  const { transactions, bytes } = answer.range;
-  return { accepted: true, transactions, bytes };
+  const { transactions, bytes, parts } = answer.range;
+  const starts = parts.filter(({ head }) => head.format.byServerStart).map(({ head }) => stateOf(head.before));
+  return { accepted: true, transactions, bytes, starts };
 }
 
 async function prove(runtime: Runtime, { member, serverId, from, upTo }: Wanted): Promise<RangeAnswer> {

@@ -114,8 +114,9 @@ function span({ runs, refused, cut }: Extract<Answer, { ask: 'Span' }>): Answers
   return { accepted: true, runs: parsed, truncated: cut ?? null };
 }
 
-function files({ refused }: Extract<Answer, { ask: 'Files' }>): Answers['Files'] {
-  return refused === undefined ? { accepted: true, transactions: 4, bytes: 1_000 } : { accepted: false, why: refused };
+function files({ refused, starts }: Extract<Answer, { ask: 'Files' }>): Answers['Files'] {
+  if (refused !== undefined) return { accepted: false, why: refused };
+  return { accepted: true, transactions: 4, bytes: 1_000, starts: starts.map((text) => state(text)) };
 }
 
 function header(answer: Extract<Answer, { ask: 'FileHeader' }>, file: string): Answers['FileHeader'] | undefined {

@@ -160,8 +160,15 @@ export const Answer = z.discriminatedUnion('ask', [
     refused: z.string().optional(),
     cut: z.enum(['bytes', 'time', 'runs']).optional(),
   }),
-  /** Of the binlog files of a member; `refused`: why they do not do. */
-  z.strictObject({ ask: z.literal('Files'), of: z.string(), refused: z.string().optional() }),
+  z.strictObject({
+    /** Of the binlog files of a member. */
+    ask: z.literal('Files'),
+    of: z.string(),
+    /** Why they do not do. */
+    refused: z.string().optional(),
+    /** What had survived at each start of the server in between. */
+    starts: z.array(gtid).default([]),
+  }),
   z.strictObject({
     ask: z.literal('FileHeader'),
     of: z.string(),
