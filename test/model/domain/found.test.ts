@@ -12,14 +12,16 @@ interface Found {
   readonly why: string;
   /** Nothing was lost and nobody made a mistake. */
   readonly follows?: boolean;
+  /** A known hole: it fails until it is closed (docs/known-issues.md). */
+  readonly open?: boolean;
   readonly history: History;
 }
 
 const text = readFileSync(join(import.meta.dirname, 'found.json'), 'utf8');
 const found = JSON.parse(text) as readonly Found[];
 
-for (const { why, follows, history } of found) {
-  test(why, async () => {
+for (const { why, follows, open, history } of found) {
+  test(why, { todo: open === true }, async () => {
     const run = await live(history);
     assert.deepEqual(await verdicts(run), [], `\n${run.cluster.trace.slice(-80).join('\n')}`);
     const decisions = run.operator.runtime.picture?.decisions ?? [];
