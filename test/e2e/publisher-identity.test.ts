@@ -7,6 +7,8 @@ import { movesUnderWrites } from './support/moves.ts';
 import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
 
+const FULL = process.env['MXR_FULL'] === '1';
+
 // Only the VIP and the publishers are routed: the operator reaches no MariaDB of a member by its own address, and has no `match`.
 let stage: Stage;
 let publishers: readonly PublisherProcess[] = [];
@@ -76,19 +78,24 @@ test('without its publishers nobody can tell the members apart; with them the ho
   );
 });
 
-test('another token and another CA are told with what mends them, and once they are right the publishers are heard again', async () => {
-  await publisherAuth(`${PUBLISHER_TOKEN}-of-yesterday`, cas);
-  const wrongToken = /refuses mxr.*key token of the Secret in source\.publisherAuth/;
-  await refusedFor('both refuse the token', wrongToken, READ_AGAIN_MS);
-  const stranger = makeCertificates(join(stage.bench.op.directory, 'stranger'), 'IP:10.0.0.1');
-  await publisherAuth(PUBLISHER_TOKEN, [stranger.ca]);
-  const strangeCa = /refuses mxr.*key ca\.crt of the Secret in source\.publisherAuth/;
-  await refusedFor('neither certificate is trusted', strangeCa, MENDED_MS);
-  await publisherAuth(PUBLISHER_TOKEN, cas);
-  const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
-  const { findings } = await stage.statusIs('both publishers are heard again', heard, MENDED_MS);
-  assert.ok(!findings.some(({ finding }) => finding === 'PublisherPlainHttp'));
-});
+// A minute passes until a Secret is read again.
+test(
+  'another token and another CA are told with what mends them, and once they are right the publishers are heard again',
+  { skip: !FULL },
+  async () => {
+    await publisherAuth(`${PUBLISHER_TOKEN}-of-yesterday`, cas);
+    const wrongToken = /refuses mxr.*key token of the Secret in source\.publisherAuth/;
+    await refusedFor('both refuse the token', wrongToken, READ_AGAIN_MS);
+    const stranger = makeCertificates(join(stage.bench.op.directory, 'stranger'), 'IP:10.0.0.1');
+    await publisherAuth(PUBLISHER_TOKEN, [stranger.ca]);
+    const strangeCa = /refuses mxr.*key ca\.crt of the Secret in source\.publisherAuth/;
+    await refusedFor('neither certificate is trusted', strangeCa, MENDED_MS);
+    await publisherAuth(PUBLISHER_TOKEN, cas);
+    const heard = (now: Status): boolean => said(now).join() === 'hci-a true true,hci-b true false';
+    const { findings } = await stage.statusIs('both publishers are heard again', heard, MENDED_MS);
+    assert.ok(!findings.some(({ finding }) => finding === 'PublisherPlainHttp'));
+  },
+);
 
 test('a planned move to a member that the operator has never seen', async () => {
   const { a, b } = stage.bench;
