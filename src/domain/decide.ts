@@ -17,7 +17,7 @@ import { compareCoordinates, linkOf } from './observation.ts';
 import { planStopReceiving } from './plan.ts';
 import { protect } from './protect.ts';
 import type { ReplicaFacts } from './replica.ts';
-import { hiddenUnwatched } from './hidden.ts';
+import { hiddenBefore, hiddenUnwatched } from './hidden.ts';
 import { relinked } from './relink.ts';
 import { reconnected } from './restart.ts';
 import { areOneServer, twiceMessage, usedTwice } from './shared.ts';
@@ -198,7 +198,8 @@ function mayLackHidden(context: Context): Decision | null {
   const { replica, diagnosis, memory } = context;
   const { holder } = diagnosis;
   // What the holder is seen to have applied is more than what may have been written until this process began to look.
-  const hidden = hiddenBySource(context) ?? (holder === null ? null : hiddenUnwatched(replica, holder, memory));
+  const before = holder === null ? null : (hiddenBefore(replica, holder) ?? hiddenUnwatched(replica, holder, memory));
+  const hidden = hiddenBySource(context) ?? before;
   return hidden === null ? null : decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, hidden);
 }
 

@@ -50,6 +50,19 @@ export function hasOwnId({ observation, memory }: Pick<Context, 'observation' | 
 }
 
 /**
+ * A holder's position passes what it took in, at its own demotion at the latest, and then shows nothing of it. What a replica
+ * on it was seen to lack it lacks until it gets it, or other data. Null: nothing.
+ */
+export function hiddenBefore(replica: ReplicaFacts, { member, look }: Holder): Refused | null {
+  const { baseline, lacks } = replica.memory;
+  if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
+  const gtids = beyond(stateOf(lacks), mergeStates(replica.contains, binlogStateOf(look))).map(formatGtid);
+  if (gtids.length === 0) return null;
+  const message = `${member.name} was seen to have applied ${gtids.join(', ')} from another server, and does not log what it applies: ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+/**
  * While nobody watched, another member wrote: it may have held the VIP. Its peer has that now, or not; without
  * log_slave_updates nothing shows it for certain, and a replica that followed the peer never got it.
  */

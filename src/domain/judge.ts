@@ -6,7 +6,8 @@ import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
-import { parseGtid, sameGtid } from './gtid.ts';
+import { parseGtid, sameGtid, stateHas } from './gtid.ts';
+import type { ReplicaFacts } from './replica.ts';
 import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
 import { rememberMember, seenAsStandby } from './lineage.ts';
@@ -215,7 +216,14 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
 const MAX_LACKING = 16;
 
 /** Once its position has passed them nothing shows any more what a replica never got. */
-function lackingNow({ lacks }: ReplicaMemory, { reason, transactions }: Decision): readonly Gtid[] {
+function lackingNow(
+  { lacks }: ReplicaMemory,
+  { verdict, reason, transactions }: Decision,
+  { contains }: ReplicaFacts,
+): readonly Gtid[] {
+  if (isReady(verdict) && lacks.some((gtid) => stateHas(contains, gtid))) {
+    return lacks.filter((gtid) => !stateHas(contains, gtid));
+  }
   if (reason !== 'HolderHidesPeerWrites') return lacks;
   const now = (transactions?.gtids ?? []).flatMap((gtid) => parseGtid(gtid) ?? []);
   const news = now.filter((gtid) => !lacks.some((one) => sameGtid(one, gtid)));
@@ -248,7 +256,7 @@ function rememberReplica(
   const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
   // With an end that a fill gave it, it stops by itself some time.
   const haltedSince = running && facts.link.until === undefined ? null : before.haltedSince;
-  const lacks = before.baseline === null ? lackingNow(before, decision) : before.lacks;
+  const lacks = lackingNow(before, decision, facts);
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
   const refusal = refusalOf(decision, facts, holder);
