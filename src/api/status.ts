@@ -86,7 +86,9 @@ export const ReplicaStatus = z.object({
     .array(gtid)
     .max(16)
     .default([])
-    .describe('Transactions that a holder without log_slave_updates had applied before the replica got there.'),
+    .describe(
+      'Transactions that a holder without log_slave_updates had applied and does not log: the replica was seen to lack them.',
+    ),
   clearedFor: file.optional().describe("File of the holder's restart after which it was proven or compared."),
   retentionHeadroomSeconds: count.optional(),
   foreignChanges: z.array(time).max(8).default([]).describe('When somebody else changed the link.'),
