@@ -1,10 +1,12 @@
 import { answerTo } from './evidence.ts';
 import type { Gtid } from './gtid.ts';
-import { formatGtid, isWithin, stateOfPosition } from './gtid.ts';
+import { formatGtid, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
 import { asking, incarnationKey, readUpTo, refused } from './proof.ts';
+import { knownBefore } from './skipped.ts';
+import { attachedItself } from './stray.ts';
 
 /**
  * A server counts on from what it applied: whatever it wrote as the holder has a higher number than everything that came
@@ -38,9 +40,14 @@ export function writtenAsStandby(input: ProofInput): Refused | Asking | null {
   return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
 }
 
-/** The highest number that the replica has of other servers in the domain that the target itself writes to. */
-function othersUpTo({ replica, target }: ProofInput, { domain, serverId }: Gtid): bigint {
+/**
+ * The highest number of other servers in the domain that the target itself writes to, which the replica has; or may have had
+ * when it went to the target by itself, for its position there says nothing of that.
+ */
+function othersUpTo(input: ProofInput, { domain, serverId }: Gtid): bigint {
+  const { replica, target } = input;
   if (domain !== target.gtidDomainId) return 0n;
-  const others = [...(replica.contains.get(domain) ?? [])].filter(([id]) => id !== serverId);
+  const had = attachedItself(input) ? mergeStates(replica.contains, knownBefore(input)) : replica.contains;
+  const others = [...(had.get(domain) ?? [])].filter(([id]) => id !== serverId);
   return others.reduce((most, [, seq]) => (seq > most ? seq : most), 0n);
 }
