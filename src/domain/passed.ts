@@ -1,10 +1,9 @@
-import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition } from './gtid.ts';
 import { formatPosition, sameGtid, stateHas } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, refused } from './proof.ts';
+import { holderSays, refused } from './proof.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 
 /**
@@ -42,15 +41,9 @@ function isPlaceOf(input: ProofInput, there: GtidPosition): boolean {
 /** An offset is used only if the target itself says that it is exactly the replica's position, in every domain. */
 export function proveOffset(input: ProofInput, at: Coordinates): Refused | Asking | null {
   const { holder, replica } = input;
-  const question = {
-    kind: 'GtidAt',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    at,
-  } as const;
-  const answer = answerTo(input.evidence, question);
-  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
-  const there = answer.value;
+  const answer = holderSays(input, at);
+  if ('kind' in answer) return answer;
+  const { there } = answer;
   if (there !== null && isPlaceOf(input, there)) return null;
   const message = `${holder.member.name} says that ${at.file}:${at.position} is ${there === null ? 'no place in its binlog' : formatPosition(there)}, the replica is at ${formatPosition(replica.position)}`;
   return refused('Unproven', 'WitnessesDisagree', message);

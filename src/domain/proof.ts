@@ -136,6 +136,19 @@ export function readUpTo({ holder, targetMemory }: ProofInput, has: GtidState, e
   return endWithAllOf(targetMemory, has, end) ?? asking(`looking at ${name} again for where its binlog ends`, question);
 }
 
+/** What the target says of a place in its own binlog (BINLOG_GTID_POS); null: it is none. */
+export function holderSays(
+  { holder, evidence }: Pick<ProofInput, 'holder' | 'evidence'>,
+  at: Coordinates,
+): { readonly there: GtidPosition | null } | Asking {
+  const { name } = holder.member;
+  const question = { kind: 'GtidAt', member: name, incarnation: incarnationKey(holder.member), at } as const;
+  const answer = answerTo(evidence, question);
+  return answer.known
+    ? { there: answer.value }
+    : asking(`asking ${name} for the GTID at ${at.file}:${at.position}`, question);
+}
+
 /** The transactions between what one side has and the other lacks, as far as numbers alone tell. */
 export function lacking(gtids: readonly Gtid[], than: GtidState, form: 'State' | 'Position' = 'State'): Transactions {
   const counts = gtids.map((gtid) => {

@@ -1,5 +1,4 @@
 import { placeByGtid } from './crash.ts';
-import { answerTo } from './evidence.ts';
 import type { GtidPosition } from './gtid.ts';
 import { beyond, formatPosition, samePosition } from './gtid.ts';
 import { appliedThere, hiddenWrites, unloggedByTarget } from './hidden.ts';
@@ -7,7 +6,7 @@ import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { asking, incarnationKey, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { holderSays, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { placeOf } from './replica.ts';
@@ -88,18 +87,12 @@ function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   if (at.file === '') return placeFromNowhere(input);
   const captured = gtidBefore(replica, at);
   if (isBaseline(input, at, captured)) return at;
-  const question = {
-    kind: 'GtidAt',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    at,
-  } as const;
-  const answer = answerTo(input.evidence, question);
-  if (!answer.known) return asking(`asking ${holder.member.name} for the GTID at ${at.file}:${at.position}`, question);
-  if (answer.value !== null && formatPosition(answer.value) === formatPosition(captured)) return at;
+  const answer = holderSays(input, at);
+  if ('kind' in answer) return answer;
+  if (answer.there !== null && formatPosition(answer.there) === formatPosition(captured)) return at;
   const byGtid = placeByGtid(input, captured);
   if (byGtid !== null) return byGtid;
-  const there = answer.value === null ? 'no place in its binlog' : formatPosition(answer.value);
+  const there = answer.there === null ? 'no place in its binlog' : formatPosition(answer.there);
   return refused(
     'Unproven',
     'LineageChanged',
