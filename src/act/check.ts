@@ -4,6 +4,7 @@ import type { Link, LinkLook, ServerLook } from '../domain/observation.ts';
 import type { Dial, Expectation } from '../domain/plan.ts';
 import type { Running } from './execution.ts';
 import { lastLook, look, surprise } from './execution.ts';
+import { sameDial } from '../domain/plan.ts';
 
 /** The operation of an error that says: the replica does not stand where it was proven to. */
 export const PROVE = 'prove the position';
@@ -25,7 +26,7 @@ export function checkTarget(running: Running): void {
 /** What was proven of a link says nothing of the one that somebody has made of it since: it is left as it is. */
 export async function checkDials(running: Running, { host, port }: Dial, operation: string): Promise<void> {
   const { link } = await look(running);
-  if (link.host === host && link.port === port) return;
+  if (sameDial(link, { host, port })) return;
   const detail = `its link points at ${link.host}:${link.port}, not at ${host}:${port} any more`;
   throw surprise(running, operation, detail);
 }

@@ -16,7 +16,7 @@ import type { GtidState } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { ServerLook } from './observation.ts';
-import { planAdopt } from './plan.ts';
+import { planAdopt, sameDial } from './plan.ts';
 import type { Proven, Refused } from './proof.ts';
 import { lacking, proveContent, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -170,5 +170,5 @@ function adopt(context: Context, replica: ReplicaFacts, holder: Holder, target: 
 function isAsWanted(context: Context, replica: ReplicaFacts, to: { host: string; port: number }): boolean {
   const { link } = replica;
   const mode = (link.usingGtid === 'Slave_Pos') === (context.policy.positioning === 'GTID');
-  return mode && link.host === to.host && link.port === to.port;
+  return mode && sameDial(link, to);
 }

@@ -1,8 +1,8 @@
 import type { AuditFinding, AuditInput } from './audit.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
 import type { Known } from './fact.ts';
-import { beyond, formatPosition, mergeStates, stateOfPosition } from './gtid.ts';
-import { binlogStateOf, sameServer } from './memory.ts';
+import { beyond, formatPosition, stateOfPosition } from './gtid.ts';
+import { sameServer, stateOfServer } from './memory.ts';
 import type { MemberObservation } from './observation.ts';
 import type { PublisherLook } from './published.ts';
 import { lacking } from './proof.ts';
@@ -78,7 +78,7 @@ function peerWrites({ observation, diagnosis: { holder } }: AuditInput, member: 
   if (isOfAnother(member, observation.members)) return [];
   const other = observation.members.find(({ name }) => name === peer.member);
   if (other === undefined || other.name === member.name || !isDead(other)) return [];
-  const has = mergeStates(binlogStateOf(holder.look), stateOfPosition(holder.look.gtidSlavePos));
+  const has = stateOfServer(holder.look);
   const missing = beyond(stateOfPosition(peer.binlogPos), has);
   if (missing.length === 0) return [];
   const { count, gtids } = lacking(missing, has);

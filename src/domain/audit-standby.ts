@@ -14,7 +14,7 @@ import {
   stateOfPosition,
 } from './gtid.ts';
 import type { MemberMemory } from './memory.ts';
-import { binlogStateOf, standbyLinkOf } from './memory.ts';
+import { binlogStateOf, standbyLinkOf, stateOfServer } from './memory.ts';
 import type { Link, MemberObservation, Observation, ServerLook } from './observation.ts';
 import { areOneServer } from './shared.ts';
 
@@ -89,7 +89,7 @@ function applying(
   const link = standbyLinkOf(look);
   const memory = input.memory.members.get(holder.name);
   if (link === undefined || memory === undefined) return [];
-  const lag = lagOf(memory, link, mergeStates(binlogStateOf(look), stateOfPosition(look.gtidSlavePos)), input);
+  const lag = lagOf(memory, link, stateOfServer(look), input);
   if (lag === null || lag <= LAGGING_SECONDS) return [];
   const delay = link.delay > 0 ? ` (it has MASTER_DELAY=${link.delay})` : '';
   const message = `${standby.name} is ${Math.round(lag)} s behind ${holder.name}${delay}: a takeover now waits for it, or loses what it lacks when ${holder.name} is dead. Find out what slows it down`;

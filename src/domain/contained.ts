@@ -1,4 +1,4 @@
-import type { FileHeaderQuestion, WalkQuestion } from './evidence.ts';
+import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import {
@@ -20,7 +20,17 @@ import { compareCoordinates, hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { isCopied, isItsPosition, passedByFile, proveOffset } from './passed.ts';
 import { describeUnique } from './unique.ts';
-import { asking, haveEqualIds, incarnationKey, lacking, lookAgain, proveContent, readUpTo, refused } from './proof.ts';
+import {
+  asking,
+  haveEqualIds,
+  headOf,
+  incarnationKey,
+  lacking,
+  lookAgain,
+  proveContent,
+  readUpTo,
+  refused,
+} from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import { looksAt } from './lineage.ts';
 import type { Resume } from './prefix.ts';
@@ -80,9 +90,10 @@ function notDrained({ replica, holder }: ProofInput, state: GtidState): Undecide
 /** Direction 1: nothing that the replica has is missing on the target. */
 function missingOnTarget(input: ProofInput, state: GtidState): Refused | Asking | null {
   const { replica, holder } = input;
-  const passed = passedByFile(input);
-  if (passed?.kind === 'Asking') return passed;
-  const ahead = aheadOf(input, state).filter((gtid) => passed !== null || !isItsPosition(input, gtid));
+  const unlogged = aheadOf(input, state);
+  const passed = unlogged.some((gtid) => isItsPosition(input, gtid)) && passedByFile(input);
+  if (typeof passed !== 'boolean') return passed;
+  const ahead = unlogged.filter((gtid) => !passed || !isItsPosition(input, gtid));
   if (ahead.length === 0) return null;
   const again = lookAgain(input, `before saying that ${replica.pod} is ahead`);
   if (again !== null) return again;
@@ -196,20 +207,14 @@ function sharedWith(state: GtidState, contains: GtidState): GtidState {
 
 /** Without a remembered common point that is still there: the newest file before which the replica has everything. */
 function resumeFromFiles(input: ProofInput, end: Coordinates): Resume | Refused | Asking {
-  const { replica, target, holder } = input;
+  const { replica, target } = input;
   let oldest: GtidState = new Map();
   for (const file of target.files.toReversed()) {
-    const question: FileHeaderQuestion = {
-      kind: 'FileHeader',
-      member: holder.member.name,
-      incarnation: incarnationKey(holder.member),
-      file: file.name,
-    };
-    const header = answerTo(input.evidence, question);
-    if (!header.known) return asking(`reading the head of ${file.name} on ${holder.member.name}`, question);
-    if (isWithin(header.value.gtidList, replica.contains))
-      return resumeByWalk(input, { file: file.name, position: 4 }, end);
-    oldest = header.value.gtidList;
+    const answer = headOf(input, file.name);
+    if ('kind' in answer) return answer;
+    const { gtidList } = answer.head;
+    if (isWithin(gtidList, replica.contains)) return resumeByWalk(input, { file: file.name, position: 4 }, end);
+    oldest = gtidList;
   }
   return beforeOldest(input, oldest);
 }

@@ -12,6 +12,7 @@ import type { Dial, LinkTarget } from './plan.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { replicaFacts } from './replica.ts';
 import type { Diagnosis, PairMemory } from './situation.ts';
+import { sameDial } from './plan.ts';
 
 /** What a user asked for, as far as deciding depends on it. */
 export interface Policy {
@@ -71,8 +72,7 @@ export function factsOf(
   const shown = linkOf(seen, channel);
   if (shown === undefined) return null;
   const memory = input.memory.replicas.get(observed.pod) ?? { ...NEW_REPLICA, pod: observed.pod };
-  const isForeign = memory.baseline !== null && shown.usingGtid !== 'No' && dialsStranger(shown, input);
-  const link = isForeign ? withoutPlaces(shown) : shown;
+  const link = memory.baseline === null || shown.usingGtid === 'No' ? shown : withOwnPlaces(shown, input);
   const source = memory.baseline === null ? undefined : input.memory.members.get(memory.baseline.member);
   const at = { lookAt: look.at, seenAt: input.observation.now };
   return replicaFacts(observed, at, { look: seen, link, memory, source, evidence: input.evidence });
@@ -80,14 +80,15 @@ export function factsOf(
 
 /** A link that dials none of the members, nor the VIP: it was pointed at a donor, or somewhere by a person. */
 export function dialsStranger(
-  { host, port }: Dial,
+  link: Dial,
   { policy, observation }: Pick<DecisionInput, 'policy' | 'observation'>,
 ): boolean {
-  return ![policy.vip, ...observation.members].some((one) => one.host === host && one.port === port);
+  return ![policy.vip, ...observation.members].some((one) => sameDial(one, link));
 }
 
-/** Coordinates belong to the history of the server that sent them: of another one they are no place of the replica's source. */
-function withoutPlaces(link: Link): Link {
+/** Coordinates belong to the history of the server that sent them: of a stranger they are no place of the replica's source. */
+export function withOwnPlaces(link: Link, input: Pick<DecisionInput, 'policy' | 'observation'>): Link {
+  if (!dialsStranger(link, input)) return link;
   return { ...link, read: { file: '', position: 4 }, exec: { file: '', position: 0 } };
 }
 
@@ -104,7 +105,7 @@ export function linkTarget(context: Pick<Context, 'policy'>, replica: ReplicaFac
 }
 
 export function dialsVip(replica: ReplicaFacts, policy: Policy): boolean {
-  return replica.link.host === policy.vip.host && replica.link.port === policy.vip.port;
+  return sameDial(replica.link, policy.vip);
 }
 
 export function baselineMember(replica: ReplicaFacts): string | null {

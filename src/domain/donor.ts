@@ -10,7 +10,7 @@ import { binlogStateOf, sameIncarnation } from './memory.ts';
 import type { MemberObservation, Observation, ReplicaObservation, ServerLook } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Dial, Donor, Fill } from './plan.ts';
-import { donorName } from './plan.ts';
+import { donorName, sameDial } from './plan.ts';
 import type { ProofInput } from './proof.ts';
 import { incarnationKey } from './proof.ts';
 import { restartedBetween, siblingDoubt, startBetween, startsOf } from './reused.ts';
@@ -160,7 +160,7 @@ function isRefusedBy({ context, input }: Gap, donor: Donor): boolean {
   // What mxr itself hands out is proven anew each time, and the refusal said what was not as it should be.
   if (donor.kind === 'Files') return false;
   const seen = donorAt(context.observation, donor, context.policy);
-  return link.ioErrno === 1236 && seen !== null && link.host === seen.dial.host && link.port === seen.dial.port;
+  return link.ioErrno === 1236 && seen !== null && sameDial(link, seen.dial);
 }
 
 /** Number by number from where the replica stands to the takeover point, and nothing that the old holder did not have. */
@@ -201,9 +201,12 @@ function fromFiles(gap: Gap): Offer {
     return without(`are not known to be those which ${replica.pod} followed`);
   }
   const { serverId, startedAt } = source.identity;
-  const [from, upTo] = [replica.position, new Map([...replica.position, ...gap.upTo])].map(formatPosition);
-  const asked = { member: observed.name, lineage: source.lineage, serverId, from: from ?? '', upTo: upTo ?? '' };
-  const answer = answered(gap, donor, { kind: 'Files', ...asked } as const);
+  const places = {
+    from: formatPosition(replica.position),
+    upTo: formatPosition(new Map([...replica.position, ...gap.upTo])),
+  };
+  const asked = { member: observed.name, lineage: source.lineage, serverId };
+  const answer = answered(gap, donor, { kind: 'Files', ...asked, ...places } as const);
   if ('kind' in answer) return answer;
   if (!answer.value.accepted) return without(`do not do: ${answer.value.why}`);
   // The files know of starts that nobody saw, memory of those whose files were removed.

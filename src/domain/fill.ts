@@ -3,15 +3,13 @@ import { baselineMember, linkTarget } from './context.ts';
 import type { Gap, Offer } from './donor.ts';
 import { donorAt, offers } from './donor.ts';
 import type { Question } from './evidence.ts';
-import type { GtidState } from './gtid.ts';
-import { formatGtid, formatPosition, mergeStates, sameGtid, seqIn, stateHas, stateOfPosition } from './gtid.ts';
+import { formatGtid, formatPosition, sameGtid, seqIn, stateHas } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import type { Intended } from './intent.ts';
 import { isLifeOf } from './intent.ts';
-import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
-import type { Link } from './observation.ts';
+import { START_TIME_TOLERANCE_MS, stateOfServer } from './memory.ts';
 import type { Fill } from './plan.ts';
-import { donorName, planFill, planStopReceiving } from './plan.ts';
+import { donorName, planFill, planStopReceiving, sameDial } from './plan.ts';
 import type { ProofInput, Proven, Refused } from './proof.ts';
 import { missingCount } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
@@ -34,7 +32,9 @@ export function fillGap(context: Context, holder: Holder, input: ProofInput, ref
   }
   const lacking = [...fillTo].filter(([domain, gtid]) => !sameGtid(replica.position.get(domain), gtid));
   if (lacking.length === 0) return behind(message, {});
-  const gone = lacking.filter(([, gtid]) => !stateHas(hasNow(input), gtid)).map(([, gtid]) => formatGtid(gtid));
+  // By file and position what it had applied at its takeover is another server's word.
+  const has = stateOfServer(input.target);
+  const gone = lacking.filter(([, gtid]) => !stateHas(has, gtid)).map(([, gtid]) => formatGtid(gtid));
   if (gone.length > 0) {
     return behind(`${message}. It is not filled: ${holder.member.name} does not show ${gone.join(', ')} any more`, {});
   }
@@ -54,11 +54,6 @@ export function fillGap(context: Context, holder: Holder, input: ProofInput, ref
     default:
       return offer satisfies never;
   }
-}
-
-/** Logged or applied: by file and position what it had applied at its takeover is another server's word. */
-function hasNow({ target }: ProofInput): GtidState {
-  return mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos));
 }
 
 /** By file a connect writes the place that was read there: then its own binlog must say the same. */
@@ -93,11 +88,7 @@ function planOf(context: Context, holder: Holder, input: ProofInput, offer: Extr
 /** The open fill of this replica, if its link dials the donor; null: it is not being filled. */
 export function fillOf({ intended, replica }: Pick<Context, 'intended' | 'replica'>): Fill | null {
   const fill = intended.get(replica.pod)?.fill;
-  return fill !== undefined && dials(replica.link, fill) ? fill : null;
-}
-
-function dials({ host, port }: Link, { dial }: Fill): boolean {
-  return host === dial.host && port === dial.port;
+  return fill !== undefined && sameDial(replica.link, fill.dial) ? fill : null;
 }
 
 /** It receives from the donor, and its server ends that at the takeover point: nothing to do but to see that it stays so. */

@@ -1,6 +1,6 @@
 import type { Plan } from './plan.ts';
 import { formatPosition } from './gtid.ts';
-import { donorName, handoverId } from './plan.ts';
+import { donorName, handoverId, isMoving } from './plan.ts';
 import type { Picture } from './judge.ts';
 import type { Decision } from './verdict.ts';
 
@@ -58,11 +58,6 @@ function moving(picture: Picture, gates: Gates, now: number): Gated {
     return { plans: others, decisions, awaiting: null, holdDownLeftMs: left };
   }
   return { ...picture, awaiting: null, holdDownLeftMs: null };
-}
-
-/** What leads a replica to another server, on its way too. */
-function isMoving({ kind }: Plan): boolean {
-  return kind === 'Move' || kind === 'Fill';
 }
 
 function hold(

@@ -8,6 +8,7 @@ import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './me
 import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
 import { compareCoordinates, linkOf } from './observation.ts';
 import type { Fill } from './plan.ts';
+import { sameDial } from './plan.ts';
 
 /** What an open handover wanted of one replica: proven, and stored before the first statement (handover.md, Steps). */
 export interface Intended {
@@ -115,10 +116,10 @@ function wasCarriedOut(input: Input, known: ReplicaMemory, intent: Intended, { l
   if (baseline === null) return wasAdopting(input, known, intent, { look, link });
   const target = observation.members.find((member) => member.name === intent.member);
   if (target === undefined || baseline.member === intent.member) return false;
-  if (link.host === target.host && link.port === target.port) return true;
+  if (sameDial(link, target)) return true;
   // Through the VIP a link that runs may have reconnected by itself, before or beyond the intended place: that is proven
   // anew like any other. Only what no reconnect can make is taken for ours.
-  const dialsMember = observation.members.some((member) => member.host === link.host && member.port === link.port);
+  const dialsMember = observation.members.some((member) => sameDial(member, link));
   return !dialsMember && isNotStarted(link);
 }
 

@@ -1,8 +1,8 @@
-import { formatPosition, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
-import { binlogStateOf } from './memory.ts';
+import { formatPosition, isWithin, stateOfPosition } from './gtid.ts';
+import { binlogStateOf, stateOfServer } from './memory.ts';
 import type { Memory } from './memory.ts';
 import type { Plan } from './plan.ts';
-import { isAttaching } from './plan.ts';
+import { isAttaching, sameDial } from './plan.ts';
 import { compareCoordinates } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
 import type { Diagnosis } from './situation.ts';
@@ -117,8 +117,7 @@ function restsOnAnswers(plan: Plan, { diagnosis }: PlanContext): Violation | nul
 function fillsWhatTargetHas(plan: Plan, { diagnosis }: PlanContext): Violation | null {
   const target = diagnosis.holder?.look;
   if (plan.fill === undefined || target == null) return null;
-  const has = mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos));
-  if (isWithin(stateOfPosition(plan.fill.upTo), has)) return null;
+  if (isWithin(stateOfPosition(plan.fill.upTo), stateOfServer(target))) return null;
   return broken(
     2,
     `${plan.pod} would be filled up to ${formatPosition(plan.fill.upTo)}, which ${plan.target?.member ?? 'nobody'} lacks`,
@@ -128,7 +127,7 @@ function fillsWhatTargetHas(plan: Plan, { diagnosis }: PlanContext): Violation |
 /** 10. After error 1236, START SLAVE is never retried: the server may accept it later and skip transactions. */
 function triesNoRefusalAgain(plan: Plan, { replica: { link } }: PlanContext): Violation | null {
   const dial = plan.fill?.dial;
-  if (dial === undefined || link.ioErrno !== 1236 || link.host !== dial.host || link.port !== dial.port) return null;
+  if (dial === undefined || link.ioErrno !== 1236 || !sameDial(link, dial)) return null;
   return broken(10, `${dial.host}:${dial.port} has refused ${plan.pod} with error 1236`);
 }
 

@@ -260,6 +260,11 @@ export function binlogStateOf(look: ServerLook): GtidState {
   return look.gtidBinlogState ?? stateOfPosition(look.gtidBinlogPos);
 }
 
+/** Everything that a server logged or applied, as far as its last look shows. */
+export function stateOfServer(look: ServerLook): GtidState {
+  return mergeStates(binlogStateOf(look), stateOfPosition(look.gtidSlavePos));
+}
+
 /** The channel through which a member follows its peer: the only one it has, or the one of this name. */
 export function standbyLinkOf(look: ServerLook): Link | undefined {
   return linkOf(look, '') ?? look.links[0];

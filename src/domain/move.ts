@@ -11,7 +11,7 @@ import { hasOwnId } from './hidden.ts';
 import type { Holder } from './holder.ts';
 import { formatGtid, formatPosition, formatState, seqIn, stateHas } from './gtid.ts';
 import { sameCoordinates } from './observation.ts';
-import { planApply, planMove, planRelink, planResume, planStopReceiving } from './plan.ts';
+import { planApply, planMove, planRelink, planResume, planStopReceiving, sameDial } from './plan.ts';
 import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
 import { asking, incarnationKey, refused } from './proof.ts';
 import { mustStopReceiving, neverStandsStill } from './protect.ts';
@@ -196,7 +196,7 @@ function failures({ evidence }: Context, questions: readonly Question[]): string
 export function planFor(context: Context, holder: Holder, proven: Proven, input: ProofInput) {
   const { replica, policy } = context;
   const target = linkTarget(context, replica, holder);
-  const rightPlace = replica.link.host === target.host && replica.link.port === target.port;
+  const rightPlace = sameDial(replica.link, target);
   const common = { pod: replica.pod, from: baselineMember(replica), proven, target, received: replica.received };
   const isRelink = proven.proof === 'SameServer' && rightPlace && context.relink.has(replica.pod);
   if (isRelink) return planRelink({ ...common, trigger: triggerOf(input), positioning: policy.positioning }, null);

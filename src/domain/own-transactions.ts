@@ -1,8 +1,8 @@
 import { ownTransactionsOf } from './audit-standby.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { formatGtid, mergeStates, stateOfPosition } from './gtid.ts';
+import { formatGtid } from './gtid.ts';
 import type { MemberMemory } from './memory.ts';
-import { binlogStateOf } from './memory.ts';
+import { stateOfServer } from './memory.ts';
 import type { MemberObservation, Observation } from './observation.ts';
 import type { Transactions } from './proof.ts';
 import type { Split } from './split.ts';
@@ -28,7 +28,7 @@ export function ownTransactions(input: OwnInput): Transactions | null {
 }
 
 function stateOfHolder({ look }: MemberObservation): GtidState | undefined {
-  return look.known ? mergeStates(binlogStateOf(look.value), stateOfPosition(look.value.gtidSlavePos)) : undefined;
+  return look.known ? stateOfServer(look.value) : undefined;
 }
 
 /** Until they are read, the last one of each domain. */

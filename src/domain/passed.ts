@@ -2,7 +2,7 @@ import type { Gtid, GtidPosition } from './gtid.ts';
 import { formatPosition, sameGtid, stateHas } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
+import type { Asking, ProofInput, Refused } from './proof.ts';
 import { holderSays, refused } from './proof.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 
@@ -18,14 +18,13 @@ export function isItsPosition({ target }: ProofInput, gtid: Gtid): boolean {
   return sameGtid(target.gtidSlavePos.get(gtid.domain), gtid);
 }
 
-/** By file and position its position says so where it had applied exactly as much of the old holder. Null: it had. */
-export function passedByFile(input: ProofInput): Refused | Undecided | Asking | null {
+/** By file and position its position says so where it had applied exactly as much of the old holder. */
+export function passedByFile(input: ProofInput): boolean | Asking {
   const standby = input.targetMemory.lastStandby;
-  if (standby?.standby == null || standby.standby.usingGtid) return NOT_BY_FILE;
-  return compareByCoordinates(input, standby);
+  if (standby?.standby == null || standby.standby.usingGtid) return false;
+  const difference = compareByCoordinates(input, standby);
+  return difference?.kind === 'Asking' ? difference : difference === null;
 }
-
-const NOT_BY_FILE: Undecided = { kind: 'Undecided', reason: 'HandingOver', message: '' };
 
 /** Where the target passed a transaction without logging it, the place before it in its binlog is the same place. */
 function isPlaceOf(input: ProofInput, there: GtidPosition): boolean {

@@ -19,6 +19,10 @@ export interface Dial {
   readonly port: number;
 }
 
+export function sameDial(a: Dial, b: Dial): boolean {
+  return a.host === b.host && a.port === b.port;
+}
+
 /**
  * Who does not hold the VIP and has what the holder cannot give: the old member, another replica, or the binlog files that a
  * dead member left behind, which mxr itself hands out.
@@ -108,6 +112,11 @@ export function planApply(pod: string, from: string | null): Plan {
 /** Whether a plan makes a replica receive from somewhere: then it needs a target, a proof and an intent. */
 export function isAttaching(plan: Plan): boolean {
   return plan.kind !== 'StopReceiving' && plan.kind !== 'Apply';
+}
+
+/** What leads a replica to another server; a fill is on the way there. */
+export function isMoving({ kind }: Plan): boolean {
+  return kind === 'Move' || kind === 'Fill';
 }
 
 interface MoveParts {

@@ -1,5 +1,5 @@
 import type { Proof, Reason, Verdict } from '../api/reasons.ts';
-import type { Evidence, Question, TransactionContent } from './evidence.ts';
+import type { Evidence, FileHeader, Question, TransactionContent } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid } from './gtid.ts';
@@ -147,6 +147,17 @@ export function holderSays(
   return answer.known
     ? { there: answer.value }
     : asking(`asking ${name} for the GTID at ${at.file}:${at.position}`, question);
+}
+
+/** What stands at the head of one of the target's binlog files. */
+export function headOf(
+  { holder, evidence }: Pick<ProofInput, 'holder' | 'evidence'>,
+  file: string,
+): { readonly head: FileHeader } | Asking {
+  const { name } = holder.member;
+  const question = { kind: 'FileHeader', member: name, incarnation: incarnationKey(holder.member), file } as const;
+  const answer = answerTo(evidence, question);
+  return answer.known ? { head: answer.value } : asking(`reading the head of ${file} on ${name}`, question);
 }
 
 /** The transactions between what one side has and the other lacks, as far as numbers alone tell. */

@@ -4,7 +4,7 @@ import type { Gtid } from './gtid.ts';
 import { beyond, formatGtid, stateHas, unknownDomains } from './gtid.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
-import { asking, incarnationKey, refused } from './proof.ts';
+import { asking, headOf, incarnationKey, refused } from './proof.ts';
 
 /**
  * The rehearsal: necessary, never sufficient. `firstMissing` is the first transaction that the replica is to get, where
@@ -45,15 +45,13 @@ function beginsElsewhere(
 
 /** What is missing is told by what both sides have; the server's own words mislead and are evidence only. */
 function whyRefused(input: ProofInput, { errno, text }: Extract<Rehearsal, { accepted: false }>): Refused | Asking {
-  const { replica, holder, target, evidence } = input;
+  const { replica, holder, target } = input;
   const words = `. The answer of ${holder.member.name} was: ${errno} ${text}`;
   const [oldest] = target.files;
   if (oldest === undefined) return refused('Unproven', 'RehearsalRefused', unexplained(input) + words);
-  const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
-  const question = { kind: 'FileHeader', ...asked, file: oldest.name } as const;
-  const header = answerTo(evidence, question);
-  if (!header.known) return asking(`reading the head of ${oldest.name} on ${holder.member.name}`, question);
-  const { gtidList } = header.value;
+  const answer = headOf(input, oldest.name);
+  if ('kind' in answer) return answer;
+  const { gtidList } = answer.head;
   const purged = beyond(gtidList, replica.contains);
   const isKnown = unknownDomains(gtidList, replica.contains).length === 0;
   if (purged.length === 0 || !isKnown) return refused('Unproven', 'RehearsalRefused', unexplained(input) + words);

@@ -1,11 +1,11 @@
 import type { Situation } from '../api/reasons.ts';
 import type { Policy } from './context.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
-import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
+import { isWithin, stateOfPosition } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { findHolder } from './holder.ts';
 import type { Memory } from './memory.ts';
-import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
+import { sameIncarnation, standbyLinkOf, stateOfServer } from './memory.ts';
 import type { Link, Observation, ServerLook } from './observation.ts';
 import { isDrained, linkOf } from './observation.ts';
 import type { Split, SplitMemory, SplitNow } from './split.ts';
@@ -174,8 +174,7 @@ function holderStillApplying(input: Input, holder: Holder | null): ReturnType<Ch
 
 /** In a ring its peer hands its own transactions back to it: they wait in the relay log, and are nothing to apply. */
 function hasAll(look: ServerLook, { usingGtid, gtidIoPos }: Link): boolean {
-  const has = mergeStates(binlogStateOf(look), stateOfPosition(look.gtidSlavePos));
-  return usingGtid !== 'No' && gtidIoPos.size > 0 && isWithin(stateOfPosition(gtidIoPos), has);
+  return usingGtid !== 'No' && gtidIoPos.size > 0 && isWithin(stateOfPosition(gtidIoPos), stateOfServer(look));
 }
 
 function vipMoved(input: Input, holder: Holder | null): ReturnType<Check> {

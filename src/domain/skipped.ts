@@ -1,4 +1,4 @@
-import type { FileHeaderQuestion, LoggedQuestion, WalkQuestion } from './evidence.ts';
+import type { LoggedQuestion, WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import {
@@ -16,7 +16,7 @@ import { looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
-import { asking, haveEqualIds, incarnationKey, readUpTo, refused } from './proof.ts';
+import { asking, haveEqualIds, headOf, incarnationKey, readUpTo, refused } from './proof.ts';
 
 /** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
 export function knownBefore({ baseline, source }: ProofInput): GtidState {
@@ -80,12 +80,10 @@ function placeBefore(input: ProofInput, known: GtidState): Coordinates | Asking 
   }
   const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, known));
   if (common !== undefined && hasFile(target, common.end.file)) return common.end;
-  const asked = { kind: 'FileHeader', member: holder.member.name, incarnation: incarnationKey(holder.member) } as const;
   for (const { name } of target.files.toReversed()) {
-    const question: FileHeaderQuestion = { ...asked, file: name };
-    const header = answerTo(input.evidence, question);
-    if (!header.known) return asking(`reading the head of ${name} on ${holder.member.name}`, question);
-    if (isWithin(header.value.gtidList, known)) return { file: name, position: 4 };
+    const answer = headOf(input, name);
+    if ('kind' in answer) return answer;
+    if (isWithin(answer.head.gtidList, known)) return { file: name, position: 4 };
   }
   return null;
 }

@@ -1,8 +1,8 @@
 import { valueOf } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, mergeStates, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, ofServer, stateHas, stateOf } from './gtid.ts';
 import type { Holder } from './holder.ts';
-import { binlogStateOf } from './memory.ts';
+import { binlogStateOf, stateOfServer } from './memory.ts';
 import type { MemberObservation, Observation, ServerLook } from './observation.ts';
 import { shortHash } from './plan.ts';
 import type { Stalled } from './taken-in.ts';
@@ -144,17 +144,23 @@ interface Writing {
   readonly onItsWay: boolean;
 }
 
-/** Members without the VIP that log transactions of their own which the holder does not take in. */
-function writing(observation: Observation, pair: SplitMemory, holder: Holder): Writing[] {
+/** Members without the VIP that log transactions of their own. */
+function writers({ members }: Observation, pair: SplitMemory, holder: Holder) {
   // What a member wrote until it lost the VIP is its right.
   if (pair.holder !== holder.member.name) return [];
-  return observation.members.flatMap(({ name, look }) => {
+  return members.flatMap(({ name, look }) => {
     const before = pair.marks.get(name);
     if (name === holder.member.name || before === undefined || !look.known) return [];
-    const gtids = ownBeyond(look.value, before);
-    if (gtids.length === 0) return [];
-    const taken = takenIn(holder, { look: look.value, own: gtids }, pair.stalled.get(name));
-    return taken === 'Yes' ? [] : [{ name, lookAt: look.at, gtids, onItsWay: taken === 'OnItsWay' }];
+    const own = ownBeyond(look.value, before);
+    return own.length === 0 ? [] : [{ name, lookAt: look.at, look: look.value, own }];
+  });
+}
+
+/** Those whose transactions the holder does not take in. */
+function writing(observation: Observation, pair: SplitMemory, holder: Holder): Writing[] {
+  return writers(observation, pair, holder).flatMap(({ name, lookAt, ...written }) => {
+    const taken = takenIn(holder, written, pair.stalled.get(name));
+    return taken === 'Yes' ? [] : [{ name, lookAt, gtids: written.own, onItsWay: taken === 'OnItsWay' }];
   });
 }
 
@@ -194,7 +200,7 @@ function doubtAbout(split: Split, member: MemberObservation, holder: Holder): st
 /** Numbers under one server id on both sides prove nothing. */
 function holderHas(holder: Holder, other: ServerLook, gtid: Gtid): boolean {
   if (holder.look === null || holder.look.identity.serverId === other.identity.serverId) return false;
-  return stateHas(mergeStates(binlogStateOf(holder.look), stateOfPosition(holder.look.gtidSlavePos)), gtid);
+  return stateHas(stateOfServer(holder.look), gtid);
 }
 
 function listed(gtids: readonly Gtid[]): string {
@@ -228,13 +234,9 @@ export function rememberSplit(
   };
 }
 
-function stalledNow(before: SplitMemory, holder: Holder, { members, now }: Observation): ReadonlyMap<string, Stalled> {
-  if (before.holder !== holder.member.name) return new Map();
-  const entries = members.flatMap(({ name, look }) => {
-    const mark = before.marks.get(name);
-    if (name === holder.member.name || mark === undefined || !look.known) return [];
-    const own = ownBeyond(look.value, mark);
-    const found = own.length === 0 ? null : stalled(holder, { look: look.value, own }, before.stalled.get(name), now);
+function stalledNow(before: SplitMemory, holder: Holder, observation: Observation): ReadonlyMap<string, Stalled> {
+  const entries = writers(observation, before, holder).flatMap(({ name, ...written }) => {
+    const found = stalled(holder, written, before.stalled.get(name), observation.now);
     return found === null ? [] : [[name, found] as const];
   });
   return new Map(entries);

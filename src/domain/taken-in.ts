@@ -27,19 +27,23 @@ const ON_ITS_WAY_MS = 1_500;
  * run says little: over a half-open connection they run until slave_net_timeout (60 s by default), and nothing comes.
  */
 export function takenIn(holder: Holder, written: Written, before: Stalled | undefined): 'Yes' | 'OnItsWay' | 'No' {
-  const link = linkTo(holder, written.look);
-  if (link === undefined) return 'No';
-  const now = stalled(holder, written, before, 0);
-  if (now === null || before === undefined || now.place !== before.place) return 'Yes';
+  if (linkTo(holder, written.look) === undefined) return 'No';
+  if (before === undefined || stallOf(holder, written) !== before.place) return 'Yes';
   return holder.lookAt < before.since + ON_ITS_WAY_MS ? 'OnItsWay' : 'No';
 }
 
-/** Null: there is no link, or it brings everything, or it waits for its own side. `now`: monotonic ms. */
+/** `now`: monotonic ms. Null: its link does not stall. */
 export function stalled(holder: Holder, written: Written, before: Stalled | undefined, now: number): Stalled | null {
+  const place = stallOf(holder, written);
+  if (place === null) return null;
+  return before?.place === place ? before : { since: now, place };
+}
+
+/** What the link has received that something is missing behind. Null: there is none, it has all, or it waits for its own side. */
+function stallOf(holder: Holder, written: Written): string | null {
   const link = linkTo(holder, written.look);
   if (link === undefined || waitsForItsOwnSide(link) || hasReceived(holder, written, link)) return null;
-  const place = `${link.read.file}:${link.read.position} ${formatPosition(link.gtidIoPos)}`;
-  return before?.place === place ? before : { since: now, place };
+  return `${link.read.file}:${link.read.position} ${formatPosition(link.gtidIoPos)}`;
 }
 
 /** The link by which a holder that logs what it applies takes in what a member writes. */

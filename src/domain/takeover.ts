@@ -6,17 +6,16 @@ import {
   formatGtid,
   formatPosition,
   isWithin,
-  mergeStates,
   sameGtid,
   samePosition,
   stateHas,
   stateOfPosition,
 } from './gtid.ts';
-import { binlogStateOf } from './memory.ts';
+import { binlogStateOf, stateOfServer } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, incarnationKey, lacking, lookAgain, missingCount, refused } from './proof.ts';
+import { asking, headOf, incarnationKey, lacking, lookAgain, missingCount, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 import type { StandbyLook } from './takeover-published.ts';
@@ -91,7 +90,7 @@ function orderOf({ target }: ProofInput, there: Gtid | undefined, own: Gtid | un
   if (sameGtid(there, own)) return 'same';
   const ownOfTarget = there?.serverId === target.identity.serverId;
   if (own === undefined) return ownOfTarget ? 'errant' : 'behind';
-  const has = stateHas(mergeStates(binlogStateOf(target), stateOfPosition(target.gtidSlavePos)), own);
+  const has = stateHas(stateOfServer(target), own);
   if (there === undefined || own.seq > there.seq) return has ? 'stale' : 'ahead';
   if (there.serverId !== own.serverId && !has) return own.seq === there.seq ? 'ahead' : 'unclear';
   return ownOfTarget ? 'errant' : 'behind';
@@ -183,18 +182,12 @@ function ownHistoryFollows(input: ProofInput, standby: StandbyLook, from: Coordi
 
 /** Where its own history goes on; the file may be purged by now without anything that a replica needs. */
 function continuation(input: ProofInput, standby: StandbyLook): Coordinates | Refused | Asking {
-  const { target, holder, evidence } = input;
+  const { target } = input;
   const [oldest] = target.files;
   if (hasFile(target, standby.end.file) || oldest === undefined) return standby.end;
-  const question = {
-    kind: 'FileHeader',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    file: oldest.name,
-  } as const;
-  const header = answerTo(evidence, question);
-  if (!header.known) return asking(`reading the head of ${oldest.name} on ${holder.member.name}`, question);
-  const isWhole = isWithin(header.value.gtidList, standby.binlogState);
+  const answer = headOf(input, oldest.name);
+  if ('kind' in answer) return answer;
+  const isWhole = isWithin(answer.head.gtidList, standby.binlogState);
   return isWhole ? { file: oldest.name, position: 4 } : purgedSince(input, standby);
 }
 

@@ -1,6 +1,7 @@
 import type { Answers, OwnWritesQuestion, Question } from '../domain/evidence.ts';
 import { parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
+import type { HistoryServer } from '../domain/histories.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Coordinates } from '../domain/observation.ts';
 import { MxrError } from '../errors.ts';
@@ -75,10 +76,7 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
     case 'Files':
       return askFiles(runtime, question);
     case 'Transaction': {
-      const target =
-        'member' in question.server
-          ? dumpTarget(runtime, question.server.member)
-          : podTarget(runtime, question.server.pod);
+      const target = sourceTarget(runtime, question.server);
       const annotated = question.stated === true;
       return { found: await transactionAt(target, question.gtid, { ...limits, ...LONG, annotated }) };
     }
@@ -114,52 +112,50 @@ async function lookLive(runtime: Runtime, target: { member: string } | { pod: st
   else await runtime.watcher?.lookNow({ replicas: [target.pod] }, deadlineMs);
 }
 
-/** BINLOG_GTID_POS, asked on a session of its own with the account that looks. */
+/** BINLOG_GTID_POS, asked with the account that looks. */
 export async function gtidAt(runtime: Runtime, target: SqlTarget, at: Coordinates): Promise<GtidPosition | null> {
-  const { connect, signal } = runtime.shared;
-  const session = await connect(target, { deadlineMs: ASK_DEADLINE_MS, signal });
-  try {
-    const operation = 'ask for the GTID at a binlog position';
-    const options = { deadlineMs: ASK_DEADLINE_MS, operation, signal };
+  return onTarget(runtime, target, async (session, limits) => {
+    const options = { ...limits, operation: 'ask for the GTID at a binlog position' };
     const rows = await session.query('SELECT BINLOG_GTID_POS(?, ?) AS gtid', [at.file, at.position], options);
     const text = rows[0]?.['gtid'] ?? null;
     return text === null ? null : (parsePosition(text) ?? null);
-  } finally {
-    session.destroy();
-  }
+  });
 }
 
 async function relayed(runtime: Runtime, pod: string): Promise<Answers['Relayed']> {
   const { channel } = runtime.resource.spec.link;
-  return onPod(runtime, pod, (session, limits) => relayedFirst(session, channel, limits));
+  return onTarget(runtime, podTarget(runtime, pod), (session, limits) => relayedFirst(session, channel, limits));
 }
 
 async function relayNext(runtime: Runtime, pod: string): Promise<Answers['RelayNext']> {
   const { channel } = runtime.resource.spec.link;
-  return onPod(runtime, pod, (session, limits) => relayedNext(session, channel, limits));
+  return onTarget(runtime, podTarget(runtime, pod), (session, limits) => relayedNext(session, channel, limits));
 }
 
 async function relayRest(runtime: Runtime, pod: string): Promise<Answers['RelayRest']> {
   const { channel } = runtime.resource.spec.link;
-  return onPod(runtime, pod, (session, limits) => relayedRest(session, channel, limits));
+  return onTarget(runtime, podTarget(runtime, pod), (session, limits) => relayedRest(session, channel, limits));
 }
 
 async function ownWrite(runtime: Runtime, question: OwnWritesQuestion): Promise<Answers['OwnWrites']> {
   const limits = { deadlineMs: ASK_DEADLINE_MS, maxBytes: WALK_BYTES, signal: runtime.shared.signal };
-  const from = await onPod(runtime, question.pod, (session) => newestFiles(session, WALK_BYTES, limits));
+  const from = await onTarget(runtime, podTarget(runtime, question.pod), (session) =>
+    newestFiles(session, WALK_BYTES, limits),
+  );
   return from === null ? null : lastOwnWrite(podTarget(runtime, question.pod), { ...question, from }, limits);
 }
 
 type Limits = Pick<StatementOptions, 'deadlineMs' | 'signal'>;
 
-async function onPod<T>(
+/** On a session of its own, which ends with the answer. */
+export async function onTarget<T>(
   runtime: Runtime,
-  pod: string,
+  target: SqlTarget,
   ask: (session: SqlSession, limits: Limits) => Promise<T>,
 ): Promise<T> {
   const { connect, signal } = runtime.shared;
   const limits = { deadlineMs: ASK_DEADLINE_MS, signal };
-  const session = await connect(podTarget(runtime, pod), limits);
+  const session = await connect(target, limits);
   try {
     return await ask(session, limits);
   } finally {
@@ -181,6 +177,11 @@ export function dumpTarget(runtime: Runtime, member: string): SqlTarget {
   const replication = runtime.accepted?.replication;
   if (replication === undefined) throw notThere(`member ${member}`);
   return { ...memberTarget(runtime, member), ...replication };
+}
+
+/** Whose binlog is read: of a member with the account that replicates, as a replica would. */
+export function sourceTarget(runtime: Runtime, server: HistoryServer): SqlTarget {
+  return 'member' in server ? dumpTarget(runtime, server.member) : podTarget(runtime, server.pod);
 }
 
 /** A replica as another replica would dial it, which follows it by the account that it has for the source. */

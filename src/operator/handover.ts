@@ -5,7 +5,7 @@ import { formatPosition, parsePosition } from '../domain/gtid.ts';
 import type { Intended } from '../domain/intent.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Donor, Fill, Plan } from '../domain/plan.ts';
-import { handoverId, isAttaching } from '../domain/plan.ts';
+import { handoverId, isAttaching, isMoving } from '../domain/plan.ts';
 import { steady } from './status-parts.ts';
 
 /** A handover under way: from the first sign that replicas have to go elsewhere until each has arrived or was refused. */
@@ -52,8 +52,7 @@ export function openHandover(
     id: uniqueId(handoverId(incarnationOf(picture, target), moving), now.wallNow),
     from: first.from ?? '',
     to: target,
-    trigger:
-      now.approved && (first.kind === 'Move' || first.kind === 'Fill') ? 'Approval' : (first.trigger ?? 'Resume'),
+    trigger: now.approved && isMoving(first) ? 'Approval' : (first.trigger ?? 'Resume'),
     startedAt: now.wallNow,
     vipAnsweredAt: answerThatBegan(moving, picture, now),
     replicas: new Map(),

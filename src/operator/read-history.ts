@@ -9,7 +9,7 @@ import type { DumpLimits } from '../sql/binlog/dump.ts';
 import type { RangeRead } from '../sql/binlog/history.ts';
 import { historyOf, joined, readRange, unread } from '../sql/binlog/history.ts';
 import type { SqlTarget } from '../sql/port.ts';
-import { dumpTarget, memberTarget, podTarget } from './ask.ts';
+import { dumpTarget, memberTarget, onTarget, podTarget, sourceTarget } from './ask.ts';
 import type { Runtime } from './runtime.ts';
 
 const DEADLINE_MS = 5_000;
@@ -23,7 +23,7 @@ export function historyReader(runtime: Runtime): HistoriesOptions['read'] {
 
 async function read(runtime: Runtime, { server, unique }: HistoryWanted, before: Reading | null): Promise<Reading> {
   const limits = { deadlineMs: DEADLINE_MS, maxBytes: MAX_BYTES, signal: runtime.shared.signal };
-  const target = serverTarget(runtime, server);
+  const target = sourceTarget(runtime, server);
   if (unique.kind === 'Differing') {
     const { transactions, complete } = await differing(target, dumpTarget(runtime, unique.member), unique.gtid, limits);
     const gtids = new Set(transactions.map(({ gtid }) => formatGtid(gtid)));
@@ -70,18 +70,8 @@ function lastOf({ domain, serverId, through }: Range): string {
   return formatGtid({ domain, serverId, seq: through });
 }
 
-export function serverTarget(runtime: Runtime, server: HistoryServer): SqlTarget {
-  return 'member' in server ? dumpTarget(runtime, server.member) : podTarget(runtime, server.pod);
-}
-
 /** With the account that looks: the one that replicates may not list files. */
 async function oldestOf(runtime: Runtime, server: HistoryServer): Promise<Coordinates | null> {
   const target = 'member' in server ? memberTarget(runtime, server.member) : podTarget(runtime, server.pod);
-  const { connect, signal } = runtime.shared;
-  const session = await connect(target, { deadlineMs: DEADLINE_MS, signal });
-  try {
-    return await oldestFile(session, { deadlineMs: DEADLINE_MS, signal });
-  } finally {
-    session.destroy();
-  }
+  return onTarget(runtime, target, (session, limits) => oldestFile(session, limits));
 }

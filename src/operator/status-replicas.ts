@@ -1,12 +1,12 @@
 import type { Baseline, Captured, ReplicaStatus } from '../api/status.ts';
 import { attachmentOf } from '../domain/attached.ts';
 import type { Policy } from '../domain/context.ts';
-import { dialsStranger, factsOf } from '../domain/context.ts';
+import { factsOf, withOwnPlaces } from '../domain/context.ts';
 import { valueOf } from '../domain/fact.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Picture } from '../domain/judge.ts';
 import type * as domain from '../domain/memory.ts';
-import type { Observation, ReplicaObservation } from '../domain/observation.ts';
+import type { Link, Observation, ReplicaObservation, ServerLook } from '../domain/observation.ts';
 import { linkOf } from '../domain/observation.ts';
 import { retentionHeadroom } from '../domain/retention.ts';
 import type { Decision } from '../domain/verdict.ts';
@@ -83,38 +83,41 @@ function feederOf({ policy, observation, picture }: ReplicaInput, observed: Repl
 
 /** How long the member that feeds it, or fed it last, keeps what it needs. */
 function retention(
-  { policy, observation, picture }: ReplicaInput,
+  input: ReplicaInput,
   { pod, look }: ReplicaObservation,
   attachedTo: string | undefined,
 ): Pick<ReplicaStatus, 'retentionHeadroomSeconds'> {
+  const { observation, picture } = input;
   const name = attachedTo ?? picture.memory.replicas.get(pod)?.baseline?.member ?? '';
   const member = valueOf(observation.members.find((one) => one.name === name)?.look);
   const memory = picture.memory.members.get(name);
-  const shown = look.known ? linkOf(look.value, policy.channel) : undefined;
-  // A donor's coordinates are no place in that member's binlog.
-  const link = shown === undefined || dialsStranger(shown, { policy, observation }) ? undefined : shown;
+  const link = look.known ? ownLinkOf(input, look.value) : undefined;
   if (member === undefined || memory === undefined || link === undefined || link.exec.file === '') return {};
   const seconds = retentionHeadroom(link.exec, { look: member, memory }, observation.wallNow);
   return seconds === null ? {} : { retentionHeadroomSeconds: Math.round(seconds) };
 }
 
+/** A donor's coordinates are no place in the binlog of a member. */
+function ownLinkOf(input: ReplicaInput, look: ServerLook): Link | undefined {
+  const link = linkOf(look, input.policy.channel);
+  return link === undefined ? undefined : withOwnPlaces(link, input);
+}
+
 type Place = Pick<ReplicaStatus, 'gtid' | 'file' | 'position' | 'positioning'>;
 
 /** Where it stands; while it does not answer, where it stood. */
-function place({ policy, observation, before }: ReplicaInput, observed: ReplicaObservation): Place {
+function place(input: ReplicaInput, observed: ReplicaObservation): Place {
+  const { before } = input;
   const look = valueOf(observed.look);
   if (look === undefined) {
     if (before === undefined) return {};
     const { gtid, file, position, positioning } = before;
     return { gtid, file, position, positioning };
   }
-  const link = linkOf(look, policy.channel);
-  const isForeign = link !== undefined && dialsStranger(link, { policy, observation });
+  const link = ownLinkOf(input, look);
   return {
     gtid: formatPosition(look.gtidSlavePos),
-    ...(link === undefined || link.exec.file === '' || isForeign
-      ? {}
-      : { file: link.exec.file, position: link.exec.position }),
+    ...(link === undefined || link.exec.file === '' ? {} : { file: link.exec.file, position: link.exec.position }),
     ...(link === undefined ? {} : { positioning: link.usingGtid === 'No' ? 'FilePosition' : 'GTID' }),
   };
 }
