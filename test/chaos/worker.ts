@@ -32,7 +32,10 @@ export class Worker {
     if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#take(line));
     if (stderr !== null) createInterface({ input: stderr }).on('line', (line) => this.#keep(line));
     this.#sandboxed.process.once('error', (error) => this.#keep(error.message));
-    this.#sandboxed.process.once('close', () => this.#answer(null));
+    this.#sandboxed.process.once('close', () => {
+      this.#usable = false;
+      this.#answer(null);
+    });
   }
 
   /** Whether another run can be made here. */
@@ -42,6 +45,7 @@ export class Worker {
 
   /** Does not reject: a run that does not end is a result, too. */
   async run(seed: number): Promise<RunResult> {
+    if (!this.#usable) return noResult(seed, 0, this.#lines.join('\n'));
     const timer = setTimeout(() => this.end(), RUN_DEADLINE_MS);
     const begun = performance.now();
     const result = await new Promise<RunResult | null>((resolve) => {

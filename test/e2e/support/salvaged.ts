@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import type { ReplicaStatus } from '../../../src/api/status.ts';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import { provision } from '../../support/provision.ts';
+import { sandboxDirectory } from '../../support/sandbox.ts';
 import { NAME, NAMESPACE } from './stage.ts';
 import type { Stage, StageOptions } from './stage.ts';
 
 /** A directory that stands for the salvage volume of the operator. */
 export class SalvageVolume {
-  readonly dir = mkdtempSync(join(tmpdir(), 'mxr-salvage-'));
+  readonly dir = mkdtempSync(join(sandboxDirectory() ?? tmpdir(), 'mxr-salvage-'));
 
   private readonly tool: string;
 

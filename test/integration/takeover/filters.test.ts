@@ -144,7 +144,7 @@ test('a database that the members leave out of their binlogs (binlog-ignore-db):
     await world.promote('STOP SLAVE', 1);
     await world.assertProven('Contained');
     await world.sameRows(b, 'app');
-    assert.equal((await replica.sql("SHOW TABLES IN scratch LIKE 't'").catch(() => [])).length, 0);
+    assert.deepEqual(await replica.sql("SELECT 1 FROM information_schema.tables WHERE table_schema = 'scratch'"), []);
   }));
 
 for (const standbyLink of ['file', 'gtid'] as const) {

@@ -77,9 +77,10 @@ test('one at a time; a failure is told, tried again after a pause, and holds nob
   let most = 0;
   let under = 0;
   let tries = 0;
+  const gates: (() => void)[] = [];
   const slow = async (): Promise<Extracted> => {
     most = Math.max(most, (under += 1));
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise<void>((resolve) => gates.push(resolve));
     under -= 1;
     return RESULT;
   };
@@ -90,12 +91,18 @@ test('one at a time; a failure is told, tried again after a pause, and holds nob
   const all = [wanted('r1', 'a', broken), wanted('r2', 'b', slow), wanted('r3', 'c', slow)];
   const want = (): void => one.want('shop/orders', all, () => undefined);
   want();
+  for (const nth of [1, 2]) {
+    await until('the next one is being saved', () => gates.length === nth);
+    gates.at(-1)?.();
+  }
   await until('the others are saved', () => ['r2', 'r3'].every((pod) => one.of('shop/orders', pod)?.kind === 'Saved'));
   assert.deepEqual(one.of('shop/orders', 'r1'), { kind: 'Failed', message: 'the server went away' });
   assert.equal(most, 1);
   want();
   now += 4_000;
-  want();
+  const fence = wanted('r4', 'd', async () => RESULT);
+  one.want('shop/orders', [...all, fence], () => undefined);
+  await until('what comes behind it is saved', () => one.of('shop/orders', 'r4')?.kind === 'Saved');
   assert.equal(tries, 1, 'not at every pass');
   now += 1_000;
   want();
