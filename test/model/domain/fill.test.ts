@@ -222,11 +222,16 @@ describe('at each statement of a fill', { timeout: 300_000 }, () => {
     for (const { name, what, modes } of CASES) {
       test(`from ${from}: ${name}${modes === 'GTID' ? '' : ', by file'}`, async () => {
         const whole = await ends(from, null, modes);
+        assert.ok(
+          whole.proofs.some((proof) => proof.endsWith(' Filled')) && whole.statements > 0,
+          whole.trace.join('\n'),
+        );
         for (let at = 1; at <= whole.statements; at += 1) {
           for (const when of ['before', 'after'] as const) {
             const ended = await ends(from, { at, when, what }, modes);
             const text = `${when} statement ${at} of ${whole.statements}\n${ended.trace.slice(-150).join('\n')}`;
             assert.deepEqual(ended.wrong, [], text);
+            assert.equal(ended.verdicts.length, whole.verdicts.length, text);
             for (const [index, verdict] of ended.verdicts.entries()) {
               assert.ok(verdict === 'Following' || allowed(name, from, index).includes(verdict), `${verdict} ${text}`);
             }
