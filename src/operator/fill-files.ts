@@ -3,6 +3,7 @@ import type { FilesAnswer, FilesQuestion } from '../domain/evidence.ts';
 import { formatPosition, parsePosition, stateOf } from '../domain/gtid.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
 import type { Plan } from '../domain/plan.ts';
+import { withDeadline } from '../deadline.ts';
 import { MxrError } from '../errors.ts';
 import type { FileFiller } from '../act/file-filler.ts';
 import type { PublisherTarget } from '../publisher/client.ts';
@@ -32,10 +33,13 @@ export async function askFiles(runtime: Runtime, question: FilesQuestion): Promi
 
 async function prove(runtime: Runtime, { member, serverId, from, upTo }: Wanted): Promise<RangeAnswer> {
   const { filler, publisher } = partsFor(runtime, member);
-  const signal = AbortSignal.any([runtime.shared.signal, AbortSignal.timeout(PROOF_DEADLINE_MS)]);
   const remembered = runtime.memory.members.get(member)?.files ?? [];
   const places = { from, until: upTo, fromAt: null, untilAt: null };
-  const answer = await filler.prove(publisher, { ...places, serverId, remembered }, signal);
+  const operation = 'read the binlog files';
+  const deadline = { ms: PROOF_DEADLINE_MS, operation, target: filesOf(member), signal: runtime.shared.signal };
+  const answer = await withDeadline(deadline, (signal) =>
+    filler.prove(publisher, { ...places, serverId, remembered }, signal),
+  );
   if (answer.kind === 'Range') {
     runtime.ranges.set(keyOf(member, from, upTo), answer.range);
     for (const oldest of runtime.ranges.keys()) {
@@ -92,6 +96,9 @@ function keyOf(member: string, from: GtidPosition, upTo: GtidPosition): string {
 }
 
 function failed(operation: string, member: string, detail: string): MxrError {
-  const target = `the binlog files of ${member}`;
-  return new MxrError({ code: 'BinlogRefused', operation, target, detail, retryable: true });
+  return new MxrError({ code: 'BinlogRefused', operation, target: filesOf(member), detail, retryable: true });
+}
+
+function filesOf(member: string): string {
+  return `the binlog files of ${member}`;
 }

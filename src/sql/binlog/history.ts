@@ -105,14 +105,14 @@ interface Reading {
 async function readFrom(target: SqlTarget, start: DumpStart, reading: Reading): Promise<RangeRead | null> {
   const { range, before, limits } = reading;
   const reader = new TransactionReader();
-  const found: Transaction[] = [];
+  const found = new HistorySum();
   let reached = before.reached;
   let { received } = before;
   const done = await readDump(target, start, limits, (event) => {
     received += event.size;
     const transaction = reader.take(event);
     if (transaction === null || !isIn(transaction, range) || transaction.gtid.seq <= reached) return true;
-    found.push(transaction);
+    found.add(transaction);
     reached = transaction.gtid.seq;
     return true;
   });
@@ -120,7 +120,7 @@ async function readFrom(target: SqlTarget, start: DumpStart, reading: Reading): 
     if (NOT_THERE.test(done.text)) return null;
     throw refusedError(target, 'read transactions that only it has', done);
   }
-  return { history: joined(before.history, historyOf(found, true)), reached, received, purged: before.purged };
+  return { history: joined(before.history, found.result(true)), reached, received, purged: before.purged };
 }
 
 function isIn({ gtid }: Transaction, { domain, serverId }: Range): boolean {

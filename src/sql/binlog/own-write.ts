@@ -69,7 +69,9 @@ class KeySearch {
     }
     const rows = parseRows(event);
     const columns = rows === undefined ? undefined : this.#columns.get(rows.tableId);
-    return rows !== undefined && columns !== undefined && rowValues(rows, columns).some((row) => key.isIn(row));
+    if (rows === undefined || columns === undefined) return false;
+    for (const row of rowValues(rows, columns)) if (key.isIn(row)) return true;
+    return false;
   }
 
   #remember({ tableId, name, columns }: TableMap): void {

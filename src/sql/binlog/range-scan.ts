@@ -1,5 +1,5 @@
 import { type Hash, createHash } from 'node:crypto';
-import { type Gtid, formatGtid, formatState, seqIn, stateOf } from '../../domain/gtid.ts';
+import { formatGtid, formatState, sameGtid, seqIn, stateOf, type Gtid } from '../../domain/gtid.ts';
 import type { Coordinates } from '../../domain/observation.ts';
 import { parseRotate } from './bodies.ts';
 import { EVENT } from './event.ts';
@@ -165,13 +165,11 @@ export class RangeScan {
 
   #isAt(position: RangeQuestion['from']): boolean {
     const { from, until } = this.#question;
-    const same = (a: Gtid | undefined, b: Gtid | undefined): boolean =>
-      a !== undefined && b !== undefined && formatGtid(a) === formatGtid(b);
     // What both have and these files do not came from somewhere else: another channel, or another member.
     const others = [...position.keys()].every(
-      (domain) => this.#newest.has(domain) || same(from.get(domain), until.get(domain)),
+      (domain) => this.#newest.has(domain) || sameGtid(from.get(domain), until.get(domain)),
     );
-    return others && [...this.#newest].every(([domain, gtid]) => same(position.get(domain), gtid));
+    return others && [...this.#newest].every(([domain, gtid]) => sameGtid(position.get(domain), gtid));
   }
 
   #finish(start: Counted, end: Coordinates): void {

@@ -58,17 +58,17 @@ function metadataSize(type: number): number | undefined {
  * The whole numbers and texts of each row image, as the server would print them in "Duplicate entry": with and without a
  * sign, for the binlog does not say. Enough to find the row that has a key; dates, decimals and the like are passed over.
  */
-export function rowValues(
+export function* rowValues(
   { rows, columns: present }: RowsEvent,
   columns: readonly Column[],
-): readonly ReadonlySet<string>[] {
+): Generator<ReadonlySet<string>> {
   const reader = new Reader(rows);
   const images = present.split(' ');
-  const found: ReadonlySet<string>[] = [];
+  // An image without a column would take nothing of what is left, for ever.
+  if (!images.every((image) => image.length === columns.length && image.includes('1'))) return;
   for (let index = 0; reader.left > 0; index += 1) {
-    found.push(imageOf(reader, columns, images[index % images.length] ?? ''));
+    yield imageOf(reader, columns, images[index % images.length] ?? '');
   }
-  return found;
 }
 
 function imageOf(reader: Reader, columns: readonly Column[], present: string): ReadonlySet<string> {

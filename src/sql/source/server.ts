@@ -146,6 +146,8 @@ class OpenOffer implements Offer {
         clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
         resolve(end);
+        // Whoever hung up is sent nothing more, and the files are read no further for it.
+        this.#abort.abort();
       };
     });
     signal.addEventListener('abort', onAbort, { once: true });
@@ -179,7 +181,6 @@ class OpenOffer implements Offer {
 
   withdraw(): void {
     this.#end({ kind: 'Withdrawn' });
-    this.#abort.abort();
     this.#taken?.destroy();
   }
 }

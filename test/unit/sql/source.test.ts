@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../../src/clock.ts';
 import { parsePosition } from '../../../src/domain/gtid.ts';
 import { EVENT } from '../../../src/sql/binlog/event.ts';
@@ -255,19 +254,39 @@ describe('a source that is made of binlog files', { timeout: 60_000 }, () => {
     assert.equal((await offer.ended).kind, 'Failed');
   });
 
+  test('reads the files no further for a replica that hung up in the middle', async (t) => {
+    const disk = diskOf([small()]);
+    const signals: AbortSignal[] = [];
+    const files: BinlogFiles = {
+      ...disk,
+      async *read(file, from, length, signal) {
+        signals.push(signal);
+        await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+        yield* disk.read(file, from, length, signal);
+      },
+    };
+    const { offer } = await startSource(t, small(), { files });
+    const session = await logIn(t, offer);
+    await say(session, ...READY);
+    dump(session, () => undefined);
+    await until('the files are being read', () => signals.length > 0);
+    session.destroy();
+    assert.deepEqual(await offer.ended, { kind: 'Failed', detail: 'the replica closed the connection' });
+    assert.ok(signals.every(({ aborted }) => aborted));
+  });
+
   test('is not held up by who speaks something else, says too much, or nothing', async (t) => {
     const { offer, source } = await startSource(t, small());
-    for (const bytes of [
-      Buffer.from('GET / HTTP/1.1\r\n\r\n'),
-      Buffer.alloc(100_000, 1),
-      Buffer.from([1, 0, 0, 1, 0]),
-    ]) {
-      const socket = connect({ port: source.port, host: '127.0.0.1' });
-      socket.on('error', () => undefined).on('data', () => undefined);
-      socket.write(bytes);
-      await Promise.race([new Promise((resolve) => socket.on('close', resolve)), delay(1_000)]);
-      socket.destroy();
-    }
+    const sockets = [Buffer.from('GET / HTTP/1.1\r\n\r\n'), Buffer.alloc(100_000, 1), Buffer.from([1, 0, 0, 1, 0])].map(
+      (bytes) => {
+        const socket = connect({ port: source.port, host: '127.0.0.1' });
+        t.after(() => socket.destroy());
+        socket.on('error', () => undefined).on('data', () => undefined);
+        socket.write(bytes);
+        return socket;
+      },
+    );
+    await until('all of them are there', () => sockets.every(({ connecting }) => !connecting));
     const session = await logIn(t, offer);
     await say(session, ...READY);
     assert.ok((await dumped(session)).length > 5);
