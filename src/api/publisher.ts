@@ -121,7 +121,7 @@ export const Journal = z.object({
 export type Journal = z.infer<typeof Journal>;
 
 /** Of a binlog file: what may be asked for by it, and nothing else. */
-export const BINLOG_FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.\d{6,10}$/u;
+const BINLOG_FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,200}\.\d{6,10}$/u;
 
 export const PublishedBinlogFile = z.object({
   name: z.string().regex(BINLOG_FILE_NAME),

@@ -55,7 +55,7 @@ class AllDownloads implements BinlogDownloads {
   async list(_request: Request, response: Response): Promise<void> {
     const { binlog } = this.#options;
     if (binlog === null) return sendText(response, 404, NOT_SERVED);
-    if (this.#lists >= MAX_LISTS) return sendBusy(response);
+    if (this.#lists >= MAX_LISTS) return sendBusy(response, `${MAX_LISTS} lists`);
     this.#lists += 1;
     try {
       response.json({ files: await listBinlogFiles(binlog) } satisfies PublishedBinlog);
@@ -71,7 +71,7 @@ class AllDownloads implements BinlogDownloads {
     if (binlog === null) return sendText(response, 404, NOT_SERVED);
     const query = Query.safeParse(request.query);
     if (!query.success) return sendText(response, 400, 'from and length must be whole numbers');
-    if (this.#open.size >= MAX_DOWNLOADS) return sendBusy(response);
+    if (this.#open.size >= MAX_DOWNLOADS) return sendBusy(response, `${MAX_DOWNLOADS} downloads`);
     this.#open.add(response);
     try {
       await this.#sendFile(binlog, request, response, query.data);
@@ -126,9 +126,9 @@ const ENCRYPTED =
 const NOT_ALLOWED =
   'this process may not read the binlog files: it needs the group of the database (examples/hosts/README.md)';
 
-function sendBusy(response: Response): void {
+function sendBusy(response: Response, what: string): void {
   response.setHeader('retry-after', '1');
-  sendText(response, 503, `${MAX_DOWNLOADS} downloads are under way already`);
+  sendText(response, 503, `${what} are under way already`);
 }
 
 async function* piecesOf(

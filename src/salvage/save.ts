@@ -42,7 +42,7 @@ export interface SaveOptions {
 }
 
 /** A failure whose message says what to do. */
-export class SalvageError extends Error {}
+class SalvageError extends Error {}
 
 const PRIVATE_DIR = 0o700;
 const PRIVATE_FILE = 0o600;
@@ -51,7 +51,7 @@ const READABLE_DEADLINE_MS = 120_000;
 /** Rows as comments take more room than in the binlog. */
 const READABLE_FACTOR = 8;
 
-export function directoryOf({ dir }: Place, { namespace, name }: Pick<Subject, 'namespace' | 'name'>): string {
+function directoryOf({ dir }: Place, { namespace, name }: Pick<Subject, 'namespace' | 'name'>): string {
   return join(dir, component(namespace), component(name));
 }
 

@@ -7,8 +7,6 @@ const STATEMENT_DEADLINE_MS = 3_000;
 
 /** Runs one statement after another through the VIP, with the application's rights, beside the application. */
 export class Beside {
-  /** Statements that were acknowledged. */
-  acknowledged = 0;
   readonly #bench: Bench;
   readonly #everyMs: number;
   readonly #statementOf: (turn: number) => string;
@@ -41,7 +39,6 @@ export class Beside {
     const session = await openSession({ name: 'the VIP', ...vip, ...accounts.application }, CONNECT_DEADLINE_MS);
     try {
       await session.sql(this.#statementOf(turn), [], STATEMENT_DEADLINE_MS);
-      this.acknowledged += 1;
     } finally {
       session.close();
     }

@@ -1,16 +1,14 @@
 import type { Gtid } from '../../domain/gtid.ts';
 import { formatGtid } from '../../domain/gtid.ts';
 import type { Coordinates } from '../../domain/observation.ts';
-import { sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
-import { describe, late } from '../session.ts';
 import { parseGtidEvent } from './bodies.ts';
 import type { DumpLimits } from './dump.ts';
 import { readDump } from './dump.ts';
 import { encodeEvent, encodeFormat, encodeGtidList, MAGIC } from './encode.ts';
 import type { BinlogEvent } from './event.ts';
 import { EVENT } from './event.ts';
-import { refusedError } from './refused.ts';
+import { lateError, refusedError } from './refused.ts';
 import { TransactionReader } from './transactions.ts';
 
 /** Where the bytes of the new file go. */
@@ -65,9 +63,7 @@ export async function extract(target: SqlTarget, options: ExtractOptions): Promi
     },
   );
   if (done.end === 'refused') throw refusedError(target, OPERATION, done);
-  if (done.end === 'time') {
-    throw sqlError(late(limits.deadlineMs), { operation: OPERATION, target: describe(target), secrets: [] });
-  }
+  if (done.end === 'time') throw lateError(target, OPERATION, limits);
   return writer.result(writer.size > maxSize ? 'size' : done.end === 'bytes' ? 'read' : null);
 }
 

@@ -24,7 +24,7 @@ const FLAGS = 17;
 const IN_USE = 1;
 const U32 = 0x1_0000_0000;
 /** An event is held in memory as a whole. */
-export const LARGEST_EVENT = 64 * 1024 * 1024;
+const LARGEST_EVENT = 64 * 1024 * 1024;
 
 /**
  * The events of a binlog file, each checked: size, checksum, and that it says of itself where it stands. It ends at the

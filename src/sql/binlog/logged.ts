@@ -1,10 +1,9 @@
 import type { Gtid } from '../../domain/gtid.ts';
-import { sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
-import { describe, late } from '../session.ts';
 import { parseGtidEvent } from './bodies.ts';
 import { type DumpLimits, readDump } from './dump.ts';
 import { EVENT } from './event.ts';
+import { lateError } from './refused.ts';
 
 const OPERATION = 'read what it logged';
 
@@ -25,8 +24,6 @@ export async function loggedSince(
     if (event.type === EVENT.Gtid) gtids.push(parseGtidEvent(event).gtid);
     return true;
   });
-  if (done.end === 'time') {
-    throw sqlError(late(limits.deadlineMs), { operation: OPERATION, target: describe(target), secrets: [] });
-  }
+  if (done.end === 'time') throw lateError(target, OPERATION, limits);
   return done.end === 'eof' ? gtids : null;
 }

@@ -1,10 +1,9 @@
 import type { Gtid } from '../../domain/gtid.ts';
-import { sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
-import { describe, late } from '../session.ts';
 import { parseGtidEvent, parseRotate } from './bodies.ts';
 import { type DumpLimits, readDump } from './dump.ts';
 import { EVENT } from './event.ts';
+import { lateError } from './refused.ts';
 
 export type Rehearsal =
   | {
@@ -43,6 +42,5 @@ export async function rehearse(
   });
   if (done.end === 'refused') return { accepted: false, errno: done.errno, text: done.text };
   if (done.end === 'eof' || done.end === 'stopped') return { accepted: true, file, offset, next };
-  const context = { operation: 'rehearse an attach', target: describe(target), secrets: [target.password] };
-  throw sqlError(late(limits.deadlineMs), context);
+  throw lateError(target, 'rehearse an attach', limits);
 }

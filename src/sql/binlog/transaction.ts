@@ -1,13 +1,12 @@
 import { type Gtid, formatGtid, parseGtid } from '../../domain/gtid.ts';
 import { MxrError } from '../../errors.ts';
-import { sqlError } from '../errors.ts';
 import type { SqlTarget } from '../port.ts';
-import { describe, late } from '../session.ts';
+import { describe } from '../session.ts';
 import { parseGtidEvent } from './bodies.ts';
 import type { Content } from './content.ts';
 import { type DumpEnd, type DumpLimits, readDump } from './dump.ts';
 import { EVENT } from './event.ts';
-import { refusedError } from './refused.ts';
+import { lateError, refusedError } from './refused.ts';
 import { type Transaction, TransactionReader } from './transactions.ts';
 
 export interface FoundTransaction extends Content {
@@ -55,9 +54,7 @@ interface Outcome {
 function answer({ target, limits, found, timestamp, done }: Outcome): FoundTransaction | null {
   if (found !== null) return { ...found.content, timestamp: found.timestamp, bytes: found.bytes };
   if (done.end === 'refused' && !NOT_THERE.test(done.text)) throw refusedError(target, OPERATION, done);
-  if (done.end === 'time') {
-    throw sqlError(late(limits.deadlineMs), { operation: OPERATION, target: describe(target), secrets: [] });
-  }
+  if (done.end === 'time') throw lateError(target, OPERATION, limits);
   if (done.end !== 'bytes') return null;
   // It names the server, so that what is too large on both sides never looks equal.
   const what = timestamp === null ? 'something too far on to be found' : 'a transaction too large to read';

@@ -160,14 +160,6 @@ export class World {
     );
   }
 
-  /** The server has nothing left to read in its relay log: what it waits for is the rest of something. */
-  async saysReadAll(server: MariaDbServer): Promise<void> {
-    await until(`${server.name} has read all relay log`, async () => {
-      const link = await slaveStatus(server);
-      return link?.['Slave_SQL_Running_State']?.startsWith('Slave has read all relay log') === true;
-    });
-  }
-
   /** mxr has seen all that the standby has applied. */
   async seenStandby(): Promise<void> {
     const { file, position } = await ownPosition(this.a);
