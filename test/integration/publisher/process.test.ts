@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { constants, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, constants, mkdirSync, openSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Coordinates } from '../../../src/api/publisher.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
@@ -33,6 +33,27 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
     await createAccount(server, 'mxr_look', LOOK_GRANTS);
   });
   after(() => server?.stop());
+
+  test('says what it needs to hand out binlog files that it may not read', async () => {
+    const token = join(sandbox, 'token-plain');
+    writeFileSync(token, 'of-a-publisher-that-may-not-read\n');
+    const { base = '' } = await server.row('SELECT @@log_bin_basename AS base');
+    const { File: file = '' } = await server.row('SHOW MASTER STATUS');
+    const path = join(dirname(base ?? ''), file ?? '');
+    const mode = statSync(path).mode;
+    chmodSync(path, 0);
+    try {
+      const flags = [`--token-file=${token}`, '--listen-host=127.0.0.1', `--binlog=${base}`];
+      const publisher = await PublisherProcess.start({ name: 'plain', server, flags, plain: true });
+      const headers = { authorization: 'Bearer of-a-publisher-that-may-not-read' };
+      const answer = await fetch(`${publisher.url}/v1/binlog/${file}`, { headers });
+      assert.equal(answer.status, 500);
+      assert.match(await answer.text(), /needs the group of the database/u);
+      assert.equal(await publisher.end(), 0);
+    } finally {
+      chmodSync(path, mode);
+    }
+  });
 
   for (const password of ['file', 'environment'] as const) {
     test(`never shows its password, which comes from the ${password}`, async () => {

@@ -22,7 +22,12 @@ export interface PublisherOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: in a file. */
   readonly password?: 'file' | 'environment';
+  /** Without the right of root to read what is not its own. */
+  readonly plain?: boolean;
 }
+
+/** It replaces itself by what it runs. */
+const PLAIN = ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--inh-caps=-dac_override,-dac_read_search'];
 
 /** A real `mxr publisher` on loopback. */
 export class PublisherProcess {
@@ -33,7 +38,8 @@ export class PublisherProcess {
   #errors = '';
   #port = 0;
 
-  private constructor({ name, server, user = 'mxr_look', flags = [], env = {}, password = 'file' }: PublisherOptions) {
+  private constructor(options: PublisherOptions) {
+    const { name, server, user = 'mxr_look', flags = [], env = {}, password = 'file', plain = false } = options;
     this.directory = join(sandboxDirectory() ?? '', `publisher-${name}`);
     mkdirSync(this.directory, { recursive: true });
     const file = join(this.directory, 'password');
@@ -47,7 +53,8 @@ export class PublisherProcess {
       ...address,
       ...flags,
     ];
-    this.#child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), ...args], {
+    const [program = '', ...rest] = [...(plain ? PLAIN : []), process.execPath, join(ROOT, 'src/main.ts'), ...args];
+    this.#child = spawn(program, rest, {
       env: {
         PATH: process.env['PATH'],
         ...env,

@@ -30,6 +30,9 @@ const SCHEMA = 'CREATE DATABASE app; USE app; CREATE TABLE t (n INT NOT NULL) EN
 export const POD = 'r1';
 let worlds = 0;
 
+/** A state that lasts so many looks is no passing one. */
+const LOOKS = 8;
+
 /**
  * A pair, one replica and an address that leads to one of the pair, all on one machine: takeovers without keepalived, made
  * by the statements that promotion scripts consist of.
@@ -129,8 +132,8 @@ export class World {
   }
 
   /** Looks go on to say that it is where it belongs; one that a busy machine has missed says nothing. */
-  async staysProven(looks = 8): Promise<void> {
-    for (let look = 0; look < looks; look += 1) {
+  async staysProven(): Promise<void> {
+    for (let look = 0; look < LOOKS; look += 1) {
       await this.mxr.lookedAgain();
       const [replica] = this.mxr.status.replicas;
       const told = `${replica?.verdict}/${replica?.reason}: ${replica?.message}`;
@@ -182,9 +185,15 @@ export class World {
 
   /** The replica is left where it was, out of service, under this verdict; resolves with its message. */
   async assertRefused(verdict: Verdict, reason: string): Promise<string> {
-    const { replicas } = await this.mxr.statusIs(`it is ${verdict}/${reason}`, (status) =>
-      status.replicas.every((one) => one.verdict === verdict && one.reason === reason),
-    );
+    const isRefused = ({ replicas: all }: Status): boolean =>
+      all.every((one) => one.verdict === verdict && one.reason === reason);
+    await this.mxr.statusIs(`it is ${verdict}/${reason}`, isRefused);
+    // It is no passing state: what follows from the same looks follows from the next ones.
+    for (let look = 0; look < LOOKS; look += 1) {
+      await this.mxr.lookedAgain();
+      assert.ok(!this.mxr.status.replicas.some(({ ready }) => ready), `ready after it was ${verdict}/${reason}`);
+    }
+    const { replicas } = await this.mxr.statusIs(`it still is ${verdict}/${reason}`, isRefused);
     assert.deepEqual(
       replicas.map(({ ready, serving }) => [ready, serving]),
       [[false, false]],
