@@ -73,6 +73,27 @@ async function rightWith(rows: number): Promise<void> {
   }
 }
 
+/** No two replicas have as much, and none as much as the standby; the old primary alone has more, which nobody may take in. */
+async function nobodyHasAll(): Promise<{ heal: () => Promise<unknown>; from: readonly string[] }> {
+  const { bench } = stage;
+  await calm(stage);
+  const heal = await leftBehind(bench.replicas);
+  await bench.b.db.sql('STOP SLAVE IO_THREAD');
+  await insertAt(bench.a.db, 2);
+  const from = await Promise.all(bench.replicas.map(positionOf));
+  assert.equal(new Set(from).size, 3);
+  return { heal, from };
+}
+
+async function allFilled(from: readonly string[]): Promise<void> {
+  const { handovers } = await allFollow('all replicas follow hci-b');
+  const taken = (await stage.bench.b.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
+  assert.deepEqual(
+    proofsOf(handovers, 'hci-b'),
+    from.map((gtid, index) => `r${index + 1} Filled from ${gtid} to ${taken}`),
+  );
+}
+
 for (const mode of MODES) {
   describe(`the old primary is dead, and one replica has what the others lack, ${mode.name}`, () => {
     before(async () => {
@@ -144,25 +165,14 @@ for (const mode of MODES) {
 
     test('each is filled from the binlog files that it left, up to the takeover point', async () => {
       const { bench } = stage;
-      await calm(stage);
-      const heal = await leftBehind(bench.replicas);
-      // In the files as well, and nobody may take it in.
-      await bench.b.db.sql('STOP SLAVE IO_THREAD');
-      await insertAt(bench.a.db, 2);
-      const from = await Promise.all(bench.replicas.map(positionOf));
-      assert.equal(new Set(from).size, 3);
+      const { heal, from } = await nobodyHasAll();
 
       await bench.a.kill9();
       await bench.holderIs(bench.b);
       await heal();
       await insertAt(bench.b.db, 3);
 
-      const { handovers } = await allFollow('all replicas follow hci-b');
-      const taken = (await bench.b.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
-      assert.deepEqual(
-        proofsOf(handovers, 'hci-b'),
-        from.map((gtid, index) => `r${index + 1} Filled from ${gtid} to ${taken}`),
-      );
+      await allFilled(from);
       await stage.operator.says('what a replica lacked was handed out from files');
       await rightWith(3);
     });
@@ -188,15 +198,7 @@ for (const { mode, boundary } of DEATHS) {
 
     test('each is filled from it up to the takeover point: behind by different amounts, they end at one place', async () => {
       const { bench } = stage;
-      const [r1, r2, r3] = bench.replicas;
-      assert.ok(r1 && r2 && r3);
-      await calm(stage);
-      const heal = await leftBehind([r1, r2, r3]);
-      // What the standby never got: the old primary alone has it, and nobody may take it in.
-      await bench.b.db.sql('STOP SLAVE IO_THREAD');
-      await insertAt(bench.a.db, 2);
-      const from = await Promise.all(bench.replicas.map(positionOf));
-      assert.equal(new Set(from).size, 3);
+      const { heal, from } = await nobodyHasAll();
 
       await bench.a.kill9();
       await bench.holderIs(bench.b);
@@ -210,12 +212,7 @@ for (const { mode, boundary } of DEATHS) {
 
       await comesBack(boundary);
 
-      const { handovers } = await allFollow('all replicas follow hci-b');
-      const taken = (await bench.b.db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
-      assert.deepEqual(
-        proofsOf(handovers, 'hci-b'),
-        from.map((gtid, index) => `r${index + 1} Filled from ${gtid} to ${taken}`),
-      );
+      await allFilled(from);
       await rightWith(3);
     });
   });

@@ -77,7 +77,12 @@ export class World {
     ]);
     const [first] = servers;
     const world = new World(options, servers, await startFakeVip(first?.port ?? 0, number));
-    await world.#build();
+    try {
+      await world.#build();
+    } catch (error) {
+      await world.close();
+      throw error;
+    }
     return world;
   }
 
@@ -205,11 +210,14 @@ export class World {
 
   async close(): Promise<void> {
     this.killMxr();
-    await this.vip.close();
-    for (const server of [this.a, this.b, this.replica]) {
-      await server.kill9();
-      // They live in memory, and a file opens many worlds.
-      rmSync(server.directory, { recursive: true, force: true });
+    try {
+      await this.vip.close();
+    } finally {
+      for (const server of [this.a, this.b, this.replica]) {
+        await server.kill9();
+        // They live in memory, and a file opens many worlds.
+        rmSync(server.directory, { recursive: true, force: true });
+      }
     }
   }
 

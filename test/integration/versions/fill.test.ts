@@ -49,8 +49,9 @@ for (const [own, other] of PAIRS) {
         serverId: 1,
         server: { ...PACKETS, ...options },
       });
+      t.after(() => source.stop());
       const replica = await serverOf(versions[other], 'replica', { name: `r${name}`, serverId: 3, server: PACKETS });
-      t.after(() => Promise.all([source.stop(), replica.stop()]));
+      t.after(() => replica.stop());
       await source.sql(format === 'statements' ? 'CREATE DATABASE shop' : WORKLOAD);
       await follow(replica, source);
       await caughtUp(replica, source);
@@ -77,8 +78,9 @@ for (const [own, other] of PAIRS) {
 
 test('temporary tables of statements survive the fill', { timeout: 120_000 }, async (t) => {
   const source = await serverOf(versions.own, 'member', { name: 'stemp', serverId: 1 });
+  t.after(() => source.stop());
   const replica = await serverOf(versions.own, 'replica', { name: 'rtemp', serverId: 3 });
-  t.after(() => Promise.all([source.stop(), replica.stop()]));
+  t.after(() => replica.stop());
   const { name, host, port, socket: socketPath } = source;
   const target = { name, host, port, socketPath, user: 'root', password: '', tls: { mode: 'Disabled' } } as const;
   const session = await connectSql(target, { deadlineMs: 5_000 });
