@@ -70,11 +70,13 @@ for (const { through, standbyLink } of MODES) {
 
       const status = await stage.statusIs(
         'no replica attaches',
-        ({ replicas, holder }) => holder === a.name && replicas.every(({ verdict }) => verdict === 'Diverged'),
+        ({ replicas, holder }) =>
+          holder === a.name &&
+          replicas.every(({ verdict, transactions }) => verdict === 'Diverged' && transactions?.count === 2),
         60_000,
       );
       for (const { transactions, message } of status.replicas) {
-        assert.deepEqual(transactions?.gtids, [reused]);
+        assert.deepEqual([transactions?.gtids.at(-1), transactions?.atLeast], [reused, true]);
         assert.match(message, /not the same transaction on both sides. On hci-a: .* On r\d: /);
       }
       await untouched();

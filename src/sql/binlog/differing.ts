@@ -27,9 +27,12 @@ export async function differing(here: SqlTarget, there: SqlTarget, gtid: Gtid, l
       readAfter(there, { ...gtid, seq }, limits),
     ]);
     if (own === null || others === null) return { ...found, complete: false };
+    // Before its first one the other may have applied what it did not log (log_slave_updates=0): not there tells nothing.
+    const first = others.transactions[0]?.gtid.seq;
     const contents = new Map(others.transactions.map((one) => [formatGtid(one.gtid), digestOf(one)]));
-    const transactions = own.transactions.filter((one) => contents.get(formatGtid(one.gtid)) !== digestOf(one));
-    const reachesBack = seq === 0n || transactions[0] !== own.transactions[0];
+    const compared = own.transactions.filter((one) => first !== undefined && one.gtid.seq >= first);
+    const transactions = compared.filter((one) => contents.get(formatGtid(one.gtid)) !== digestOf(one));
+    const reachesBack = transactions[0] !== compared[0] || (seq === 0n && compared.length === own.transactions.length);
     found = { transactions, complete: reachesBack && own.whole && others.whole };
     if (reachesBack) break;
   }

@@ -79,6 +79,23 @@ test('the same numbers with other content: all of them from the first that diffe
   assert.equal(cut.complete, false);
 });
 
+test('a server that did not log what it applied: only what both have logged is compared, and that may not be all', async () => {
+  const late = await startMariaDb({ name: 'late', serverId: 1 });
+  try {
+    await late.sql("SET sql_log_bin=0; CREATE USER repl IDENTIFIED BY 'p'; GRANT REPLICATION SLAVE ON *.* TO repl");
+    await late.sql('SET sql_log_bin=0; CREATE DATABASE app; CREATE TABLE app.t (a INT)');
+    await late.sql('SET gtid_seq_no=43; INSERT INTO app.t VALUES (1); INSERT INTO app.t VALUES (2)');
+    const found = await differing(targetOf(server), targetOf(late), gtidOf('0-1-44'), LIMITS);
+    assert.deepEqual(
+      found.transactions.map(({ gtid }) => gtid.seq),
+      [43n, 44n],
+    );
+    assert.equal(found.complete, false);
+  } finally {
+    await late.stop();
+  }
+});
+
 test('purged: what is left, and that it is not all', async () => {
   await server.sql('FLUSH BINARY LOGS; INSERT INTO app.t VALUES (50)');
   const last = (await server.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
