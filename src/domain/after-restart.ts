@@ -1,9 +1,12 @@
 import { answerTo } from './evidence.ts';
-import type { Gtid, GtidState } from './gtid.ts';
-import { formatGtid, sameGtid } from './gtid.ts';
-import type { ProvenRestart } from './memory.ts';
-import type { Asking, ContentInput, Refused } from './proof.ts';
-import { asking, incarnationKey, proveContent } from './proof.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, isWithin, sameGtid, stateOfPosition } from './gtid.ts';
+import type { MemberMemory, ProvenRestart } from './memory.ts';
+import { fileNumber } from './observation.ts';
+import type { Asking, ContentInput, ProofInput, Refused } from './proof.ts';
+import { asking, incarnationKey, proveContent, refused } from './proof.ts';
+import { reconnected } from './restart.ts';
+import { startsOf } from './reused.ts';
 
 /**
  * A replica that has more than what a server had when it started again may have it from before a lost tail: the first
@@ -11,11 +14,46 @@ import { asking, incarnationKey, proveContent } from './proof.ts';
  * Null: it is, or there is none.
  */
 export function restartDoubt(input: ContentInput, { survived, later }: ProvenRestart): Refused | Asking | null {
-  const firsts = [survived, ...later].flatMap((state) => firstAfter(input, state));
-  const distinct = [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
+  const { look } = input.holder;
+  if (look === null) return null;
+  const writer = { serverId: look.identity.serverId, applied: look.gtidSlavePos };
+  const distinct = firstsAfter(input, [survived, ...later], writer);
   const relayed = relayedFirst(input, distinct);
   if (relayed === 'Same') return null;
   return relayed ?? proveContent(input, distinct);
+}
+
+/**
+ * The server that the replica followed last may have lost a tail at a start and given its numbers again: then the replica
+ * may have one transaction and the target another under a number that both show. Null: nothing of what the replica has is
+ * from after such a start, or it is the same on that server, or it was compared before.
+ */
+export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
+  const { replica, source, sourceObserved, evidence, holder, target } = input;
+  if (source === undefined || !mayHaveLost(input, source)) return null;
+  const answers = sourceObserved?.look.known === true;
+  if (answers && source.inQuestion)
+    return asking(`finding out whether ${source.name} lost anything when it started again`);
+  if (answers && source.restart !== null) {
+    const server = { member: sourceObserved, look: sourceObserved.look.value };
+    return restartDoubt({ replica, holder: server, evidence }, source.restart);
+  }
+  if (source.restart !== null && !source.inQuestion && target.logSlaveUpdates) {
+    const applied = source.anchors.at(-1)?.slavePos ?? new Map<number, Gtid>();
+    return proveContent(input, firstsAfter(input, startsOf(source), { serverId: source.identity.serverId, applied }));
+  }
+  const message = `${source.name} started again while ${replica.pod} followed it and may have lost the end of its binlog: the last transactions of ${replica.pod} (${formatPosition(replica.position)}) need not be those that ${holder.member.name} has under these numbers. Bring ${source.name} back to compare them, or compare the data and reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return refused('Unproven', 'TakeoverUnknown', message);
+}
+
+function mayHaveLost({ replica, baseline }: ProofInput, source: MemberMemory): boolean {
+  const { restart, lineage, broken, inQuestion, files } = source;
+  if (inQuestion) return fileNumber(replica.link.read.file) > fileNumber(files.at(-1)?.name ?? '');
+  const isBroken = baseline.lineage !== lineage && broken?.reason === 'LostTail';
+  if (restart === null) return isBroken;
+  const wentOn = baseline.lineage === lineage && reconnected(replica, restart);
+  if (replica.memory.clearedFor === restart.file || (!isBroken && !wentOn)) return false;
+  return !startsOf(source).every((survived) => isWithin(stateOfPosition(replica.position), survived));
 }
 
 /**
@@ -37,13 +75,22 @@ function relayedFirst({ replica, holder, evidence }: ContentInput, firsts: reado
   return answer.value !== null && sameGtid(answer.value, first) ? 'Same' : null;
 }
 
+interface Writer {
+  readonly serverId: number;
+  readonly applied: GtidPosition;
+}
+
 /** Per domain: the server's own first number after all that survived, whoever wrote that, where the replica has got so far. */
-function firstAfter({ replica, holder }: ContentInput, survived: GtidState): Gtid[] {
-  const { look } = holder;
-  if (look === null) return [];
-  return [...replica.position.values()].flatMap(({ domain, seq }) => {
-    const applied = look.gtidSlavePos.get(domain)?.seq ?? 0n;
-    const last = [...(survived.get(domain)?.values() ?? [])].reduce((most, one) => (one > most ? one : most), applied);
-    return last === 0n || seq <= last ? [] : [{ domain, serverId: look.identity.serverId, seq: last + 1n }];
-  });
+function firstsAfter({ replica }: Pick<ContentInput, 'replica'>, starts: readonly GtidState[], writer: Writer): Gtid[] {
+  const firsts = starts.flatMap((survived) =>
+    [...replica.position.values()].flatMap(({ domain, seq }) => {
+      const applied = writer.applied.get(domain)?.seq ?? 0n;
+      const last = [...(survived.get(domain)?.values() ?? [])].reduce(
+        (most, one) => (one > most ? one : most),
+        applied,
+      );
+      return last === 0n || seq <= last ? [] : [{ domain, serverId: writer.serverId, seq: last + 1n }];
+    }),
+  );
+  return [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
 }

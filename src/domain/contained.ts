@@ -1,3 +1,4 @@
+import { sourceRestartDoubt } from './after-restart.ts';
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
@@ -60,7 +61,8 @@ export function proveContained(input: ProofInput): ProofResult {
   const doubt =
     comesTwice(input, resume.among) ??
     proveRehearsal(input, gtidText, resume.next) ??
-    (mustCompareContent(input) ? proveContent(input) : null);
+    (mustCompareContent(input) ? proveContent(input) : null) ??
+    sourceRestartDoubt(input);
   if (doubt !== null) return doubt;
   const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : skippedByOldHolder(input);
   if (skipped !== null) return skipped;

@@ -97,7 +97,9 @@ export function haveEqualIds({ source, target, targetMemory }: ProofInput): bool
 }
 
 /** What comparing the content of both sides needs. */
-export type ContentInput = Pick<ProofInput, 'replica' | 'holder' | 'evidence'>;
+export type ContentInput = Pick<ProofInput, 'replica' | 'evidence'> & {
+  readonly holder: Pick<Holder, 'member' | 'look'>;
+};
 
 /** Names one incarnation of a target for questions, as this process counts them: an answer of another life never fits. */
 export function incarnationKey(observed: { readonly incarnation: number }): string {

@@ -1,3 +1,4 @@
+import { sourceRestartDoubt } from './after-restart.ts';
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition } from './gtid.ts';
@@ -41,6 +42,9 @@ export function proveTakeover(input: ProofInput): ProofResult {
     return refused('Unproven', 'StandbyNeverSeen', message);
   }
   const place = standby.standby.usingGtid ? compareByGtid(input, standby) : compareByCoordinates(input, standby);
+  if (place !== null && !(place.kind === 'Refused' && place.verdict === 'Behind')) return place;
+  const restarted = sourceRestartDoubt(input);
+  if (restarted !== null) return restarted;
   if (place !== null) return place;
   if (!replica.drained) return notDrained(input);
   const errant = beyond(standby.binlogState, replica.contains);
