@@ -1,9 +1,9 @@
 import { beyond, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
-import { ER_EQUAL_IDS } from './observation.ts';
+import { ER_EQUAL_IDS, hasFile } from './observation.ts';
 import { proveContained } from './contained.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { asking, haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { pointedByHand, strayedByFile } from './stray.ts';
@@ -15,7 +15,7 @@ export function prove(input: ProofInput): ProofResult {
   if (lost !== null) return lost;
   // On shared storage another member goes on with the history that the replica was proven on.
   const same = input.baseline.lineage === input.targetMemory.lineage;
-  if (same && !input.strayed) return proveSameServer(input);
+  if (same && !input.strayed) return hiddenNotReadYet(input) ?? proveSameServer(input);
   if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
   const unfed = refusesItsPeer(input);
   if (unfed !== null) return unfed;
@@ -26,6 +26,15 @@ export function prove(input: ProofInput): ProofResult {
   if (again !== null) return again;
   if (!standsInItsBinlog(input)) return proveTakeover(input);
   return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
+}
+
+/**
+ * What it logged while nobody looked shows whether it took in anything meanwhile that it hides (`readUnread`): before the
+ * replica is proven anew there, for that would be forgotten then.
+ */
+function hiddenNotReadYet({ holder, target, targetMemory: { unread } }: ProofInput): Asking | null {
+  if (unread === null || !hasFile(target, unread.before.end.file)) return null;
+  return asking(`reading what ${holder.member.name} logged while nobody looked`);
 }
 
 /** Under the id of its source a server replicates nothing, unless replicate_same_server_id is set: its link says so. */

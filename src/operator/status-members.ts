@@ -71,7 +71,8 @@ function saidNow(value: look.ServerLook): Said {
 }
 
 function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberStatus, 'files'> {
-  const newest = memory.anchors.at(-1);
+  // What it logged while nobody looked is read again by the next process, unless this one has read it.
+  const newest = memory.unread?.before ?? memory.anchors.at(-1);
   return {
     lineage: memory.lineage,
     ...(memory.inQuestion ? { inQuestion: true } : {}),

@@ -63,7 +63,7 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     restart: fc.option(fc.record({ file, survived: state, later: fc.array(state, { maxLength: 2 }) })),
     unwatched: fc.option(fc.record({ own: state, at: wall })),
     watched: fc.constant(false),
-    unread: fc.constant(null),
+    unread: fc.option(fc.record({ before: anchor.map((one) => ({ ...one, standby: null })), through: coordinates })),
     storage: fc.option(fc.record({ tenure: fc.nat(), from: fc.option(text) })),
     besideAt: fc.option(wall),
     tookIn: fc.option(fc.record({ between: fc.array(gtid, { maxLength: 2 }), at: wall })),
@@ -123,11 +123,12 @@ const memory: fc.Arbitrary<Memory> = fc
     replicas: new Map([['orders-0', { pod: 'orders-0', ...replica }]]),
   }));
 
-/** What lasts: of the anchors only the newest. */
+/** What lasts: of the anchors only the newest, or the last one up to which all was read. */
 function lasting(value: Memory): unknown {
   const members = [...value.members.values()].map((member) => ({
     ...member,
-    anchors: member.anchors.slice(-1).map(plainAnchor),
+    anchors: (member.unread === null ? member.anchors.slice(-1) : [member.unread.before]).map(plainAnchor),
+    unread: null,
     restart: member.restart && { ...member.restart, survived: sorted(gtidsOf(member.restart.survived)) },
     lastStandby: member.lastStandby === null ? null : plainAnchor(member.lastStandby),
   }));
