@@ -2,11 +2,12 @@ import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { formatGtid, formatPosition, isWithin, sameGtid, stateOfPosition } from './gtid.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
+import { START_TIME_TOLERANCE_MS } from './memory.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ContentInput, ProofInput, Refused } from './proof.ts';
 import { asking, incarnationKey, proveContent, refused } from './proof.ts';
 import { reconnected } from './restart.ts';
-import { startsOf } from './reused.ts';
+import { hadBefore, startsOf } from './reused.ts';
 
 /**
  * A replica that has more than what a server had when it started again may have it from before a lost tail: the first
@@ -26,24 +27,43 @@ export function restartDoubt(input: ContentInput, { survived, later }: ProvenRes
 /**
  * The server that the replica followed last may have lost a tail at a start and given its numbers again: then the replica
  * may have one transaction and the target another under a number that both show. Null: nothing of what the replica has is
- * from after such a start, or it is the same on that server, or it was compared before.
+ * from after such a start, both had it before, or the first one after it is the same.
  */
 export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
-  const { replica, source, sourceObserved, evidence, holder, target } = input;
+  const { replica, source, sourceObserved, target } = input;
   if (source === undefined || !mayHaveLost(input, source)) return null;
   const answers = sourceObserved?.look.known === true;
   if (answers && source.inQuestion)
     return asking(`finding out whether ${source.name} lost anything when it started again`);
-  if (answers && source.restart !== null) {
-    const server = { member: sourceObserved, look: sourceObserved.look.value };
-    return restartDoubt({ replica, holder: server, evidence }, source.restart);
-  }
-  if (source.restart !== null && !source.inQuestion && target.logSlaveUpdates) {
+  const { restart } = source;
+  if (restart === null || source.inQuestion) return unknownSince(input, source);
+  if (target.logSlaveUpdates) {
     const applied = source.anchors.at(-1)?.slavePos ?? new Map<number, Gtid>();
     return proveContent(input, firstsAfter(input, startsOf(source), { serverId: source.identity.serverId, applied }));
   }
-  const message = `${source.name} started again while ${replica.pod} followed it and may have lost the end of its binlog: the last transactions of ${replica.pod} (${formatPosition(replica.position)}) need not be those that ${holder.member.name} has under these numbers. Bring ${source.name} back to compare them, or compare the data and reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  if (bothHadItBefore(input, source, restart)) return null;
+  if (!answers) return unknownSince(input, source);
+  const server = { member: sourceObserved, look: sourceObserved.look.value };
+  const doubt = restartDoubt({ replica, holder: server, evidence: input.evidence }, restart);
+  // Which of the two the target has nobody can see.
+  return doubt?.kind === 'Refused' ? unknownSince(input, source, `: ${doubt.message}`) : doubt;
+}
+
+function unknownSince({ replica, holder }: ProofInput, { name }: MemberMemory, found = ''): Refused {
+  const { pod, position } = replica;
+  const message = `${name} started again while ${pod} followed it and may have lost the end of its binlog: the last transactions of ${pod} (${formatPosition(position)}) need not be those that ${holder.member.name} has under these numbers${found}. Compare the data and reseed ${pod}, or let ${name} have the VIP again; set sync_binlog=1 on the members`;
   return refused('Unproven', 'TakeoverUnknown', message);
+}
+
+/** Each was seen to have it before the server started again: then it is what that server had before. */
+function bothHadItBefore(
+  { replica, baseline, targetMemory }: ProofInput,
+  { identity, lineage }: MemberMemory,
+  restart: ProvenRestart,
+): boolean {
+  const isOlder = baseline.lineage === lineage && baseline.at < identity.startedAt - START_TIME_TOLERANCE_MS;
+  if (!isOlder || !isWithin(stateOfPosition(replica.position), stateOfPosition(baseline.gtid))) return false;
+  return hadBefore(targetMemory, replica.position, restart);
 }
 
 function mayHaveLost({ replica, baseline }: ProofInput, source: MemberMemory): boolean {

@@ -1,5 +1,5 @@
 import type { Gap } from './donor.ts';
-import type { GtidState } from './gtid.ts';
+import type { GtidPosition, GtidState } from './gtid.ts';
 import { formatPosition, isWithin, stateHas, stateOfPosition } from './gtid.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import { fileNumber } from './observation.ts';
@@ -44,9 +44,13 @@ export function siblingDoubt(gap: Gap, sibling: ReplicaFacts | null): string | n
 
 /** Both the target and this replica had all of it before the server started again. */
 function hadItBefore({ input, upTo }: Gap, sibling: ReplicaFacts, restart: ProvenRestart): boolean {
-  const last = input.targetMemory.lastStandby;
-  if (last?.standby == null || restart.later.length > 0 || reconnected(sibling, restart)) return false;
-  const { file } = last.standby.applied;
+  return !reconnected(sibling, restart) && hadBefore(input.targetMemory, upTo, restart);
+}
+
+/** As a standby it was seen to have applied all of it before its source started again. */
+export function hadBefore({ lastStandby }: MemberMemory, upTo: GtidPosition, restart: ProvenRestart): boolean {
+  if (lastStandby?.standby == null || restart.later.length > 0) return false;
+  const { file } = lastStandby.standby.applied;
   const isBefore = file !== '' && fileNumber(file) < fileNumber(restart.file);
-  return isBefore && isWithin(stateOfPosition(upTo), stateOfPosition(last.slavePos));
+  return isBefore && isWithin(stateOfPosition(upTo), stateOfPosition(lastStandby.slavePos));
 }
