@@ -65,7 +65,7 @@ class KeySearch {
     }
     if (event.type === EVENT.Query || event.type === EVENT.QueryCompressed) {
       const { sql } = parseQuery(event, this.#format?.fixedLength(EVENT.Query) ?? 0);
-      return key.isIn(literalsOf(sql));
+      return key.isIn(literalsOf(sql.slice(0, MAX_STATEMENT)));
     }
     const rows = parseRows(event);
     const columns = rows === undefined ? undefined : this.#columns.get(rows.tableId);
@@ -79,6 +79,9 @@ class KeySearch {
     if (known !== undefined) this.#columns.set(tableId, known);
   }
 }
+
+/** Characters of a statement in which the key is looked for: beyond, the last own write to the table is told. */
+const MAX_STATEMENT = 1024 * 1024;
 
 /** Somebody may have chosen a key of nothing but `-`: it is asked of every row. */
 const MAX_DASHES = 64;

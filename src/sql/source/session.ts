@@ -60,6 +60,8 @@ class ReplicaSession {
   #received = 0;
   #delivery: Delivery | null = null;
   #sending = false;
+  #isOver = false;
+  #refused: string | null = null;
 
   constructor(options: ReplicaSessionOptions) {
     this.#options = options;
@@ -122,37 +124,46 @@ class ReplicaSession {
   }
 
   #dump(delivery: Delivery, flags: number): void {
-    const why = whyNotSent(this.#said, delivery.range);
-    if (why !== null) return this.#refuse(delivery, why);
-    clearTimeout(this.#timer);
     this.#sending = true;
+    const why = whyNotSent(this.#said, delivery.range);
+    if (why !== null) return this.#refuse(why);
+    clearTimeout(this.#timer);
     void this.#send(delivery, (flags & SEND_ANNOTATE) !== 0);
   }
 
   async #send(delivery: Delivery, annotate: boolean): Promise<void> {
-    const { files, range, signal, onSent, onEnd } = delivery;
+    const { files, range, signal, onSent } = delivery;
     // Nanoseconds.
     const heartbeatMs = Math.min(Number(this.#said.get('master_heartbeat_period') ?? 0) / 1e6, 2 ** 31 - 1);
     try {
       await sendRange(this.#wire, { files, range, annotate, heartbeatMs, signal, onSent });
       if (signal.aborted || this.#socket.destroyed) return;
-      this.#socket.setTimeout(SETUP_MS, () => this.#socket.destroy());
-      // It is sent once the system has it.
-      this.#socket.end(() => onEnd(null));
+      this.#end(null);
     } catch (error) {
-      if (!signal.aborted && !this.#socket.destroyed) this.#refuse(delivery, errorText(error));
+      if (!signal.aborted && !this.#socket.destroyed) this.#refuse(errorText(error));
     }
   }
 
-  #refuse({ onEnd }: Delivery, why: string): void {
+  #refuse(why: string): void {
     // Error 1236 stops the receiver, which would otherwise dial again and again.
     this.#wire.send(errorPacket(BINLOG_REFUSED, 'HY000', why.slice(0, 300)));
-    this.#socket.end();
-    onEnd(why);
+    this.#refused = why;
+    this.#end(why);
+  }
+
+  /** It is over once the system has what was sent: whoever hears of it may close what is open. */
+  #end(trouble: string | null): void {
+    this.#socket.setTimeout(SETUP_MS, () => this.#socket.destroy());
+    this.#socket.end(() => this.#over(trouble));
+  }
+
+  #over(trouble: string | null): void {
+    if (!this.#isOver) this.#delivery?.onEnd(trouble);
+    this.#isOver = true;
   }
 
   #closed(): void {
     clearTimeout(this.#timer);
-    this.#delivery?.onEnd('the replica closed the connection');
+    this.#over(this.#refused ?? 'the replica closed the connection');
   }
 }
