@@ -198,7 +198,8 @@ function mayLackHidden(context: Context): Decision | null {
   const { replica, diagnosis, memory } = context;
   const { holder } = diagnosis;
   // What the holder is seen to have applied is more than what may have been written until this process began to look.
-  const before = holder === null ? null : (hiddenBefore(replica, holder) ?? hiddenUnwatched(replica, holder, memory));
+  const before =
+    holder === null ? null : (hiddenBefore(replica, holder, memory) ?? hiddenUnwatched(replica, holder, memory));
   const hidden = hiddenBySource(context) ?? before;
   return hidden === null ? null : decide(replica.pod, hidden.verdict, hidden.reason, hidden.message, hidden);
 }

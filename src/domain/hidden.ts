@@ -50,15 +50,27 @@ export function hasOwnId({ observation, memory }: Pick<Context, 'observation' | 
 }
 
 /**
+ * What the holder of a replica took in since that was proven last, and never gives it: noted before, or shown by a look
+ * that was remembered. The look may be all that an earlier process left: it died before it had a verdict.
+ */
+export function seenHidden(replica: ReplicaFacts, { member, look }: Holder, { members }: Memory): readonly Gtid[] {
+  const { baseline, lacks } = replica.memory;
+  if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return [];
+  const { lineage, anchors = [] } = members.get(member.name) ?? {};
+  const looks = lineage === baseline.lineage ? anchors.filter(({ at }) => at >= baseline.at) : [];
+  const applied = looks.map(({ slavePos }) => stateOfPosition(slavePos));
+  return beyond(mergeStates(stateOf(lacks), ...applied), mergeStates(replica.contains, binlogStateOf(look)));
+}
+
+/**
  * A holder's position passes what it took in, at its own demotion at the latest, and then shows nothing of it. What a replica
  * on it was seen to lack it lacks until it gets it, or other data. Null: nothing.
  */
-export function hiddenBefore(replica: ReplicaFacts, { member, look }: Holder): Refused | null {
-  const { baseline, lacks } = replica.memory;
-  if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
-  const gtids = beyond(stateOf(lacks), mergeStates(replica.contains, binlogStateOf(look))).map(formatGtid);
+export function hiddenBefore(replica: ReplicaFacts, holder: Holder, memory: Memory): Refused | null {
+  const { name } = holder.member;
+  const gtids = seenHidden(replica, holder, memory).map(formatGtid);
   if (gtids.length === 0) return null;
-  const message = `${member.name} was seen to have applied ${gtids.join(', ')} from another server, and does not log what it applies: ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
+  const message = `${name} was seen to have applied ${gtids.join(', ')} from another server, and does not log what it applies: ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 

@@ -7,6 +7,7 @@ import { answerTo } from './evidence.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
 import { parseGtid, sameGtid, stateHas } from './gtid.ts';
+import { seenHidden } from './hidden.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
@@ -215,17 +216,18 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
 
 const MAX_LACKING = 16;
 
-/** Once its position has passed them nothing shows any more what a replica never got. */
+/** Once its position has passed them nothing shows any more what a replica never got, whatever its verdict is until then. */
 function lackingNow(
   { lacks }: ReplicaMemory,
   { verdict, reason, transactions }: Decision,
   { contains }: ReplicaFacts,
+  hidden: readonly Gtid[],
 ): readonly Gtid[] {
   if (isReady(verdict) && lacks.some((gtid) => stateHas(contains, gtid))) {
     return lacks.filter((gtid) => !stateHas(contains, gtid));
   }
-  if (reason !== 'HolderHidesPeerWrites') return lacks;
-  const now = (transactions?.gtids ?? []).flatMap((gtid) => parseGtid(gtid) ?? []);
+  const isTold = reason === 'HolderHidesPeerWrites';
+  const now = isTold ? (transactions?.gtids ?? []).flatMap((gtid) => parseGtid(gtid) ?? []) : hidden;
   const news = now.filter((gtid) => !lacks.some((one) => sameGtid(one, gtid)));
   return news.length === 0 ? lacks : [...lacks, ...news].slice(0, MAX_LACKING);
 }
@@ -256,7 +258,8 @@ function rememberReplica(
   const fed = holder !== null && isReady(decision.verdict) ? fedNow(facts, holder) : before.fed;
   // With an end that a fill gave it, it stops by itself some time.
   const haltedSince = running && facts.link.until === undefined ? null : before.haltedSince;
-  const lacks = lackingNow(before, decision, facts);
+  const hidden = holder === null ? [] : seenHidden(facts, holder, input.memory);
+  const lacks = lackingNow(before, decision, facts, hidden);
   const connectedTo = holder === null ? before.connectedTo : connectedNow(facts, holder);
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
   const refusal = refusalOf(decision, facts, holder);

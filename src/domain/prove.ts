@@ -15,7 +15,9 @@ export function prove(input: ProofInput): ProofResult {
   if (lost !== null) return lost;
   // On shared storage another member goes on with the history that the replica was proven on.
   const same = input.baseline.lineage === input.targetMemory.lineage;
-  if (same && !input.strayed) return hiddenNotReadYet(input) ?? proveSameServer(input);
+  const unread = same ? hiddenNotReadYet(input) : null;
+  if (unread !== null) return unread;
+  if (same && !input.strayed) return proveSameServer(input);
   if (same && !input.target.logSlaveUpdates) return proveStrayed(input);
   const unfed = refusesItsPeer(input);
   if (unfed !== null) return unfed;
