@@ -1,4 +1,4 @@
-import { beyond, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
+import { beyond, formatPosition, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import { ER_EQUAL_IDS, hasFile } from './observation.ts';
 import { proveContained } from './contained.ts';
@@ -26,7 +26,7 @@ export function prove(input: ProofInput): ProofResult {
   if (input.target.logSlaveUpdates) return proveContained(input);
   const again = lookedAtBefore(input);
   if (again !== null) return again;
-  if (!standsInItsBinlog(input)) return proveTakeover(input);
+  if (!standsInItsBinlog(input)) return proveFromStandby(input);
   return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
 }
 
@@ -48,13 +48,24 @@ function refusesItsPeer(input: ProofInput): Refused | null {
   return refused('Unproven', 'NotComparable', message);
 }
 
+/** Where it took over is what was seen of it then: a replica that has all that it shows now is not proven to be behind it. */
+function proveFromStandby(input: ProofInput): ProofResult {
+  const { replica, holder, target } = input;
+  const result = proveTakeover(input);
+  if (result.kind !== 'Refused' || result.verdict !== 'Behind') return result;
+  if (!isWithin(stateOfPosition(target.gtidSlavePos), replica.contains)) return result;
+  const [{ name }, { pod }] = [holder.member, replica];
+  const message = `${name} was seen to have applied more than ${pod} before it took over, and shows ${formatPosition(target.gtidSlavePos) || 'nothing'} now, which ${pod} has: the data of ${name} may be older than what was seen, or the position of ${pod} wrong. Compare both with the old primary, then reseed ${pod} from ${name}`;
+  return refused('Unproven', 'WitnessesDisagree', message);
+}
+
 function proveOwnHistory(input: ProofInput): ProofResult {
   return hiddenWrites(input) ?? writtenAsStandby(input) ?? proveContained(input);
 }
 
 /** Under one server id a number in the target's binlog does not say who wrote it: only the content tells. */
 function proveUnderOneId(input: ProofInput): ProofResult {
-  const takeover = proveTakeover(input);
+  const takeover = proveFromStandby(input);
   if (takeover.kind !== 'Refused') return takeover;
   const content = proveContent(input);
   if (content === null) return proveOwnHistory(input);
