@@ -6,7 +6,7 @@ import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
-import { parseGtid, sameGtid, stateHas } from './gtid.ts';
+import { mergeStates, parseGtid, sameGtid, stateHas } from './gtid.ts';
 import { seenHidden } from './hidden.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { findHolder } from './holder.ts';
@@ -214,6 +214,12 @@ function rememberReplicas(input: JudgeInput, diagnosis: Diagnosis, decisions: re
   return { ...input.memory, replicas };
 }
 
+/** Of a replica without a binlog only its source tells what it has beyond its position, while that lives. */
+function withWhatItHas({ baseline }: ReplicaMemory, { has }: Decision): Partial<ReplicaMemory> {
+  if (has === null || baseline === null) return {};
+  return { baseline: { ...baseline, contains: mergeStates(baseline.contains, has) } };
+}
+
 const MAX_LACKING = 16;
 
 /** Once its position has passed them nothing shows any more what a replica never got, whatever its verdict is until then. */
@@ -265,7 +271,7 @@ function rememberReplica(
   const refusal = refusalOf(decision, facts, holder);
   const ownBinlog = (observed.look.known ? ownBinlogOf(observed.look.value) : null) ?? before.ownBinlog;
   const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal, ownBinlog };
-  if (target === undefined || !isReady(decision.verdict)) return seen;
+  if (target === undefined || !isReady(decision.verdict)) return { ...seen, ...withWhatItHas(before, decision) };
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;
   const place = { coordinates: facts.link.exec, gtid: facts.position, at };

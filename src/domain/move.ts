@@ -9,7 +9,8 @@ import { mayHaveStrayed } from './fed.ts';
 import { fillGap, filling } from './fill.ts';
 import { hasOwnId } from './hidden.ts';
 import type { Holder } from './holder.ts';
-import { formatGtid, formatPosition, formatState, seqIn, stateHas } from './gtid.ts';
+import { formatGtid, formatPosition, formatState, mergeStates, seqIn, stateHas } from './gtid.ts';
+import { gotFromSource } from './got.ts';
 import { sameCoordinates } from './observation.ts';
 import { planApply, planMove, planRelink, planResume, planStopReceiving, sameDial } from './plan.ts';
 import type { Asking, ProofInput, ProofResult, Proven, Refused } from './proof.ts';
@@ -36,7 +37,10 @@ export function toBeMoved(context: Context): Decision {
   const broken = linkBroken(context, holder);
   if (broken !== null) return isCuredByRelink(context) ? stoppedForRelink(context, broken) : broken;
   const looked = lookedBefore(context, holder) ?? sourceLookedBefore(context, holder);
-  return fromProof(context, holder, looked ?? prove(input), input);
+  const got = looked === null ? gotFromSource(context, holder) : null;
+  if (got === null || 'kind' in got) return fromProof(context, holder, looked ?? got ?? prove(input), input);
+  const known = { ...input, replica: { ...replica, contains: mergeStates(replica.contains, got) } };
+  return { ...fromProof(context, holder, prove(known), known), has: got };
 }
 
 /** Stopped it is proven like any other, and its link written anew. */

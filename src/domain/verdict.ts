@@ -1,6 +1,7 @@
 import type { Reason, Verdict } from '../api/reasons.ts';
 import { VERDICTS } from '../api/reasons.ts';
 import type { Question } from './evidence.ts';
+import type { GtidState } from './gtid.ts';
 import type { Plan } from './plan.ts';
 import type { Proven, Transactions } from './proof.ts';
 
@@ -19,9 +20,13 @@ export interface Decision {
   /** A position that was proven without changing anything (the link is already as it should be). */
   readonly proven: Proven | null;
   readonly lagSeconds: number | null;
+  /** Of a replica without a binlog: what it was found to have beyond what its position shows; null: nothing. */
+  readonly has: GtidState | null;
 }
 
-type Extra = Partial<Pick<Decision, 'transactions' | 'plan' | 'questions' | 'prepared' | 'proven' | 'lagSeconds'>>;
+type Extra = Partial<
+  Pick<Decision, 'transactions' | 'plan' | 'questions' | 'prepared' | 'proven' | 'lagSeconds' | 'has'>
+>;
 
 export function decide(pod: string, verdict: Verdict, reason: Reason, message: string, extra: Extra = {}): Decision {
   return {
@@ -35,6 +40,7 @@ export function decide(pod: string, verdict: Verdict, reason: Reason, message: s
     prepared: null,
     proven: null,
     lagSeconds: null,
+    has: null,
     ...extra,
   };
 }
