@@ -21,6 +21,7 @@ import type { Proven, Refused } from './proof.ts';
 import { lacking, proveContent, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { refusedBefore, restore } from './restore.ts';
+import { isClear } from './situation.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
 
@@ -31,7 +32,7 @@ import { decide } from './verdict.ts';
 export function decideAdoption(context: Context, replica: ReplicaFacts): Decision {
   const { pod } = replica;
   const holder = context.diagnosis.holder;
-  if (context.diagnosis.situation !== 'Stable' && context.diagnosis.situation !== 'VipMoved') {
+  if (!isClear(context.diagnosis)) {
     return notYet(replica, `mxr has no baseline of it and waits for calm (${context.diagnosis.situation})`);
   }
   const target = holder?.look ?? null;

@@ -6,6 +6,7 @@ import { isAttaching, sameDial } from './plan.ts';
 import { compareCoordinates } from './observation.ts';
 import type { ReplicaFacts } from './replica.ts';
 import type { Diagnosis } from './situation.ts';
+import { isClear } from './situation.ts';
 
 /**
  * The invariants of docs/invariants.md as code, asserted on every plan before it is carried out, in production and in
@@ -101,9 +102,9 @@ function keepsCoordinatesOnTheirLineage(plan: Plan, { memory, replica }: PlanCon
 
 /** 4. Nothing moves while the pair is split, unknown, silent, read-only or still applying. */
 function movesOnlyInClearSituations(plan: Plan, { diagnosis }: PlanContext): Violation | null {
-  if (!isAttaching(plan)) return null;
-  if (diagnosis.situation === 'Stable' || diagnosis.situation === 'VipMoved') return null;
-  return broken(4, `nothing moves in ${diagnosis.situation}`);
+  if (!isAttaching(plan) || isClear(diagnosis)) return null;
+  const { situation, applying } = diagnosis;
+  return broken(4, `nothing moves in ${situation}${applying === null ? '' : `: ${applying}`}`);
 }
 
 /** 5. "Could not ask" is never "no": a plan rests on a holder that answered and on complete looks. */

@@ -21,6 +21,13 @@ export interface Diagnosis {
   readonly complete: boolean;
   /** A split that is not resolved, also while the VIP is silent. */
   readonly split: Split | null;
+  /** What the holder still applies, where it has taken over: nobody moves meanwhile. Null: nothing. */
+  readonly applying: string | null;
+}
+
+/** Whether anybody may be adopted, moved or resumed. */
+export function isClear({ situation, applying }: Pick<Diagnosis, 'situation' | 'applying'>): boolean {
+  return (situation === 'Stable' || situation === 'VipMoved') && applying === null;
 }
 
 /** What the passes before have seen of the pair; kept in memory, but for the split. */
@@ -61,7 +68,9 @@ interface Diagnosing extends Input {
   readonly splitNow: SplitNow | null;
 }
 
-type Check = (input: Diagnosing, holder: Holder | null) => Omit<Diagnosis, 'complete' | 'split'> | null;
+type Match = Pick<Diagnosis, 'situation' | 'message' | 'holder'> & Partial<Pick<Diagnosis, 'applying'>>;
+
+type Check = (input: Diagnosing, holder: Holder | null) => Match | null;
 
 /** First match wins. Order: what makes asking impossible, then who answers, then what state that server is in. */
 const CHECKS: readonly Check[] = [
@@ -85,9 +94,9 @@ export function diagnosePair(input: Input): Diagnosis {
   const split = holder === null ? input.pair.split : (now?.split ?? null);
   for (const check of CHECKS) {
     const match = check({ ...input, splitNow: now }, holder);
-    if (match !== null) return { ...match, complete, split };
+    if (match !== null) return { applying: null, ...match, complete, split };
   }
-  return { situation: 'HolderUnknown', message: 'no check matched', holder: null, complete, split };
+  return { situation: 'HolderUnknown', message: 'no check matched', holder: null, complete, split, applying: null };
 }
 
 /** A pod without an address yet (pending, creating) cannot be asked, perhaps for hours: it holds nobody up. */
@@ -163,13 +172,21 @@ function holderReadOnly(_: Input, holder: Holder | null): ReturnType<Check> {
   return { situation: 'HolderReadOnly', message, holder };
 }
 
+/** Once it had caught up, what it applies is what a second primary goes on writing: now there is something, now there is not. */
 function holderStillApplying(input: Input, holder: Holder | null): ReturnType<Check> {
-  if (holder === null || holder.look === null || !isMoved(input, holder)) return null;
-  const link = standbyLinkOf(holder.look);
-  if (link === undefined || link.sql !== 'Yes' || isDrained(holder.look, link) || hasAll(holder.look, link))
-    return null;
-  const message = `${holder.member.name} still applies what it received from ${link.host}: ${link.sqlState}`;
-  return { situation: 'HolderStillApplying', message, holder };
+  const { pair } = input;
+  if (holder === null || !isMoved(input, holder)) return null;
+  const hadCaughtUp = pair.situation === 'VipMoved' && pair.holder === holder.member.name;
+  const applying = whatItApplies(holder);
+  if (applying === null || hadCaughtUp) return null;
+  return { situation: 'HolderStillApplying', message: applying, holder, applying };
+}
+
+function whatItApplies({ look, member }: Holder): string | null {
+  const link = look === null ? undefined : standbyLinkOf(look);
+  if (look === null || link === undefined || link.sql !== 'Yes') return null;
+  if (isDrained(look, link) || hasAll(look, link)) return null;
+  return `${member.name} still applies what it received from ${link.host}: ${link.sqlState}`;
 }
 
 /** In a ring its peer hands its own transactions back to it: they wait in the relay log, and are nothing to apply. */
@@ -179,7 +196,8 @@ function hasAll(look: ServerLook, { usingGtid, gtidIoPos }: Link): boolean {
 
 function vipMoved(input: Input, holder: Holder | null): ReturnType<Check> {
   if (holder === null || !isMoved(input, holder)) return null;
-  return { situation: 'VipMoved', message: `the VIP is on ${holder.member.name}`, holder };
+  const message = `the VIP is on ${holder.member.name}`;
+  return { situation: 'VipMoved', message, holder, applying: whatItApplies(holder) };
 }
 
 function isMoved({ memory, observation }: Input, holder: Holder): boolean {

@@ -9,6 +9,7 @@ import { planStopReceiving } from './plan.ts';
 import type { Refused } from './proof.ts';
 import { mustFreeze, mustStopReceiving, WAITING } from './protect.ts';
 import { prove } from './prove.ts';
+import { refusedAlready } from './refusal.ts';
 import { hasOwnId, hiddenWrites } from './hidden.ts';
 import type { Decision } from './verdict.ts';
 import { decide } from './verdict.ts';
@@ -39,13 +40,20 @@ export function hiddenBySource(context: Context): Refused | null {
 /** Nothing is wrong here, the source is not ready. What must not go on receiving is stopped; it can always be resumed. */
 export function waiting(context: Context): Decision | null {
   const { diagnosis, replica } = context;
-  if (!WAITING.includes(diagnosis.situation)) return null;
-  const holder = diagnosis.holder;
+  const { holder, situation, message, applying } = diagnosis;
+  if (applying === null && !WAITING.includes(situation)) return null;
   // What the holder has not applied yet, or that it is closed for writes, matters to who has still to be moved there.
-  const concernsMoves = ['HolderReadOnly', 'HolderStillApplying'].includes(diagnosis.situation);
+  const concernsMoves = applying !== null || situation === 'HolderReadOnly';
   if (concernsMoves && holder !== null && isAttachedTo(context, holder)) return null;
   const plan = mustStopReceiving(context) ? planStopReceiving(replica.pod, baselineMember(replica)) : null;
-  return decide(replica.pod, 'Waiting', diagnosis.situation, diagnosis.message, { plan, ...prepare(context) });
+  // Where a second primary writes this never ends: what was refused meanwhile stays refused, and is not taken back each time.
+  const before = applying === null || holder === null ? null : refusedAlready(replica, holder);
+  if (before !== null) {
+    const { transactions } = before;
+    return decide(replica.pod, before.verdict, before.reason, before.message, { transactions, plan });
+  }
+  const reason = applying === null ? situation : 'HolderStillApplying';
+  return decide(replica.pod, 'Waiting', reason, applying ?? message, { plan, ...prepare(context) });
 }
 
 /**

@@ -65,7 +65,14 @@ describe('the standby', () => {
   });
 
   test('is still the standby while nobody answers on the VIP', () => {
-    const silent: Diagnosis = { situation: 'VipSilent', message: '', holder: null, complete: true, split: null };
+    const silent: Diagnosis = {
+      situation: 'VipSilent',
+      message: '',
+      holder: null,
+      complete: true,
+      split: null,
+      applying: null,
+    };
     const broken = { b: { links: [link({ io: 'Connecting', ioErrno: 2003, ioError: 'cannot connect' })] } };
     assert.deepEqual(found(input(broken, { diagnosis: silent })), ['StandbyNotApplying error b']);
     // An operator that began in the silence knows nothing of who was who, and does not say that all is well.
@@ -287,6 +294,7 @@ test('a server behind the VIP that is none of the members', () => {
     holder: null,
     complete: true,
     split: null,
+    applying: null,
   };
   assert.deepEqual(found(input({}, { diagnosis })), ['HolderUnknownMember error vip']);
 });

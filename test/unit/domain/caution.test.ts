@@ -33,6 +33,7 @@ function decided(change: Case, holderAt: 'a' | 'b' = 'a'): Decision {
     holder: { ...b, readOnly: false },
     complete: true,
     split: null,
+    applying: null,
   };
   const vip = { ...pair.observation.vip, answersSince: change.answersSince ?? NOW - 60_000 };
   const observation: Observation = { ...pair.observation, vip };

@@ -15,7 +15,14 @@ function input(change: Partial<ConditionsInput> = {}): ConditionsInput {
     generation: 3,
     wallNow: WALL,
     accepted: { accepted: true, reason: 'Accepted', message: 'everything that the resource names may be used' },
-    diagnosis: { situation: 'Stable', message: 'a holds the VIP', holder: null, complete: true, split: null },
+    diagnosis: {
+      situation: 'Stable',
+      message: 'a holds the VIP',
+      holder: null,
+      complete: true,
+      split: null,
+      applying: null,
+    },
     decisions: [following('orders-0'), following('orders-1')],
     findings: [],
     maxStalenessSeconds: 0,
@@ -38,7 +45,9 @@ function verdictOf(verdict: Verdict, message = 'what to do'): Decision {
 }
 
 function inSituation(situation: Situation): Partial<ConditionsInput> {
-  return { diagnosis: { situation, message: 'what is seen', holder: null, complete: true, split: null } };
+  return {
+    diagnosis: { situation, message: 'what is seen', holder: null, complete: true, split: null, applying: null },
+  };
 }
 
 describe('setCondition', () => {
@@ -93,7 +102,14 @@ describe('conditionsOf', () => {
   });
 
   test('everything is Unknown before the first complete look', () => {
-    const diagnosis = { situation: 'Stable', message: '', holder: null, complete: false, split: null } as const;
+    const diagnosis = {
+      situation: 'Stable',
+      message: '',
+      holder: null,
+      complete: false,
+      split: null,
+      applying: null,
+    } as const;
     const all = conditionsOf(input({ diagnosis, accepted: { accepted: null, reason: 'NotLookedYet', message: '' } }));
     assert.equal(all.length, 6);
     for (const one of all) assert.deepEqual([one.status, one.reason], ['Unknown', 'NotLookedYet'], one.type);
@@ -101,7 +117,14 @@ describe('conditionsOf', () => {
 
   test('a restart of the operator changes no condition before everything has answered', () => {
     const before = conditionsOf(input());
-    const diagnosis = { situation: 'VipSilent', message: '', holder: null, complete: false, split: null } as const;
+    const diagnosis = {
+      situation: 'VipSilent',
+      message: '',
+      holder: null,
+      complete: false,
+      split: null,
+      applying: null,
+    } as const;
     const decisions = [decide('orders-0', 'Waiting', 'NotLookedYet', '')];
     assert.deepEqual(conditionsOf(input({ before, diagnosis, decisions, wallNow: WALL + 9000 })), before);
   });

@@ -124,6 +124,15 @@ describe('4. nothing moves while the pair is not clear', () => {
       assert.deepEqual(broken(planStopReceiving('orders-0', 'a'), unclear), [], 'protective steps may be done');
     });
   }
+
+  test('a holder that had caught up, and applies again', () => {
+    const at = context();
+    const moved = { ...at.diagnosis, situation: 'VipMoved', applying: null } as const;
+    assert.deepEqual(broken(planMove(PARTS), { ...at, diagnosis: moved }), []);
+    const applying = { ...at, diagnosis: { ...moved, applying: 'b still applies' } };
+    assert.deepEqual(broken(planMove(PARTS), applying), [4]);
+    assert.deepEqual(broken(planStopReceiving('orders-0', 'a'), applying), [], 'protective steps may be done');
+  });
 });
 
 describe('5. “could not ask” is never “no”', () => {

@@ -233,7 +233,14 @@ function remembered(name: string, seen: ServerLook): MemberMemory {
 export function stable(member: MemberObservation | undefined, seen: ServerLook): Diagnosis {
   if (member === undefined) throw new Error('no holder');
   const holder: Holder = { member, knownBy: 'Lock', look: seen, lookAt: NOW - 10, readOnly: false };
-  return { situation: 'Stable', message: `${member.name} holds the VIP`, holder, complete: true, split: null };
+  return {
+    situation: 'Stable',
+    message: `${member.name} holds the VIP`,
+    holder,
+    complete: true,
+    split: null,
+    applying: null,
+  };
 }
 
 export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}): ReplicaMemory {

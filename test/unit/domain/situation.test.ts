@@ -88,6 +88,16 @@ describe('the holder', () => {
     assert.equal(situation(onB({ b: { readOnly: false, links: [applying] } })), 'HolderStillApplying');
   });
 
+  test('that had caught up, and takes in what its peer goes on writing, is no other case at each look', () => {
+    const applying = link({ host: '10.0.0.11', sqlState: 'Reading event', gtidIoPos: position('0-1-120') });
+    const b = { readOnly: false, links: [applying] };
+    const seen = (holder: string, before: 'VipMoved' | 'HolderStillApplying') =>
+      situation(onB({ b }), { pair: { ...CALM, holder, situation: before } });
+    assert.equal(seen('b', 'VipMoved'), 'VipMoved');
+    assert.equal(seen('b', 'HolderStillApplying'), 'HolderStillApplying', 'it had not yet');
+    assert.equal(seen('a', 'VipMoved'), 'HolderStillApplying', 'another one had');
+  });
+
   test('that only gets its own transactions back from its peer applies nothing', () => {
     const ring = link({
       host: '10.0.0.11',

@@ -18,7 +18,8 @@ function decided(
   assert.ok(replica !== undefined);
   const memory = { ...pair.memory, replicas: new Map([[replica.pod, replicaMemory(replica.pod, change)]]) };
   const nothing = { evidence: new Map(), busy: new Map(), actedAt: new Map(), intended: new Map() };
-  const diagnosis = { ...pair.diagnosis, situation };
+  const applying = situation === 'HolderStillApplying' ? 'a still applies' : null;
+  const diagnosis = { ...pair.diagnosis, situation, applying };
   const { observation } = pair;
   const input = {
     ...nothing,

@@ -70,7 +70,14 @@ describe('what is not known', () => {
 
   test('without a holder no member is said to hold the VIP or not to', () => {
     const input = calmInput();
-    const diagnosis = { situation: 'VipSilent', message: 'silent', holder: null, complete: true, split: null } as const;
+    const diagnosis = {
+      situation: 'VipSilent',
+      message: 'silent',
+      holder: null,
+      complete: true,
+      split: null,
+      applying: null,
+    } as const;
     const look = unknown('Deadline', 'no answer', NOW);
     const vip = { look, failures: 2, silentSince: NOW - 2000, answersSince: null };
     const observation = { ...input.observation, vip };
