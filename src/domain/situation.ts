@@ -1,7 +1,8 @@
 import type { Situation } from '../api/reasons.ts';
 import type { Policy } from './context.ts';
 import { isRefusal, valueOf, wasAsked } from './fact.ts';
-import { isWithin, stateOfPosition } from './gtid.ts';
+import { stateHas } from './gtid.ts';
+import { hasOwnId } from './hidden.ts';
 import type { Holder } from './holder.ts';
 import { findHolder } from './holder.ts';
 import type { Memory } from './memory.ts';
@@ -177,27 +178,38 @@ function holderStillApplying(input: Input, holder: Holder | null): ReturnType<Ch
   const { pair } = input;
   if (holder === null || !isMoved(input, holder)) return null;
   const hadCaughtUp = pair.situation === 'VipMoved' && pair.holder === holder.member.name;
-  const applying = whatItApplies(holder);
+  const applying = whatItApplies(input, holder);
   if (applying === null || hadCaughtUp) return null;
   return { situation: 'HolderStillApplying', message: applying, holder, applying };
 }
 
-function whatItApplies({ look, member }: Holder): string | null {
+function whatItApplies(input: Input, holder: Holder): string | null {
+  const { look, member } = holder;
   const link = look === null ? undefined : standbyLinkOf(look);
   if (look === null || link === undefined || link.sql !== 'Yes') return null;
-  if (isDrained(look, link) || hasAll(look, link)) return null;
+  if (isDrained(look, link) || hasAll(look, link, hasOwnId(input, holder))) return null;
   return `${member.name} still applies what it received from ${link.host}: ${link.sqlState}`;
 }
 
-/** In a ring its peer hands its own transactions back to it: they wait in the relay log, and are nothing to apply. */
-function hasAll(look: ServerLook, { usingGtid, gtidIoPos }: Link): boolean {
-  return usingGtid !== 'No' && gtidIoPos.size > 0 && isWithin(stateOfPosition(gtidIoPos), stateOfServer(look));
+/**
+ * In a ring its peer hands its own transactions back to it: they wait in the relay log, and are nothing to apply. A look reads
+ * the binlog before the link, so they may be newer than what it shows as logged; and where it still applies others' of that
+ * domain, those come first.
+ */
+function hasAll(look: ServerLook, { usingGtid, gtidIoPos }: Link, ownId: boolean): boolean {
+  if (usingGtid === 'No' || gtidIoPos.size === 0) return false;
+  const { serverId } = look.identity;
+  const has = stateOfServer(look);
+  return [...gtidIoPos.values()].every((gtid) => {
+    if (!ownId || gtid.serverId !== serverId) return stateHas(has, gtid);
+    return look.gtidSlavePos.get(gtid.domain)?.serverId === serverId;
+  });
 }
 
 function vipMoved(input: Input, holder: Holder | null): ReturnType<Check> {
   if (holder === null || !isMoved(input, holder)) return null;
   const message = `the VIP is on ${holder.member.name}`;
-  return { situation: 'VipMoved', message, holder, applying: whatItApplies(holder) };
+  return { situation: 'VipMoved', message, holder, applying: whatItApplies(input, holder) };
 }
 
 function isMoved({ memory, observation }: Input, holder: Holder): boolean {

@@ -104,9 +104,30 @@ describe('the holder', () => {
       sqlState: 'Reading event from the relay log',
       gtidIoPos: position('0-2-120'),
     });
-    const b = { readOnly: false, links: [ring], gtidBinlogState: state('0-1-100,0-2-120') };
+    const b = {
+      readOnly: false,
+      links: [ring],
+      gtidSlavePos: position('0-2-118'),
+      gtidBinlogState: state('0-1-100,0-2-120'),
+    };
     assert.equal(situation(onB({ b })), 'VipMoved');
-    assert.equal(situation(onB({ b: { ...b, gtidBinlogState: state('0-1-100,0-2-119') } })), 'HolderStillApplying');
+    const newer = { ...b, gtidBinlogState: state('0-1-100,0-2-119') };
+    assert.equal(situation(onB({ b: newer })), 'VipMoved', 'written since its binlog was read');
+    const others = { ...b, gtidSlavePos: position('0-1-100') };
+    assert.equal(situation(onB({ b: others })), 'HolderStillApplying', 'of its peer there may be more before them');
+  });
+
+  test('that has the server id of its peer may get the other one back', () => {
+    const ring = link({ host: '10.0.0.11', sqlState: 'Reading event', gtidIoPos: position('0-2-120') });
+    const gtidSlavePos = position('0-2-118');
+    const b = { readOnly: false, links: [ring], gtidSlavePos, gtidBinlogState: state('0-2-119') };
+    const { memory } = calmPair();
+    const a = memory.members.get('a');
+    assert.ok(a);
+    const twin = { ...a, identity: { ...a.identity, serverId: 2 } };
+    const twins = { ...memory, members: new Map([...memory.members, ['a', twin]]) };
+    assert.equal(situation(onB({ b })), 'VipMoved');
+    assert.equal(situation(onB({ b }), { memory: twins }), 'HolderStillApplying');
   });
 
   test('that started again is proven before anything rests on it', () => {
