@@ -77,7 +77,10 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
   return fc.tuple(parts, fc.array(anchor, { maxLength: 3 })).map(([{ older, ...rest }, anchors]) => {
     const standby = anchors.findLast((one) => one.standby !== null);
     const before = older.standby === null ? null : { ...older, at: 0 };
-    return { ...rest, anchors, lastStandby: standby ?? before };
+    const lastStandby = standby ?? before;
+    // Two looks at one time are one look.
+    const unread = rest.unread?.before.at === lastStandby?.at ? null : rest.unread;
+    return { ...rest, unread, anchors, lastStandby };
   });
 }
 
