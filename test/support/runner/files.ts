@@ -23,8 +23,6 @@ export interface Stage {
   readonly fullDeadlineMs?: number;
   /** Whether each file gets namespaces of its own, so that files cannot meet each other's addresses. */
   readonly ownSandbox: boolean;
-  /** Left out unless its files are named. */
-  readonly onlyByName?: boolean;
 }
 
 /** In order of trust: what can be shown in a second comes first. */
@@ -33,14 +31,12 @@ export const STAGES: readonly Stage[] = [
   { folder: 'scenarios', tries: 1, width: 2, deadlineMs: 180_000, ownSandbox: false },
   { folder: 'model', tries: 1, width: 2, deadlineMs: 600_000, ownSandbox: false },
   { folder: 'integration', tries: 2, width: 2, deadlineMs: 600_000, ownSandbox: true },
-  { folder: 'e2e', tries: 2, width: 2, deadlineMs: 600_000, fullDeadlineMs: 1_200_000, ownSandbox: true },
-  // Without `onlyByName` it is part of every run, and costs 6.5 minutes (20 runs, two benches at a time, on two cores).
-  { folder: 'chaos', tries: 1, width: 1, deadlineMs: 1_200_000, ownSandbox: false, onlyByName: true },
+  { folder: 'e2e', tries: 2, width: 3, deadlineMs: 600_000, fullDeadlineMs: 1_200_000, ownSandbox: true },
+  { folder: 'chaos', tries: 1, width: 1, deadlineMs: 1_200_000, ownSandbox: false },
 ];
 
 /** The stage's files below any of the given paths, as paths relative to the root; all without a path. */
 export function filesOf(stage: Stage, root: string, paths: readonly string[]): string[] {
-  if (stage.onlyByName === true && paths.length === 0) return [];
   const all = globSync(`test/${stage.folder}/**/*.test.ts`, { cwd: root }).sort();
   const wanted = paths.map((path) => relative(root, path));
   return all.filter((file) => wanted.length === 0 || wanted.some((path) => file.startsWith(path)));
