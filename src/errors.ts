@@ -70,6 +70,11 @@ export function isMxrError(error: unknown, ...codes: ErrorCode[]): error is MxrE
   return error instanceof MxrError && (codes.length === 0 || codes.includes(error.code));
 }
 
+/** The system's code of an error (`ENOENT`, `ERR_TLS_...`); undefined: it has none. Its text may quote what was read. */
+export function systemCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
 /** A short text for logs and status, never with a stack. An unknown error shows its class and message only. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -4,7 +4,8 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PublishedBinlogFile } from '../api/publisher.ts';
 import type { BinlogConfig } from '../config.ts';
-import { EVENT } from '../sql/binlog/event.ts';
+import { EVENT, MAGIC } from '../sql/binlog/event.ts';
+import { systemCode } from '../errors.ts';
 
 export interface OpenBinlogFile {
   readonly handle: FileHandle;
@@ -17,7 +18,6 @@ const MAX_FILES = 5_000;
 const AT_ONCE = 16;
 /** Not through a symbolic link, and not for ever where somebody put a named pipe. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
 const HEADER = 19;
 /** Of a Format_description there are some 250. */
 const HEAD_BYTES = 1_024;
@@ -74,7 +74,7 @@ async function opened(path: string): Promise<FileHandle | null> {
     return await open(path, FLAGS);
   } catch (error) {
     // Purged since it was listed, or a symbolic link.
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = systemCode(error);
     if (code === 'ENOENT' || code === 'ELOOP') return null;
     throw error;
   }

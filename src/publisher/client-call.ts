@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import { isIP } from 'node:net';
-import { MxrError } from '../errors.ts';
+import { MxrError, systemCode } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
 
 export interface PublisherTarget {
@@ -180,7 +180,7 @@ const TLS_CODE =
 /** The system's code alone: the text of an error may quote what was sent or received. */
 export function transportError(call: Call, error: unknown): MxrError {
   if (error instanceof MxrError) return error;
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown';
+  const code = systemCode(error) ?? 'unknown';
   if (UNRESOLVED.has(code)) return failed(call, 'HostUnresolved', `its name does not resolve (${code})`, true);
   if (code === 'ECONNREFUSED') return failed(call, 'ConnectionRefused', `nothing listens there (${code})`, true);
   if (TLS_CODE.test(code)) return failed(call, 'TlsRefused', `TLS was refused (${code})${tlsCure(code)}`);

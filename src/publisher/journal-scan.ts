@@ -3,6 +3,7 @@ import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { JournalEntry } from '../api/publisher.ts';
 import { entryOf, linesIn, shownSeq, verified } from './journal-line.ts';
+import { systemCode } from '../errors.ts';
 
 /** A file of the journal; its name has the number of its first entry. */
 export interface Segment {
@@ -163,6 +164,5 @@ async function sizeOf(path: string): Promise<number> {
 
 /** `ENOSPC` and its kind where the system said so, else the sentence. */
 export function reasonOf(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof Error ? error.message : String(error);
+  return systemCode(error) ?? (error instanceof Error ? error.message : String(error));
 }

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import type { Coordinates, ImportedPosition } from '../api/publisher.ts';
-import { MxrError } from '../errors.ts';
+import { MxrError, systemCode } from '../errors.ts';
 
 /** The files that the scripts of such pairs write: what the other side's binlog ended at, and one's own. */
 const MASTER_END = 'mysql-bin-master-end.pos';
@@ -117,5 +117,5 @@ function invalid(path: string, detail: string): MxrError {
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'unknown error';
+  return systemCode(error) ?? 'unknown error';
 }

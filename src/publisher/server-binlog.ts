@@ -9,6 +9,7 @@ import type { BinlogConfig } from '../config.ts';
 import { sendText } from '../ops/http.ts';
 import type { Logger } from '../ops/log.ts';
 import { listBinlogFiles, openBinlogFile } from './binlog-files.ts';
+import { systemCode } from '../errors.ts';
 
 export interface BinlogDownloads {
   list(request: Request, response: Response): Promise<void>;
@@ -112,7 +113,7 @@ class AllDownloads implements BinlogDownloads {
   /** A reader that went away is its own affair. */
   #fail(response: Response, error: unknown): void {
     if (response.destroyed) return;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = systemCode(error) ?? 'unknown';
     this.#options.log.error('a binlog file could not be read', { error });
     if (response.headersSent) response.destroy();
     else if (code === 'EACCES' || code === 'EPERM') sendText(response, 500, NOT_ALLOWED);

@@ -2,7 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { open, stat } from 'node:fs/promises';
 import type { Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
-import { MxrError, errorText } from '../errors.ts';
+import { MxrError, errorText, systemCode } from '../errors.ts';
 import type { Logger } from '../ops/log.ts';
 
 export interface TlsFiles {
@@ -109,6 +109,5 @@ function invalid(target: string, detail: string): MxrError {
 
 /** The text of such an error may quote the file. */
 function opensslCode(error: unknown): string {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return error instanceof Error ? error.name : 'unknown';
+  return systemCode(error) ?? (error instanceof Error ? error.name : 'unknown');
 }

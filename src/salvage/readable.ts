@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { FileHandle } from 'node:fs/promises';
+import { systemCode } from '../errors.ts';
 
 export interface ReadableOptions {
   /** `mariadb-binlog`, by name or path. */
@@ -56,6 +57,6 @@ async function copy(from: AsyncIterable<Buffer>, { into, maxBytes }: ReadableOpt
 }
 
 function whyNot(error: unknown, tool: string): string {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return `there is no ${tool} here`;
+  if (systemCode(error) === 'ENOENT') return `there is no ${tool} here`;
   return error instanceof Error ? `${tool}: ${error.message}` : tool;
 }

@@ -9,6 +9,7 @@ import type { Manifest } from './manifest.ts';
 import { MAX_MANIFEST_BYTES, parseManifest } from './manifest.ts';
 import { baseName, component } from './names.ts';
 import { writeReadable } from './readable.ts';
+import { systemCode } from '../errors.ts';
 
 export interface Place {
   /** The root of the salvage volume. */
@@ -74,7 +75,7 @@ async function namesIn(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return [];
+    if (systemCode(error) === 'ENOENT') return [];
     throw error;
   }
 }
@@ -223,15 +224,11 @@ function manifestOf(
   };
 }
 
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
 /** What went wrong, for people. */
 export function salvageFailure(error: unknown, { dir }: Place): string {
   if (error instanceof SalvageError) return error.message;
   const text = error instanceof Error ? error.message : String(error);
-  switch (codeOf(error)) {
+  switch (systemCode(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
       return `the salvage volume (${dir}) is full; make room there or enlarge it`;

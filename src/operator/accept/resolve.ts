@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { Clock } from '../../clock.ts';
 import { sleep } from '../../clock.ts';
 import { createCache } from './cache.ts';
+import { systemCode } from '../../errors.ts';
 
 export type Resolved =
   { readonly state: 'Address'; readonly address: string } | { readonly state: 'Unresolved'; readonly why: string };
@@ -71,6 +72,5 @@ function unresolved(why: string): Resolved {
 }
 
 function codeOf(error: unknown): string {
-  const isSystemError = error instanceof Error && 'code' in error && typeof error.code === 'string';
-  return isSystemError ? String(error.code) : 'the lookup failed';
+  return systemCode(error) ?? 'the lookup failed';
 }

@@ -1,15 +1,10 @@
 import { crc32 } from 'node:zlib';
 import type { Gtid } from '../../domain/gtid.ts';
 import type { BinlogEvent } from './event.ts';
-import { EVENT } from './event.ts';
+import { CHECKSUM, EVENT, HEADER } from './event.ts';
 
 /** The other direction of `event.ts`: events as they stand in a binlog file, each with a CRC32 checksum. */
 
-/** With what every binlog file begins. */
-export const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
-
-const HEADER = 19;
-const CHECKSUM = 4;
 const ALGORITHM_CRC32 = 1;
 /** In the body of a Format_description: behind the version of the format and the one of the server. */
 const CREATED_AT = 52;

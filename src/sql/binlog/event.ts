@@ -1,5 +1,8 @@
 import { crc32 } from 'node:zlib';
 
+/** With what each binlog file begins. */
+export const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
+
 /** Event types of MariaDB 10.5 to 11.8 that have a meaning here (log_event.h, enum Log_event_type); others are skipped. */
 export const EVENT = {
   Query: 2,
@@ -55,8 +58,8 @@ export interface BinlogEvent {
   readonly body: Buffer;
 }
 
-const HEADER = 19;
-const CHECKSUM = 4;
+export const HEADER = 19;
+export const CHECKSUM = 4;
 /** The byte before the checksum of a Format_description: the algorithm of the events that follow. */
 const CHECKSUM_NONE = 0;
 

@@ -5,9 +5,9 @@ import type { SqlTarget } from '../port.ts';
 import { parseGtidEvent } from './bodies.ts';
 import type { DumpLimits } from './dump.ts';
 import { readDump } from './dump.ts';
-import { encodeEvent, encodeFormat, encodeGtidList, MAGIC } from './encode.ts';
+import { encodeEvent, encodeFormat, encodeGtidList } from './encode.ts';
 import type { BinlogEvent } from './event.ts';
-import { EVENT } from './event.ts';
+import { EVENT, MAGIC } from './event.ts';
 import { lateError, refusedError } from './refused.ts';
 import { TransactionReader } from './transactions.ts';
 

@@ -1,5 +1,5 @@
 import { parseFormat } from './bodies.ts';
-import { type BinlogEvent, type Checksum, EVENT, parseEvent } from './event.ts';
+import { type BinlogEvent, type Checksum, EVENT, HEADER, MAGIC, parseEvent } from './event.ts';
 
 /** One event of a file. */
 export interface FileEvent {
@@ -18,8 +18,6 @@ export interface Broken {
   readonly detail: string;
 }
 
-const MAGIC = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
-const HEADER = 19;
 const FLAGS = 17;
 const IN_USE = 1;
 const U32 = 0x1_0000_0000;

@@ -1,12 +1,10 @@
 import { crc32 } from 'node:zlib';
 import type { GtidPosition } from '../../domain/gtid.ts';
-import { EVENT } from '../binlog/event.ts';
+import { CHECKSUM, EVENT, HEADER } from '../binlog/event.ts';
 import type { FileHead } from '../binlog/files.ts';
 
 /** Events that are in no file: a source makes them to say where it is. */
 
-const HEADER = 19;
-const CRC = 4;
 const ARTIFICIAL = 0x20;
 const LOG_POS = 13;
 /** Of a Format_description: when its server started, whereupon replicas drop their temporary tables. */
@@ -47,12 +45,12 @@ export function formatInside({ formatEvent }: FileHead): Buffer {
   const bytes = Buffer.from(formatEvent);
   bytes.writeUInt32LE(0, LOG_POS);
   bytes.writeUInt32LE(0, CREATED);
-  bytes.writeUInt32LE(crc32(bytes.subarray(0, -CRC)), bytes.length - CRC);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, -CHECKSUM)), bytes.length - CHECKSUM);
   return bytes;
 }
 
 function fake({ serverId, checksum }: FakeEvents, type: number, body: Buffer, position: number): Buffer {
-  const length = HEADER + body.length + (checksum === 'CRC32' ? CRC : 0);
+  const length = HEADER + body.length + (checksum === 'CRC32' ? CHECKSUM : 0);
   const bytes = Buffer.alloc(length);
   bytes[4] = type;
   bytes.writeUInt32LE(serverId, 5);
@@ -60,6 +58,6 @@ function fake({ serverId, checksum }: FakeEvents, type: number, body: Buffer, po
   bytes.writeUInt32LE(position % 0x1_0000_0000, LOG_POS);
   bytes.writeUInt16LE(ARTIFICIAL, 17);
   body.copy(bytes, HEADER);
-  if (checksum === 'CRC32') bytes.writeUInt32LE(crc32(bytes.subarray(0, -CRC)), length - CRC);
+  if (checksum === 'CRC32') bytes.writeUInt32LE(crc32(bytes.subarray(0, -CHECKSUM)), length - CHECKSUM);
   return bytes;
 }
