@@ -1,11 +1,12 @@
 import { answerTo } from './evidence.ts';
-import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import type { Gtid } from './gtid.ts';
 import { formatGtid, formatPosition, isWithin, sameGtid, stateOfPosition } from './gtid.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import { START_TIME_TOLERANCE_MS } from './memory.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ContentInput, ProofInput, Refused } from './proof.ts';
 import { asking, incarnationKey, proveContent, refused } from './proof.ts';
+import { firstsAfter } from './kept.ts';
 import { reconnected } from './restart.ts';
 import { hadBefore, startsOf } from './reused.ts';
 
@@ -18,7 +19,7 @@ export function restartDoubt(input: ContentInput, { survived, later }: ProvenRes
   const { look } = input.holder;
   if (look === null) return null;
   const writer = { serverId: look.identity.serverId, applied: look.gtidSlavePos };
-  const distinct = firstsAfter(input, [survived, ...later], writer);
+  const distinct = firstsAfter(input.replica.position.values(), [survived, ...later], writer);
   const relayed = relayedFirst(input, distinct);
   if (relayed === 'Same') return null;
   return relayed ?? proveContent(input, distinct);
@@ -39,7 +40,8 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
   if (restart === null || source.inQuestion) return unknownSince(input, source);
   if (target.logSlaveUpdates) {
     const applied = source.anchors.at(-1)?.slavePos ?? new Map<number, Gtid>();
-    return proveContent(input, firstsAfter(input, startsOf(source), { serverId: source.identity.serverId, applied }));
+    const writer = { serverId: source.identity.serverId, applied };
+    return proveContent(input, firstsAfter(replica.position.values(), startsOf(source), writer));
   }
   if (bothHadItBefore(input, source, restart)) return null;
   if (!answers) return unknownSince(input, source);
@@ -93,24 +95,4 @@ function relayedFirst({ replica, holder, evidence }: ContentInput, firsts: reado
   const answer = answerTo(evidence, question);
   if (!answer.known) return asking(`reading in the relay log of ${pod} what it was sent first`, question);
   return answer.value !== null && sameGtid(answer.value, first) ? 'Same' : null;
-}
-
-interface Writer {
-  readonly serverId: number;
-  readonly applied: GtidPosition;
-}
-
-/** Per domain: the server's own first number after all that survived, whoever wrote that, where the replica has got so far. */
-function firstsAfter({ replica }: Pick<ContentInput, 'replica'>, starts: readonly GtidState[], writer: Writer): Gtid[] {
-  const firsts = starts.flatMap((survived) =>
-    [...replica.position.values()].flatMap(({ domain, seq }) => {
-      const applied = writer.applied.get(domain)?.seq ?? 0n;
-      const last = [...(survived.get(domain)?.values() ?? [])].reduce(
-        (most, one) => (one > most ? one : most),
-        applied,
-      );
-      return last === 0n || seq <= last ? [] : [{ domain, serverId: writer.serverId, seq: last + 1n }];
-    }),
-  );
-  return [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
 }

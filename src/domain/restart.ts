@@ -3,6 +3,7 @@ import { answerTo } from './evidence.ts';
 import type { GtidState } from './gtid.ts';
 import { beyond, formatGtid, isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import { appliedThere } from './hidden.ts';
+import { keptByPeer } from './kept.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
 import { fileNumber } from './observation.ts';
@@ -18,7 +19,17 @@ export interface RestartInput {
   /** Monotonic ms when it began, directly or behind the VIP. */
   readonly lookAt: number;
   readonly replicas: readonly ReplicaFacts[];
+  /** The other members that answer. */
+  readonly peers: readonly Peer[];
   readonly evidence: Evidence;
+}
+
+export interface Peer {
+  readonly name: string;
+  readonly incarnation: number;
+  readonly look: ServerLook;
+  /** Monotonic ms when it began. */
+  readonly at: number;
 }
 
 export type RestartJudgement =
@@ -50,7 +61,7 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
   }
   const lost =
     shorter === null
-      ? lostAtStart(input, begun)
+      ? (lostAtStart(input, begun) ?? keptByPeer(input, begun))
       : ({ kind: 'LostTail', message: shorter + whatWasLost(input, begun), restart: begun } as const);
   if (lost?.kind === 'LostTail' && lostOthersOnly(input, begun)) return { kind: 'NewLineage', message: lost.message };
   if (lost !== null) return lost;

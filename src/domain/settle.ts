@@ -28,7 +28,10 @@ export function settleLineage(input: Input, memory: MemberMemory, seen: SeenMemb
   const replicas = input.observation.replicas
     .flatMap((replica) => factsOf(input, replica) ?? [])
     .filter(({ link }) => !dialsOther(input, memory, link));
-  const restarted = { memory, observed, look, lookAt, replicas, evidence: input.evidence };
+  const peers = input.observation.members.flatMap(({ name, incarnation, look: peer }) =>
+    peer.known && name !== observed.name ? [{ name, incarnation, look: peer.value, at: peer.at }] : [],
+  );
+  const restarted = { memory, observed, look, lookAt, replicas, peers, evidence: input.evidence };
   const isHeir = memory.storage !== null && !sameServer(memory.identity, look.identity);
   const judgement = isHeir ? judgeHeir(restarted) : judgeRestart(restarted);
   if (judgement.kind === 'Asking') return { questions: judgement.questions };

@@ -59,7 +59,7 @@ function judged({ survived, replica }: Restarted): RestartJudgement {
     replicaAt('orders-0', '10.1.0.1', seen),
   );
   assert.ok(facts);
-  return judgeRestart({ memory, observed, look: after, lookAt: NOW, replicas: [facts], evidence });
+  return judgeRestart({ memory, observed, look: after, lookAt: NOW, replicas: [facts], peers: [], evidence });
 }
 
 test('what a replica received after mxr had stopped it once counts: somebody had started it again', () => {

@@ -1,0 +1,93 @@
+import type { TransactionContent, TransactionQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import { wasAsked } from './fact.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, ofServer, stateOf } from './gtid.ts';
+import type { ProvenRestart } from './memory.ts';
+import { stateOfServer } from './memory.ts';
+import type { Asking } from './proof.ts';
+import { asking, incarnationKey } from './proof.ts';
+import type { Peer, RestartInput, RestartJudgement } from './restart.ts';
+
+/**
+ * Another member has transactions that this server wrote and does not have any more: nobody else gave it those. Or it has
+ * something else under the first number that this server gave after its start.
+ */
+export function keptByPeer(input: RestartInput, begun: ProvenRestart): RestartJudgement | null {
+  const { memory, look, peers } = input;
+  if (memory.storage !== null) return null;
+  const { serverId } = look.identity;
+  for (const peer of peers) {
+    if (peer.look.identity.serverId === serverId) continue;
+    const own = ofServer(gtidsOf(stateOfServer(peer.look)), serverId);
+    const kept = keptMore(input, peer, own) ?? keptOther(input, begun, { peer, own });
+    if (kept === null || typeof kept !== 'string') return kept;
+    return {
+      kind: 'LostTail',
+      message: `${peer.name} has ${kept} of ${memory.name}, which restarted without it`,
+      restart: begun,
+    };
+  }
+  return null;
+}
+
+function keptMore({ memory, look, lookAt }: RestartInput, peer: Peer, own: readonly Gtid[]): string | Asking | null {
+  const gtids = look.gtidBinlogState === null ? [] : beyond(stateOf(own), look.gtidBinlogState);
+  if (gtids.length === 0) return null;
+  // The side that must be the larger is read last.
+  if (lookAt >= peer.at) return gtids.map(formatGtid).join(', ');
+  const again = { kind: 'LiveLook', target: { member: memory.name }, after: peer.at } as const;
+  return asking(`looking at ${memory.name} again before saying that it lost what ${peer.name} has of it`, again);
+}
+
+interface Kept {
+  readonly peer: Peer;
+  readonly own: readonly Gtid[];
+}
+
+/** A peer whose binlog cannot be read is no witness, like one that does not answer; nor is one that leaves something out. */
+function keptOther({ look, observed, evidence }: RestartInput, begun: ProvenRestart, { peer, own }: Kept) {
+  if (!peer.look.logSlaveUpdates || peer.look.links.some(({ filters }) => Object.keys(filters).length > 0)) return null;
+  const writer = { serverId: look.identity.serverId, applied: look.gtidSlavePos };
+  for (const first of firstsAfter(own, [begun.survived, ...begun.later], writer)) {
+    const gtid = formatGtid(first);
+    const [here, there] = [askOf(observed, gtid), askOf(peer, gtid)];
+    const [mine, its] = [answerTo(evidence, here), answerTo(evidence, there)];
+    if (!mine.known || !wasAsked(its)) return asking(`comparing ${gtid} with ${peer.name}`, here, there);
+    if (its.known && differ(mine.value.found, its.value.found)) return `another ${gtid}`;
+  }
+  return null;
+}
+
+function askOf(server: { readonly name: string; readonly incarnation: number }, gtid: string): TransactionQuestion {
+  return { kind: 'Transaction', server: { member: server.name }, incarnation: incarnationKey(server), gtid };
+}
+
+/** Other tables, or other columns, are what a filter or a changed table makes of the same transaction. */
+function differ(mine: TransactionContent['found'], its: TransactionContent['found']): boolean {
+  if (mine === null || its === null || mine.kind !== its.kind) return false;
+  if (JSON.stringify(mine.tables) !== JSON.stringify(its.tables)) return false;
+  return mine.digest !== its.digest || mine.timestamp !== its.timestamp;
+}
+
+/** Who gives out numbers, and what it had applied of others. */
+interface Writer {
+  readonly serverId: number;
+  readonly applied: GtidPosition;
+}
+
+/** Per domain: the server's own first number after all that survived, whoever wrote that, where somebody has `reached` it. */
+export function firstsAfter(reached: Iterable<Gtid>, starts: readonly GtidState[], writer: Writer): Gtid[] {
+  const last = [...reached];
+  const firsts = starts.flatMap((survived) =>
+    last.flatMap(({ domain, seq }) => {
+      const applied = writer.applied.get(domain)?.seq ?? 0n;
+      const kept = [...(survived.get(domain)?.values() ?? [])].reduce(
+        (most, one) => (one > most ? one : most),
+        applied,
+      );
+      return kept === 0n || seq <= kept ? [] : [{ domain, serverId: writer.serverId, seq: kept + 1n }];
+    }),
+  );
+  return [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
+}

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Answers, Evidence, TransactionContent } from '../../../src/domain/evidence.ts';
+import { questionKey } from '../../../src/domain/evidence.ts';
+import { known } from '../../../src/domain/fact.ts';
+import { keptByPeer } from '../../../src/domain/kept.ts';
+import { newLineage } from '../../../src/domain/lineage.ts';
+import type { ServerLook } from '../../../src/domain/observation.ts';
+import { holderLook, link, look, memberAt, NOW, position, state, WALL } from './pair-fixture.ts';
+
+/** a (server id 1) started again with 0-1-100, and has 0-1-101 by now; its peer says what it has of a. */
+
+interface Shown {
+  readonly peer?: Partial<ServerLook>;
+  /** When the look at the peer began. */
+  readonly at?: number;
+  readonly there?: Partial<NonNullable<TransactionContent['found']>> | 'not asked';
+}
+
+const CONTENT = { timestamp: WALL, kind: 'rows', digest: 'a', summary: 'insert', bytes: 100 };
+const TABLES = [{ name: 'app.t', types: '3' }];
+
+function judged({ peer = {}, at = NOW - 10, there = {} }: Shown) {
+  const seen = holderLook({ gtidBinlogState: state('0-1-101') });
+  const observed = memberAt('a', '10.0.0.11', seen);
+  const applied = { gtidBinlogState: state('0-1-101'), gtidSlavePos: position('0-1-101') };
+  const other = look('b', 2, { logSlaveUpdates: true, ...applied, ...peer });
+  const answers = [
+    { member: 'a', found: { ...CONTENT, tables: TABLES } },
+    ...(there === 'not asked' ? [] : [{ member: 'b', found: { ...CONTENT, tables: TABLES, ...there } }]),
+  ].map(({ member, found }) => {
+    const question = { kind: 'Transaction', server: { member }, incarnation: '1', gtid: '0-1-101' } as const;
+    return [questionKey(question), known<Answers['Transaction']>({ found }, NOW)] as const;
+  });
+  const input = {
+    memory: newLineage('a', seen, WALL),
+    observed,
+    look: seen,
+    lookAt: NOW - 5,
+    replicas: [],
+    peers: [{ name: 'b', incarnation: 1, look: other, at }],
+    evidence: new Map(answers) as Evidence,
+  };
+  return keptByPeer(input, { file: 'a-bin.000004', survived: state('0-1-100'), later: [] })?.kind ?? null;
+}
+
+test('the first number since the start is the same on both: nothing was lost', () => {
+  assert.equal(judged({}), null);
+  assert.equal(judged({ there: 'not asked' }), 'Asking');
+});
+
+test('another content under it, or a number that a does not have any more: the tail was lost', () => {
+  assert.equal(judged({ there: { digest: 'b' } }), 'LostTail');
+  assert.equal(judged({ there: { timestamp: WALL + 1_000 } }), 'LostTail');
+  assert.equal(judged({ peer: { gtidBinlogState: state('0-1-102') } }), 'LostTail');
+});
+
+test('the side that must be the larger is read last', () => {
+  assert.equal(judged({ peer: { gtidBinlogState: state('0-1-102') }, at: NOW }), 'Asking');
+});
+
+test('what a filter, other columns or another form make of the same transaction is no loss', () => {
+  const other = { digest: 'b' };
+  assert.equal(judged({ there: other, peer: { links: [link({ filters: { Replicate_Do_DB: 'shop' } })] } }), null);
+  assert.equal(judged({ there: { ...other, tables: [] } }), null);
+  assert.equal(judged({ there: { ...other, tables: [{ name: 'app.t', types: '8' }] } }), null);
+  assert.equal(judged({ there: { ...other, kind: 'statement' } }), null);
+});
+
+test('under one server id a number of the peer may be its own, and without log_slave_updates it shows no content', () => {
+  const { identity } = look('b', 1);
+  assert.equal(judged({ there: { digest: 'b' }, peer: { identity } }), null);
+  assert.equal(judged({ there: { digest: 'b' }, peer: { logSlaveUpdates: false } }), null);
+});
