@@ -25,8 +25,8 @@ export interface WatchedOptions {
   readonly newNumber: () => number;
   readonly timing: () => Timing;
   readonly pace: () => Pace;
-  /** Nobody answers at the VIP: what is to be known by then settles long before. */
-  readonly silent: () => boolean;
+  /** In a handover: whether its next look may be the one that lets it go on. */
+  readonly urgent: () => boolean;
   readonly onChange: () => void;
   /** Asked before each look that does not wait for the probe interval (src/observe/budget.ts). */
   readonly mayHurry: () => boolean;
@@ -47,7 +47,8 @@ export interface Watched {
 
 /** In a handover each look may be the one that lets it go on: the new holder is writable, the position has arrived. */
 const FAST_PAUSE_MS = 10;
-const SILENT_PAUSE_MS = 40;
+/** The others: a server that is busy with its promotion is in no need of ours being busy with them. */
+const PATIENT_PAUSE_MS = 40;
 /** Dialling one that is dead costs as much as a look, and says nothing new. */
 const DEAD_PAUSE_MS = 100;
 /** Looks drift apart, so that a thousand resources do not ask at the same moment. */
@@ -87,7 +88,7 @@ export function startWatched(options: WatchedOptions): Watched {
   function pauseMs(): number {
     const intervalMs = options.timing().probeIntervalMs * (1 - JITTER * Math.random());
     if (options.pace() === 'calm') return intervalMs;
-    const fastMs = !probe.fact().known ? DEAD_PAUSE_MS : options.silent() ? SILENT_PAUSE_MS : FAST_PAUSE_MS;
+    const fastMs = !probe.fact().known ? DEAD_PAUSE_MS : options.urgent() ? FAST_PAUSE_MS : PATIENT_PAUSE_MS;
     return fastMs < intervalMs && options.mayHurry() ? fastMs : intervalMs;
   }
 

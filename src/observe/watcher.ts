@@ -52,6 +52,14 @@ export interface WantedLooks {
   readonly files?: boolean;
 }
 
+/** Names. */
+export interface Urgent {
+  readonly members: ReadonlySet<string>;
+  readonly pods: ReadonlySet<string>;
+}
+
+const NOBODY: Urgent = { members: new Set(), pods: new Set() };
+
 /** Watches the VIP, the members and the replicas of one resource, each in a loop of its own. */
 export interface Watcher {
   observation(): Observation;
@@ -60,8 +68,8 @@ export interface Watcher {
   setReplicas(replicas: readonly WatchedReplica[]): void;
   /** A changed probe interval or timeout. Sessions and incarnations are kept. */
   setTiming(timing: Timing): void;
-  /** `fast` while a handover is under way, else `calm`. */
-  setPace(pace: Pace): void;
+  /** `fast` while a handover is under way, else `calm`; `urgent`: who is looked at as fast as looks come. */
+  setPace(pace: Pace, urgent?: Urgent): void;
   /** Resolves when a look that began after this call has answered or failed for each named target, or at the deadline. */
   lookNow(wanted: WantedLooks, deadlineMs: number): Promise<void>;
   /** Ends all loops and sessions. */
@@ -82,6 +90,7 @@ export function createWatcher(options: WatcherOptions): Watcher {
   let { targets } = options;
   let pods: readonly WatchedReplica[] = [];
   let pace: Pace = 'calm';
+  let urgent: Urgent = NOBODY;
   let vipMark = '';
   let stopped = false;
 
@@ -109,10 +118,12 @@ export function createWatcher(options: WatcherOptions): Watcher {
     return number;
   }
 
-  function watch(target: SqlTarget, lock?: () => string): Watched {
+  function watch(target: SqlTarget, isUrgent: () => boolean, lock?: () => string): Watched {
     const { onChange } = options;
-    const silent = (): boolean => !vip.observation().look.known;
-    const shared = { connect, clock, onChange, newNumber, mayHurry, timing: () => timing, pace: () => pace, silent };
+    // While nobody answers at the VIP, what is to be known by then settles long before.
+    const hurries = (): boolean => vip.observation().look.known && isUrgent();
+    const timed = { timing: () => timing, pace: () => pace, urgent: hurries };
+    const shared = { connect, clock, onChange, newNumber, mayHurry, ...timed };
     if (lock === undefined) return startWatched({ ...shared, target });
     // A lost session to a member may be a move: the VIP is asked at once.
     return startWatched({ ...shared, target, lock, onLost: () => void vip.lookNow(0) });
@@ -134,7 +145,13 @@ export function createWatcher(options: WatcherOptions): Watcher {
   function setTargets(next: WatchedTargets): void {
     targets = next;
     const wanted = new Map(next.members.map(({ name, target }) => [name, target]));
-    sync(members, wanted, (target, name) => watch(target, () => lockOf(name)));
+    sync(members, wanted, (target, name) =>
+      watch(
+        target,
+        () => urgent.members.has(name),
+        () => lockOf(name),
+      ),
+    );
     const told = next.members.flatMap(({ name, publisher }) => (publisher ? [[name, publisher] as const] : []));
     sync(publishers, new Map(told), listen);
     setReplicas(pods);
@@ -143,10 +160,11 @@ export function createWatcher(options: WatcherOptions): Watcher {
   function setReplicas(next: readonly WatchedReplica[]): void {
     pods = next;
     const wanted = new Map<string, SqlTarget>();
+    const names = new Map(next.map((pod) => [keyOf(pod), pod.pod]));
     for (const pod of next) {
       if (pod.ip !== null) wanted.set(keyOf(pod), { ...targets.replica, name: `replica ${pod.pod}`, host: pod.ip });
     }
-    sync(replicas, wanted, (target) => watch(target));
+    sync(replicas, wanted, (target, key) => watch(target, () => urgent.pods.has(names.get(key) ?? '')));
   }
 
   function setTiming({ probeIntervalMs, probeTimeoutMs }: Timing): void {
@@ -156,10 +174,13 @@ export function createWatcher(options: WatcherOptions): Watcher {
     wakeAll();
   }
 
-  function setPace(next: Pace): void {
+  function setPace(next: Pace, now: Urgent = NOBODY): void {
+    const before = urgent;
     const faster = pace === 'calm' && next === 'fast';
-    pace = next;
-    if (faster) wakeAll();
+    [pace, urgent] = [next, now];
+    if (faster) return wakeAll();
+    for (const name of now.members) if (!before.members.has(name)) members.get(name)?.wake();
+    for (const pod of pods) if (now.pods.has(pod.pod) && !before.pods.has(pod.pod)) replicas.get(keyOf(pod))?.wake();
   }
 
   function wakeAll(): void {

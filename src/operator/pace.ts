@@ -1,5 +1,7 @@
+import type { Verdict } from '../api/reasons.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Pace } from '../observe/watched.ts';
+import type { Urgent } from '../observe/watcher.ts';
 
 /** What every look counts for, and since when (monotonic ms) it has been like this. */
 export interface Hurry {
@@ -28,6 +30,21 @@ export function hurryOf(
   const about = [diagnosis.situation, ...verdicts, ...jobs].join('; ');
   return before?.about === about ? before : { about, since: now };
 }
+
+/**
+ * Whose next look may be the one that lets it go on: the holder, and the replicas that are proven or were just acted upon.
+ * Each look costs the servers something, and on a small machine they need it for the promotion itself.
+ */
+export function urgentOf(
+  { diagnosis, decisions }: Pick<Picture, 'diagnosis' | 'decisions'>,
+  jobs: ReadonlyMap<string, unknown>,
+): Urgent {
+  const { holder } = diagnosis;
+  const pods = decisions.filter(({ pod, verdict }) => UNDER_WAY.includes(verdict) && !jobs.has(pod));
+  return { members: new Set(holder === null ? [] : [holder.member.name]), pods: new Set(pods.map(({ pod }) => pod)) };
+}
+
+const UNDER_WAY: readonly Verdict[] = ['HandingOver', 'Filling'];
 
 /** In calm, and in what lasts, the servers are left in peace. */
 export function paceOf(hurry: Hurry | null, now: number): Pace {

@@ -8,7 +8,7 @@ import { isLeaving } from './end-handover.ts';
 import { intendedOf } from './handover.ts';
 import { keepInvariants } from './keep-invariants.ts';
 import { keepLinkSettings } from './link-settings.ts';
-import { hurryOf, paceOf } from './pace.ts';
+import { hurryOf, paceOf, urgentOf } from './pace.ts';
 import { accountsAt, podsToRelink } from './relink.ts';
 import { report, reportRefusal } from './report.ts';
 import type { Runtime } from './runtime.ts';
@@ -65,7 +65,7 @@ export function reconcile(runtime: Runtime, acceptance: Acceptance): void {
   salvageUnique(runtime, unique, picture.decisions);
   carryOut(runtime, plans, { ...picture, decisions: gated.decisions });
   runtime.hurry = hurryOf(runtime.hurry, picture, jobsOf(runtime), observation.now);
-  runtime.watcher?.setPace(paceOf(runtime.hurry, observation.now));
+  runtime.watcher?.setPace(paceOf(runtime.hurry, observation.now), urgentOf(picture, runtime.jobs));
   keepLinkSettings(runtime, observation.replicas);
   report(runtime, picture, gated);
 }

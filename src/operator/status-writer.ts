@@ -37,6 +37,10 @@ interface Offered {
 
 const RETRY_MS = 250;
 const POLL_MS = 5;
+/** Nobody reads it; without a reason each abort makes an error with a stack. */
+const WAKE = 'wake';
+/** In a handover much changes within milliseconds, and each write costs the API server something. Nobody reads so fast. */
+const PAUSE_MS = 100;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   const { kube, ref, clock, signal, onError } = options;
@@ -46,6 +50,10 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   let stored: Offered | null = null;
   let version: { resourceVersion: string; finalizers: readonly string[] } | null = null;
   let writing: Promise<void> | null = null;
+  let storedAt = Number.NEGATIVE_INFINITY;
+  /** How many wait for what was offered last, and what ends the pause for them. */
+  let waiting = 0;
+  let pause = new AbortController();
 
   return { offer, flush, stored: () => stored?.status ?? null };
 
@@ -59,11 +67,13 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   async function write(): Promise<void> {
     while (wanted !== null && !signal.aborted) {
+      await pauseBetween();
       const mine = wanted;
       storing = mine;
       try {
         await store(mine.status);
         stored = mine;
+        storedAt = clock.monotonicMs();
         if (wanted === mine) wanted = null;
       } catch (error) {
         version = null;
@@ -77,6 +87,13 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
         }
       }
     }
+  }
+
+  async function pauseBetween(): Promise<void> {
+    const left = storedAt + PAUSE_MS - clock.monotonicMs();
+    if (left <= 0 || waiting > 0) return;
+    pause = new AbortController();
+    await sleep(left, AbortSignal.any([pause.signal, signal]));
   }
 
   /** The finalizer is there before the intent is, and goes after it: a resource cannot vanish in mid-handover. */
@@ -106,10 +123,16 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
     const end = clock.monotonicMs() + deadlineMs;
     // An older status that is still on its way may not take it back.
     const isThere = (): boolean => stored !== null && intentText(stored) === intent && intentText(storing) === intent;
-    while ((stored?.turn ?? 0) < mine && !isThere()) {
-      const left = end - clock.monotonicMs();
-      if (left <= 0 || signal.aborted || writing === null) throw notStored(deadlineMs);
-      await Promise.race([writing, sleep(Math.min(left, POLL_MS), signal)]);
+    waiting += 1;
+    pause.abort(WAKE);
+    try {
+      while ((stored?.turn ?? 0) < mine && !isThere()) {
+        const left = end - clock.monotonicMs();
+        if (left <= 0 || signal.aborted || writing === null) throw notStored(deadlineMs);
+        await Promise.race([writing, sleep(Math.min(left, POLL_MS), signal)]);
+      }
+    } finally {
+      waiting -= 1;
     }
   }
 

@@ -155,7 +155,7 @@ describe('the watcher of one resource', { timeout: 180_000 }, () => {
   });
 
   test('fast looks come every few ms and tell positions; calm looks do not overlap either', async () => {
-    watcher.setPace('fast');
+    watcher.setPace('fast', { members: new Set(['a']), pods: new Set([onlyReplica().pod]) });
     const looked = member('a').look.at;
     await until('a look soon', () => member('a').look.at > looked);
     await until(

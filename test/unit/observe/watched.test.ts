@@ -19,7 +19,7 @@ test('looks faster than the probe interval only as long as the process has looks
     newNumber: () => (number += 1),
     timing: () => ({ probeIntervalMs: 60_000, probeTimeoutMs: 1_000 }),
     pace: () => 'fast',
-    silent: () => false,
+    urgent: () => true,
     mayHurry: () => {
       left -= 1;
       return left >= 0;

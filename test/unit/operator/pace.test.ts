@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decide } from '../../../src/domain/verdict.ts';
-import { hurryOf, paceOf } from '../../../src/operator/pace.ts';
+import { hurryOf, paceOf, urgentOf } from '../../../src/operator/pace.ts';
 import type { Hurry } from '../../../src/operator/pace.ts';
 import { calmInput } from './status-fixture.ts';
 
@@ -49,5 +49,13 @@ describe('the pace of looking', () => {
     assert.equal(paceAfter(slow, 20 * MINUTE), 'fast');
     const stepping = hurryOf(slow, seen('VipMoved', 'DrainSlow'), ['orders-0 Move to b: Stop'], 30 * MINUTE);
     assert.equal(paceAfter(stepping, 30 * MINUTE), 'fast');
+  });
+
+  test('urgent are the holder, and the replicas that are proven or were just acted upon: an execution looks by itself', () => {
+    const moving = seen('VipMoved', 'HandingOver');
+    assert.deepEqual(urgentOf(moving, new Map()).pods, new Set(['orders-0']));
+    assert.deepEqual(urgentOf(moving, new Map([['orders-0', {}]])).pods, new Set());
+    assert.deepEqual(urgentOf(seen('HolderReadOnly'), new Map()).pods, new Set());
+    assert.deepEqual(urgentOf(moving, new Map()).members, new Set([picture.diagnosis.holder?.member.name]));
   });
 });

@@ -73,3 +73,35 @@ describe('waiting until an intent is stored', () => {
     await assert.rejects(writer.flush(20), /not stored within 20 ms/);
   });
 });
+
+describe('writes in quick succession', () => {
+  test('what comes within a tenth of a second of a write is one write', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    await until('the first write is under way', () => writes.length === 1, SOON);
+    writes[0]?.done();
+    await until('it is stored', () => writer.stored() !== null, SOON);
+    for (const holder of ['b', 'c', 'd']) writer.offer(status(holder, 'b'));
+    await until('the next write is under way', () => writes.length === 2, SOON);
+    assert.equal(writes[1]?.status.holder, 'd');
+    writes[1]?.done();
+    await until('it is stored', () => writer.stored()?.holder === 'd', SOON);
+    assert.equal(writes.length, 2);
+  });
+
+  test('whoever waits for an intent does not wait for that', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    await until('the first write is under way', () => writes.length === 1, SOON);
+    writes[0]?.done();
+    await until('it is stored', () => writer.stored() !== null, SOON);
+    writer.offer(status('a', 'c'));
+    assert.equal(writes.length, 1, 'it pauses');
+    const stored = writer.flush(5_000);
+    const turns = 5;
+    for (let turn = 0; turn < turns && writes.length < 2; turn += 1) await new Promise(setImmediate);
+    assert.equal(writes.length, 2, 'at once');
+    writes[1]?.done();
+    await stored;
+  });
+});
