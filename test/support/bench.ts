@@ -216,6 +216,8 @@ export class Bench {
       await attach(member.db, { ...this.#linkTo(holder), from: position });
     } else {
       if (!member.db.running) await member.db.start();
+      // Its applier may still run: a position that is read before it has stopped is set back, and applied twice.
+      await member.db.sql('STOP ALL SLAVES');
       const gtid = (await member.db.row('SELECT @@gtid_current_pos AS gtid'))['gtid'] ?? '';
       await attach(member.db, { ...this.#linkTo(holder), from: { ...holder.takeoverPoint(), gtid } });
     }
