@@ -117,7 +117,7 @@ async function strike(member: Member, kind: Kind): Promise<void> {
   if (kind === 'planned') await member.planned();
   else if (kind === 'crash') await member.kill9();
   else if (kind === 'power') await member.powerOff();
-  else member.freeze();
+  else await member.freeze();
 }
 
 function arrivalsOf({ watch }: World, token: string): ReadonlyMap<string, number> {

@@ -55,7 +55,7 @@ export const PAIR_STRIKES = {
   },
   'freeze-holder': async (field, fault) => {
     const holder = await field.holder();
-    if (holder.db.running) holder.freeze();
+    if (holder.db.running) await holder.freeze();
     return async () => {
       holder.thaw();
       if (!(await holder.holdsVip())) await field.comesBack(holder, fault.comeback);
@@ -84,7 +84,7 @@ export const PAIR_STRIKES = {
   },
   'freeze-standby': async (field) => {
     const standby = field.bench.other(await field.holder());
-    if (standby.db.running) standby.freeze();
+    if (standby.db.running) await standby.freeze();
     return async () => standby.thaw();
   },
   'cut-vrrp': async (field, fault) => {

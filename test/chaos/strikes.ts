@@ -26,7 +26,7 @@ const REPLICA_STRIKES = {
   },
   'freeze-replica': async (field, fault) => {
     const { db } = field.replica(fault.replica);
-    if (db.running) db.freeze();
+    if (db.running) await db.freeze();
     return async () => db.thaw();
   },
   'lock-replica': async (field, fault) => {
@@ -64,7 +64,7 @@ const CONTROL_STRIKES = {
     return () => stage.api.restart();
   },
   'api-frozen': async ({ stage }) => {
-    stage.api.freeze();
+    await stage.api.freeze();
     return async () => stage.api.thaw();
   },
   'kill-operator': async ({ supervisor }) => {
@@ -72,7 +72,7 @@ const CONTROL_STRIKES = {
     return async () => supervisor.release();
   },
   'freeze-operator': async ({ supervisor }) => {
-    supervisor.freeze();
+    await supervisor.freeze();
     return async () => supervisor.release();
   },
   'publisher-down': async ({ bench, publishers }, { level }) => {

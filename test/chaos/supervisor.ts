@@ -82,8 +82,8 @@ export class Supervisor {
     this.#process?.thaw();
   }
 
-  freeze(): void {
-    if (this.#process?.running === true) this.#process.freeze();
+  async freeze(): Promise<void> {
+    if (this.#process?.running === true) await this.#process.freeze();
   }
 
   tail(count = 20): string {

@@ -26,7 +26,7 @@ export async function cloneData(donor: MariaDbServer, copy: MariaDbServer): Prom
     // The last commits may so far be durable in the binlog only, which is not copied.
     await session.sql('FLUSH LOCAL ENGINE LOGS');
     position = await ownPosition(donor);
-    donor.freeze();
+    await donor.freeze();
     rmSync(copy.datadir, { recursive: true, force: true });
     await exec(['mkdir', '-p', copy.directory]);
     await exec(['cp', '-a', donor.datadir, copy.datadir]);
@@ -47,7 +47,7 @@ export async function cloneData(donor: MariaDbServer, copy: MariaDbServer): Prom
 export async function snapshotData(server: MariaDbServer): Promise<() => Promise<void>> {
   const kept = `${server.datadir}.kept`;
   rmSync(kept, { recursive: true, force: true });
-  server.freeze();
+  await server.freeze();
   try {
     await exec(['cp', '-a', server.datadir, kept]);
   } finally {

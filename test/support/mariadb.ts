@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freezeProcess } from './freeze.ts';
 import { type Params, type Row, runSql } from './mariadb-sql.ts';
 import { REDO_LOG_SIZE, templateDirectory } from './mariadb-template.ts';
 import { type MariaDbTools, provision } from './provision.ts';
@@ -137,9 +138,9 @@ export class MariaDbServer {
   }
 
   /** The process stays, holds its sockets and answers nothing. */
-  freeze(): void {
-    process.kill(this.pid, 'SIGSTOP');
+  async freeze(): Promise<void> {
     this.#frozen = true;
+    await freezeProcess(this.pid);
   }
 
   thaw(): void {

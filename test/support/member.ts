@@ -116,8 +116,8 @@ export class Member {
     return this.db.kill9();
   }
 
-  freeze(): void {
-    this.db.freeze();
+  freeze(): Promise<void> {
+    return this.db.freeze();
   }
 
   thaw(): void {

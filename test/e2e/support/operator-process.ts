@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { freezeProcess } from '../../support/freeze.ts';
 import type { Host } from '../../support/net.ts';
 import { until } from '../../support/wait.ts';
 
@@ -98,8 +99,8 @@ export class OperatorProcess {
     await exit;
   }
 
-  freeze(): void {
-    this.#process.kill('SIGSTOP');
+  async freeze(): Promise<void> {
+    if (this.#process.pid !== undefined) await freezeProcess(this.#process.pid);
   }
 
   thaw(): void {

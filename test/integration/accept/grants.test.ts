@@ -160,7 +160,7 @@ describe('the check of an account on a real server', { timeout: 120_000 }, () =>
   it('says nothing about an account when the server does not answer in time, or not at all', async () => {
     const user = await newAccount(...GRANTS.look);
     const asked = checkOf('look', user);
-    server.freeze();
+    await server.freeze();
     try {
       const limits = { connect: connectSql, clock: systemClock, signal: new AbortController().signal };
       assert.equal((await checkAccount(asked, { ...limits, deadlineMs: 300 })).state, 'Unknown');

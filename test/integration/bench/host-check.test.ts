@@ -73,14 +73,14 @@ describe('check-database.sh', () => {
   });
 
   test('one that is frozen cannot serve, and the check does not hang with it', async () => {
-    db.freeze();
+    await db.freeze();
     const start = performance.now();
     await cannot(/ERROR 20\d\d|no answer within 2 s/u);
     assert.ok(performance.now() - start < LONGEST_MS);
   });
 
   test('no password is seen among the arguments of a process', async () => {
-    db.freeze();
+    await db.freeze();
     const { ended } = site.start('check-database');
     const lines = await until('the client asks', () => {
       const all = globSync('/proc/[0-9]*/cmdline').map(commandLine);

@@ -25,7 +25,7 @@ describe('a MariaDB server of the bench', async () => {
   });
 
   it('answers nothing while frozen, and goes on when thawed', async () => {
-    server.freeze();
+    await server.freeze();
     await assert.rejects(server.sql('SELECT 1', [], 300));
     server.thaw();
     assert.equal((await server.sql('SELECT 1')).length, 1);

@@ -139,7 +139,7 @@ describe('the API server of the bench', () => {
 
   test('a frozen server answers nobody until it is thawed', async () => {
     const read = { method: 'GET', path: '/api/v1/namespaces/default', deadlineMs: 300 } as const;
-    api.freeze();
+    await api.freeze();
     try {
       await assert.rejects(callKube(api.as('admin'), read), /no answer within 300 ms/);
     } finally {

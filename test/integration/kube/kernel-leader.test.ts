@@ -109,7 +109,7 @@ describe('leader election between processes, on a real API server', () => {
     start('a');
     start('b');
     await until('one leads', () => claims.length > 0);
-    api.freeze();
+    await api.freeze();
     await until('nobody claims to lead', () => (claims.at(-1)?.atMs ?? 0) < nowMs() - 1_000);
     const lastMs = claims.at(-1)?.atMs ?? 0;
     api.thaw();

@@ -192,7 +192,7 @@ describe('the Kubernetes port on a real API server', () => {
     await seesPod(informer, 'one', '10.9.0.1');
     assert.deepEqual(errors, [], 'nothing is wrong so far');
 
-    api.freeze();
+    await api.freeze();
     await until('the informer has noticed the freeze', () => errors.length > 0);
     api.thaw();
     await api.setPod('orders', 'one', { ip: '10.9.0.2' });
@@ -216,7 +216,7 @@ describe('the Kubernetes port on a real API server', () => {
   it('a frozen API server is a Deadline, and the first call after it works', async () => {
     const mine = createKubeFor(500);
     await mine.getResource(REF);
-    api.freeze();
+    await api.freeze();
     await refused(mine.getResource(REF), 'Deadline');
     api.thaw();
     await until('a call works again', async () => (await mine.getResource(REF)).metadata.name === 'orders');

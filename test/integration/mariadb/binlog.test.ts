@@ -217,7 +217,7 @@ describe('asking one server', HANGS, () => {
   });
 
   test('a frozen server ends at the deadline', async () => {
-    server.freeze();
+    await server.freeze();
     try {
       const asked = rehearse(target, { gtid: '0-1-5', strict: true }, { ...LIMITS, deadlineMs: 200 });
       await assert.rejects(asked, { code: 'Deadline' });

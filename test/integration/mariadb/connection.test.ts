@@ -131,7 +131,7 @@ describe('the SQL port on a real server', HANGS, () => {
   test('a server frozen before the connect, in a session, and in TLS', async () => {
     const plain = await connectSql(target({ tls: { mode: 'Disabled' } }), CONNECT);
     const encrypted = await connectSql(target({ tls: { mode: 'Required' } }), CONNECT);
-    server.freeze();
+    await server.freeze();
     try {
       for (const session of [plain, encrypted]) {
         await failsWith('Deadline', session.query('SELECT 1', [], { ...ASK, deadlineMs: 200 }));

@@ -63,7 +63,7 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
 
   test('a frozen server is unknown by the deadline, holds one socket at most, and is seen again when thawed', async () => {
     await answers();
-    server.freeze();
+    await server.freeze();
     for (let round = 0; round < 6; round += 1) {
       const begin = performance.now();
       const fact = await look();

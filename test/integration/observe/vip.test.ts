@@ -178,7 +178,7 @@ describe('who answers at the VIP', { timeout: 180_000 }, () => {
   });
 
   test('a frozen server is silence too, and is seen again when it wakes', async () => {
-    a.freeze();
+    await a.freeze();
     await until('two probes have failed', () => probe.observation().failures >= 2, { intervalMs: 5 });
     const { look } = probe.observation();
     assert.equal(!look.known && look.code, 'Deadline');

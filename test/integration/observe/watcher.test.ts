@@ -231,7 +231,7 @@ describe('the watcher of one resource', { timeout: 180_000 }, () => {
   });
 
   test('one frozen member holds no other look up', async () => {
-    b.freeze();
+    await b.freeze();
     await within('it is unknown', () => failsWith(member('b').look, 'Deadline'));
     const looked = member('a').look.at;
     await within('the other goes on', () => member('a').look.at > looked + 2 * INTERVAL_MS && holder() === 'a');

@@ -94,7 +94,7 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
   test('ends with 0 within 10 s, also while its database is frozen', async () => {
     const publisher = await PublisherProcess.start({ name: 'frozen', server });
     await publisher.coordinatesWhen('it has looked', (now) => now.databaseAnswers);
-    server.freeze();
+    await server.freeze();
     try {
       await publisher.coordinatesWhen('it is silent', (now) => !now.databaseAnswers, 5_000);
       const asked = performance.now();

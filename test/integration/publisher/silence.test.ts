@@ -25,7 +25,7 @@ describe('a database that does not answer', { timeout: 180_000 }, () => {
 
   test('because it is frozen: what it said last stays, with its age, until it wakes', async () => {
     const before = await publisher.coordinatesWhen('it answers', (now) => now.databaseAnswers);
-    server.freeze();
+    await server.freeze();
     try {
       const silent = await publisher.coordinatesWhen('it is silent', (now) => !now.databaseAnswers, 5_000);
       const { databaseAnswers: _answers, monotonicAgeMs, observedAt, takeover: _takeover, ...values } = silent;

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { freezeProcess } from '../freeze.ts';
 import { until } from '../wait.ts';
 import type { ControlPlane } from './build.ts';
 import type { Daemon } from './daemon.ts';
@@ -43,8 +44,8 @@ export interface KubeApi extends KubeObjects {
   kubectl(args: readonly string[], stdin?: string): Promise<string>;
   /** Server-side apply of any number of documents. */
   apply(yaml: string): Promise<void>;
-  /** SIGSTOP of the API server: connections stay open and nothing answers. */
-  freeze(): void;
+  /** Connections stay open and nothing answers. */
+  freeze(): Promise<void>;
   thaw(): void;
   /** SIGKILL of the API server; `restart` brings it back. */
   kill(): Promise<void>;
@@ -95,7 +96,7 @@ export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
     as: target,
     kubectl,
     apply: async (yaml) => void (await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], yaml)),
-    freeze: () => apiserver.signal('SIGSTOP'),
+    freeze: () => freezeProcess(apiserver.pid),
     thaw: () => apiserver.signal('SIGCONT'),
     kill: () => apiserver.stop(0),
     restart: async () => {
