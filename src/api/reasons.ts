@@ -45,7 +45,7 @@ export const VERDICT_TEXT = {
   Reseeding: 'New data is being loaded.',
   Filling: 'Missing transactions are being fetched from another server.',
   HandingOver: 'The replica is being moved to the holder.',
-  CatchingUp: 'Attached at a proven position, more than 5 s behind.',
+  CatchingUp: 'Attached at a proven position, more than 5 s behind, beyond its MASTER_DELAY.',
   Suspended: 'The resource is suspended or only observed: mxr looks and does nothing.',
   Following: 'Attached to the holder at a proven position and up to date.',
 } as const;

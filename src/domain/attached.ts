@@ -89,8 +89,11 @@ export function decideAttached(input: Input, replica: ReplicaFacts, holder: Hold
     return decide(pod, 'Ahead', 'Ahead', message, { transactions });
   }
   const lagSeconds = lagOf(replica, memory, input.observation.wallNow);
-  if (lagSeconds !== null && lagSeconds > CATCHING_UP_SECONDS) {
-    const message = `attached to ${holder.member.name}, ${Math.round(lagSeconds)} s behind`;
+  // What a user made late on purpose is not late.
+  const { delay } = replica.link;
+  if (lagSeconds !== null && lagSeconds > delay + CATCHING_UP_SECONDS) {
+    const wanted = delay > 0 ? ` (it has MASTER_DELAY=${delay})` : '';
+    const message = `attached to ${holder.member.name}, ${Math.round(lagSeconds)} s behind${wanted}`;
     return decide(pod, 'CatchingUp', 'CatchingUp', message, { lagSeconds });
   }
   return decide(pod, 'Following', 'Following', `follows ${holder.member.name}`, { lagSeconds });

@@ -265,6 +265,7 @@ function replicaLink(scene: Scene, replica: Replica & { readonly dials: string }
     sourceServerId: replica.on == null ? 0 : (feeder?.serverId ?? idOf(replica.on)),
     exec,
     read,
+    delay: replica.delay ?? 0,
     usingGtid: byGtid ? 'Slave_Pos' : 'No',
     gtidIoPos: byGtid ? position(replica.received ?? replica.gtid ?? '') : new Map(),
     filters: replica.filters ?? {},

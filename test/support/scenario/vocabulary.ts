@@ -95,6 +95,8 @@ export const Replica = z
     received: gtid,
     exec: place,
     read: place,
+    /** MASTER_DELAY in seconds. */
+    delay: z.int(),
     mode: z.enum(['GTID', 'File']),
     io: z.enum(['Yes', 'No', 'Connecting']),
     sql: z.enum(['Yes', 'No']),
