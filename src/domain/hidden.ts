@@ -1,6 +1,16 @@
 import type { Context } from './context.ts';
 import type { Gtid, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, mergeStates, ofServer, sameGtid, stateOf, stateOfPosition } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  gtidsOf,
+  mergeStates,
+  ofServer,
+  sameGtid,
+  stateHas,
+  stateOf,
+  stateOfPosition,
+} from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
@@ -78,15 +88,12 @@ export function hiddenBefore(replica: ReplicaFacts, holder: Holder, memory: Memo
  * While nobody watched, another member wrote: it may have held the VIP. Its peer has that now, or not; without
  * log_slave_updates nothing shows it for certain, and a replica that followed the peer never got it.
  */
-export function hiddenUnwatched(replica: ReplicaFacts, { member, look }: Holder, memory: Memory): Refused | null {
+export function hiddenUnwatched(replica: ReplicaFacts, holder: Holder, memory: Memory): Refused | null {
+  const { member, look } = holder;
   const baseline = replica.memory.baseline;
   if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
-  const { tookIn = null } = memory.members.get(member.name) ?? {};
-  if (tookIn !== null && tookIn.at >= baseline.at) {
-    const gtids = tookIn.between.map(formatGtid);
-    const message = `the binlog of ${member.name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${replica.pod} never got them. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
-    return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
-  }
+  const took = memory.members.get(member.name)?.tookIn ?? null;
+  if (took !== null && took.at >= baseline.at) return tookIn(replica, holder, took.between);
   const wrote = [...memory.members.values()].flatMap(({ name, unwatched }) => {
     if (name === member.name || unwatched === null || unwatched.at < baseline.at) return [];
     const gtids = beyond(unwatched.own, replica.contains).map(formatGtid);
@@ -96,6 +103,24 @@ export function hiddenUnwatched(replica: ReplicaFacts, { member, look }: Holder,
   if (first === undefined) return null;
   const message = `${first.name} wrote ${first.gtids.join(', ')} while nobody watched; ${member.name} does not log what it applies, so whether it took that in cannot be seen, and ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids: first.gtids });
+}
+
+/**
+ * The same of a replica that is to go to that holder: it would get what that wrote after it had taken something in, which it
+ * hides. The numbers that its binlog lacks there are others'; a replica that has them got them elsewhere.
+ */
+export function hiddenInBetween({ replica, holder, targetMemory }: ProofInput): Refused | null {
+  const [before, next] = targetMemory.tookIn?.between ?? [];
+  if (before === undefined || next === undefined || stateHas(replica.contains, next)) return null;
+  const has = [...(replica.contains.get(next.domain)?.values() ?? [])];
+  if (has.some((seq) => seq + 1n >= next.seq)) return null;
+  return tookIn(replica, holder, [before, next]);
+}
+
+function tookIn({ pod }: ReplicaFacts, { member: { name } }: Holder, between: readonly Gtid[]): Refused {
+  const gtids = between.map(formatGtid);
+  const message = `the binlog of ${name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${pod} never got them. Compare the data, then reseed ${pod}; set log_slave_updates=1 on the members`;
+  return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 
 /** Without log_slave_updates the server's own position may be something it applied: that is not in its binlog. */

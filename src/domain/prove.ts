@@ -4,7 +4,7 @@ import { ER_EQUAL_IDS, hasFile } from './observation.ts';
 import { proveContained } from './contained.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
-import { hiddenWrites } from './hidden.ts';
+import { hiddenInBetween, hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { pointedByHand, strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
@@ -24,8 +24,11 @@ export function prove(input: ProofInput): ProofResult {
   const strayed = pointedByHand(input) ?? strayedByFile(input);
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
-  const again = lookedAtBefore(input);
-  if (again !== null) return again;
+  const result = lookedAtBefore(input) ?? proveWithoutLog(input);
+  return result.kind === 'Proven' ? (hiddenNotReadYet(input) ?? hiddenInBetween(input) ?? result) : result;
+}
+
+function proveWithoutLog(input: ProofInput): ProofResult {
   if (!standsInItsBinlog(input)) return proveFromStandby(input);
   return haveEqualIds(input) ? proveUnderOneId(input) : proveOwnHistory(input);
 }
