@@ -15,6 +15,8 @@ export interface Evidence {
   readonly lacks: readonly string[];
   /** Those of them that no binlog file of the holder has. */
   readonly lacksForEver: readonly string[];
+  /** GTIDs that another member wrote itself, the holder applied, and the replica never got: DDL and changes of rows, too. */
+  readonly peerWrites: readonly string[];
   /** Other members whose binlog has all of that. */
   readonly donors: readonly string[];
   /** GTIDs that the replica has and the holder does not. */
@@ -56,12 +58,16 @@ export async function gather(
   const lacksForEver = lacks.filter((token) => !logged.has(token));
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
+  const holderNumbers = numbersOf(theirs.variables['logged'], theirs.variables['applied']);
   return {
     more: [...[...have].filter((token) => !theirs.rows.has(token)), ...(await beyondSide(db, holder))],
     lacks,
     lacksForEver,
+    peerWrites: (await ownWritesOf(others, numbers)).filter(
+      (gtid) => beyond(numbersOf(gtid), holderNumbers).length === 0,
+    ),
     donors: others.filter((other) => hasLogged(other, lacksForEver)).map(({ name }) => name),
-    gtidsAhead: beyond(withoutOwn(numbers, db), numbersOf(theirs.variables['logged'], theirs.variables['applied'])),
+    gtidsAhead: beyond(withoutOwn(numbers, db), holderNumbers),
     unknownOrigins: [...numbersOf(theirs.variables['logged']).keys()].filter((key) => !numbers.has(key)),
     ...compareHot(theirs.hot, mine.hot),
     io: link?.['Slave_IO_Running'] ?? 'none',
@@ -118,6 +124,18 @@ function compareHot(
     hotAhead: differences.filter((difference) => difference > 0).length,
     hotBehind: differences.filter((difference) => difference < 0).length,
   };
+}
+
+/** The last of each domain that a member logged under its own server id, where that is beyond these numbers. */
+async function ownWritesOf(members: readonly MariaDbServer[], than: Numbers): Promise<string[]> {
+  const written = members
+    .filter(({ running }) => running)
+    .map(async (db) => {
+      const { logged } = await db.row('SELECT @@gtid_binlog_state AS logged');
+      const own = [...numbersOf(logged)].filter(([key]) => key.split('-')[1] === String(db.serverId));
+      return beyond(new Map(own), than);
+    });
+  return (await Promise.all(written)).flat();
 }
 
 function withoutOwn(numbers: Numbers, { serverId }: MariaDbServer): Numbers {

@@ -62,9 +62,11 @@ export function isAhead({ more, gtidsAhead, hotAhead }: Evidence): boolean {
   return more.length > 0 || gtidsAhead.length > 0 || hotAhead > 0;
 }
 
-/** Where no inserted row is missing, only what was updated can be. */
-export function lacksForEver({ lacks, lacksForEver, hotBehind, holderLogsUpdates }: Evidence): boolean {
-  return lacksForEver.length > 0 || (lacks.length === 0 && hotBehind > 0 && !holderLogsUpdates);
+/** Where no inserted row is missing, only what was updated can be, or what its peer wrote. */
+export function lacksForEver(evidence: Evidence): boolean {
+  const { lacks, lacksForEver, hotBehind, peerWrites, holderLogsUpdates } = evidence;
+  if (lacksForEver.length > 0) return true;
+  return !holderLogsUpdates && (peerWrites.length > 0 || (lacks.length === 0 && hotBehind > 0));
 }
 
 function frozen({ message }: Told, past: Past): string | null {

@@ -17,6 +17,7 @@ const EVIDENCE: Evidence = {
   more: [],
   lacks: [],
   lacksForEver: [],
+  peerWrites: [],
   donors: [],
   gtidsAhead: [],
   unknownOrigins: [],
@@ -50,6 +51,14 @@ describe('the truth of a verdict', () => {
       assert.notEqual(untruthOf(told, { ...EVIDENCE, lacks: ['x'] }, past()), null);
       assert.equal(untruthOf(told, { ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'] }, past()), null);
     }
+  });
+
+  it('Behind can be DDL or changes of rows that the peer of a holder without log_slave_updates wrote', () => {
+    const gap = { ...EVIDENCE, lacks: ['x'], hotBehind: 5, peerWrites: ['0-1-73'] };
+    const told = { ...TOLD, verdict: 'Behind' } as const;
+    assert.equal(untruthOf(told, { ...gap, holderLogsUpdates: false }, past()), null);
+    assert.notEqual(untruthOf(told, { ...gap, holderLogsUpdates: false, peerWrites: [] }, past()), null);
+    assert.notEqual(untruthOf(told, gap, past()), null);
   });
 
   it('Behind is no end where gaps are filled and an undisturbed member has what is missing', () => {
