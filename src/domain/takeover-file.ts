@@ -19,6 +19,7 @@ import type { Asking, ProofInput, Refused, Undecided } from './proof.ts';
 import { asking, incarnationKey, lacking, missingCount, refused } from './proof.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { placeOf } from './replica.ts';
+import { gaveOnlyItsOwn, isOwn } from './ring.ts';
 import type { StandbyLook } from './takeover-published.ts';
 import { describeUnique } from './unique.ts';
 
@@ -66,12 +67,22 @@ function compareByGtidAlone(input: ProofInput, applied: Coordinates): Refused | 
   const there = asked.kind === 'Unknown' ? target.gtidSlavePos : asked.applied;
   if (samePosition(there, replica.position)) return confirmedByGtid(input);
   const behind = isWithin(stateOfPosition(replica.position), stateOfPosition(there));
-  if (behind) return isBehind(input, there, `${formatPosition(replica.position)} of ${formatPosition(there)}`);
+  if (behind) return isBehind(input, applied, there, `${formatPosition(replica.position)} of ${formatPosition(there)}`);
   const message = `${replica.pod} is at ${formatPosition(replica.position)}, ${holder.member.name} had applied ${formatPosition(there)} when it took over, and the coordinates of ${replica.pod} are not known`;
   return refused('Unproven', 'NotComparable', message);
 }
 
-function isBehind({ replica, holder }: ProofInput, there: GtidPosition, distance: string): Refused {
+/** `applied`: where the target stands in the old holder's binlog, which is not before the replica's place. */
+function isBehind(
+  input: ProofInput,
+  applied: Coordinates,
+  there: GtidPosition,
+  distance: string,
+): Refused | Asking | null {
+  const { replica, holder } = input;
+  const ring = gaveOnlyItsOwn(input, ({ end }) => end !== null && compareCoordinates(end, applied) >= 0);
+  if (ring === 'Yes') return confirmedByGtid(input);
+  if (ring !== 'No') return ring;
   const message = `${replica.pod} is behind the place where ${holder.member.name} took over (${distance}); bring the old primary back, or reseed the replica`;
   const transactions = {
     count: missingCount(there, replica.position),
@@ -86,8 +97,10 @@ function readsAnother({ link }: ReplicaFacts, source: MemberMemory): boolean {
 }
 
 /** The GTID of a file/position standby proves nothing by itself, but another one says that its data is not what was seen. */
-function confirmedByGtid({ replica, holder, target }: ProofInput): Refused | null {
-  const more = [...target.gtidSlavePos.values()].some((gtid) => !stateHas(replica.contains, gtid));
+function confirmedByGtid(input: ProofInput): Refused | null {
+  const { replica, holder, target } = input;
+  const applied = [...target.gtidSlavePos.values()].filter((gtid) => !isOwn(input, gtid));
+  const more = applied.some((gtid) => !stateHas(replica.contains, gtid));
   const less = [...replica.position.values()].some((gtid) => {
     const there = target.gtidSlavePos.get(gtid.domain);
     return there !== undefined && there.serverId === gtid.serverId && there.seq < gtid.seq;
@@ -116,7 +129,10 @@ function orderOfGtids(
   const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
   const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
   const has = stateOfPosition(target.gtidSlavePos);
-  if (order < 0) return isBehind(input, asked.kind === 'Different' ? asked.applied : target.gtidSlavePos, distance);
+  if (order < 0) {
+    const there = asked.kind === 'Different' ? asked.applied : target.gtidSlavePos;
+    return isBehind(input, applied, there, distance);
+  }
   const unique = beyond(stateOfPosition(replica.position), mergeStates(has, binlogStateOf(target)));
   return describeUnique(input, refused('Ahead', 'Ahead', ahead, lacking(unique, has, 'Position')));
 }

@@ -10,14 +10,16 @@ import {
   sameGtid,
   samePosition,
   stateHas,
+  stateOf,
   stateOfPosition,
 } from './gtid.ts';
-import { binlogStateOf, stateOfServer } from './memory.ts';
+import { binlogStateOf, standbyLinkOf, stateOfServer } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { hasFile } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
 import { asking, headOf, incarnationKey, lacking, lookAgain, missingCount, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
+import { gaveOnlyItsOwn, handedBack, isOwn } from './ring.ts';
 import { compareByCoordinates } from './takeover-file.ts';
 import type { StandbyLook } from './takeover-published.ts';
 import { lastStandbyOf } from './takeover-published.ts';
@@ -82,9 +84,46 @@ function positionAtTakeover(input: ProofInput, standby: StandbyLook): GtidPositi
 }
 
 function compareByGtid(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
+  const back = handedBack(input, standby);
   const there = positionAtTakeover(input, standby);
   if (samePosition(there, input.replica.position)) return null;
-  return notEqual(input, there);
+  return back.length === 0 ? notEqual(input, there) : compareInRing(input, standby, { back, there });
+}
+
+interface InRing {
+  readonly back: readonly Gtid[];
+  readonly there: GtidPosition;
+}
+
+/** Where its own writes that came back stand in its position, the old holder tells that it had applied nothing beyond the replica. */
+function compareInRing(
+  input: ProofInput,
+  standby: StandbyLook,
+  { back, there }: InRing,
+): Refused | Undecided | Asking | null {
+  const { replica, holder, target, source } = input;
+  const fromSource = standbyLinkOf(target)?.sourceServerId === source?.identity.serverId;
+  const ring = fromSource ? gaveOnlyItsOwn(input, (old) => isWithin(stateOf(back), binlogStateOf(old))) : 'No';
+  if (typeof ring !== 'string') return ring;
+  if (ring === 'No') {
+    if (input.stillReceiving || !replica.drained) return stillGets(input, there);
+    const message = `${holder.member.name} has read its own ${back.map(formatGtid).join(', ')} back from the old primary, which hides what it had applied before it took over, and the old primary does not answer or has more than ${replica.pod}. Compare the data, then reseed ${replica.pod}; set log_slave_updates=1 on the members`;
+    return refused('Unproven', 'TakeoverUnknown', message);
+  }
+  const unseen = notSeenApplied(input, standby).find(({ domain }) => domain !== target.gtidDomainId);
+  if (unseen !== undefined) return notSeenSince(input, unseen);
+  const told = new Map([...there].filter(([domain]) => !back.some((gtid) => gtid.domain === domain)));
+  for (const { domain } of back) {
+    const own = replica.position.get(domain);
+    if (own !== undefined) told.set(domain, own);
+  }
+  return samePosition(told, replica.position) ? null : notEqual(input, told);
+}
+
+/** What the replica has of a domain in which only the target's own shows: that it applied it, its own first number tells. */
+function notSeenApplied(input: ProofInput, standby: StandbyLook): readonly Gtid[] {
+  const mine = handedBack(input, standby).flatMap(({ domain }) => input.replica.position.get(domain) ?? []);
+  return mine.filter((gtid) => !isOwn(input, gtid) && !stateHas(stateOfPosition(standby.slavePos), gtid));
 }
 
 type Order = 'same' | 'behind' | 'ahead' | 'errant' | 'stale' | 'unclear';
@@ -113,19 +152,23 @@ function notEqual(input: ProofInput, there: GtidPosition): Refused | Undecided |
   const errant = of('errant').flatMap(({ target }) => target ?? []);
   if (errant.length > 0) return errantOnStandby(input, errant);
   const [doubt] = [...of('stale'), ...of('unclear')];
-  if (doubt?.own !== undefined) {
-    const message = `mxr has not seen ${holder.member.name} as a standby since ${replica.pod} got ${formatGtid(doubt.own)}: where its own history goes on for it is not known; reseed ${replica.pod}, or let mxr watch the pair in calm before the next move`;
-    return refused('Unproven', 'TakeoverUnknown', message);
-  }
-  if (input.stillReceiving || !replica.drained) {
-    const message = `${replica.pod} still gets what it lacks of ${formatPosition(there)} from the old holder`;
-    return { kind: 'Undecided', reason: 'HandingOver', message };
-  }
+  if (doubt?.own !== undefined) return notSeenSince(input, doubt.own);
+  if (input.stillReceiving || !replica.drained) return stillGets(input, there);
   const behind = of('behind').map(({ target, own }) => `${textOf(own)} of ${textOf(target)}`);
   const missing = missingCount(there, replica.position);
   const message = `${replica.pod} is ${missing ?? 'some'} transactions behind the place where ${holder.member.name} took over (${behind.join('; ')}); ${holder.member.name} does not log what it applied, so it cannot give them. Bring the old primary back, or reseed the replica`;
   const transactions = { count: missing, gtids: [...there.values()].map(formatGtid) };
   return { ...refused('Behind', 'Behind', message, transactions), fillTo: there };
+}
+
+function notSeenSince({ replica, holder }: ProofInput, gtid: Gtid): Refused {
+  const message = `mxr has not seen ${holder.member.name} as a standby since ${replica.pod} got ${formatGtid(gtid)}: where its own history goes on for it is not known; reseed ${replica.pod}, or let mxr watch the pair in calm before the next move`;
+  return refused('Unproven', 'TakeoverUnknown', message);
+}
+
+function stillGets({ replica }: ProofInput, there: GtidPosition): Undecided {
+  const message = `${replica.pod} still gets what it lacks of ${formatPosition(there)} from the old holder`;
+  return { kind: 'Undecided', reason: 'HandingOver', message };
 }
 
 function textOf(gtid: Gtid | undefined): string {
@@ -177,7 +220,11 @@ function ownHistoryFollows(input: ProofInput, standby: StandbyLook, from: Coordi
   }
   const last = input.replica.position.get(first.domain);
   const expected = first.domain === target.gtidDomainId ? (last?.seq ?? 0n) + 1n : null;
-  if (expected === null || first.seq === expected) return null;
+  if (first.seq === expected) return null;
+  if (expected === null) {
+    const [unseen] = notSeenApplied(input, standby);
+    return unseen === undefined ? null : notSeenSince(input, unseen);
+  }
   const message = `the first transaction of ${holder.member.name} after it stopped applying is ${formatGtid(first)}, expected number ${expected}: ${first.seq < expected ? 'it was written while it was still a standby' : 'it had applied more than was seen'}`;
   return first.seq < expected
     ? refused('Unproven', 'NotPrefix', message, { count: null, gtids: [formatGtid(first)] })
