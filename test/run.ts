@@ -8,7 +8,7 @@ import { checksOf, runCheck } from './support/runner/checks.ts';
 import { pooled } from './support/runner/command.ts';
 import { versionRuns } from './support/runner/on-versions.ts';
 import { type Stage, STAGES, filesOf, runFile } from './support/runner/files.ts';
-import { type StepOutcome, lastLine, secondTries, stepReport, totals } from './support/runner/outcome.ts';
+import { type StepOutcome, failedSteps, lastLine, secondTries, stepReport, totals } from './support/runner/outcome.ts';
 import { storyTable } from './support/runner/table.ts';
 import { enterSandbox } from './support/sandbox.ts';
 import { OTHER_VERSIONS, type OtherVersion, VERSIONS, mariaDbVersion, versionPairOf } from './support/versions.ts';
@@ -48,12 +48,12 @@ if (full && versions === undefined) {
   }
 }
 if (full) tell(storyTable(outcomes, `A full run of ${new Date().toISOString().slice(0, 10)}`));
-const failed = outcomes.filter((outcome) => outcome.failures.length > 0);
-if (failed.length > 0) print(`\nfailed:\n${failed.map((outcome) => `  ${outcome.name}`).join('\n')}`);
+const failed = failedSteps(outcomes);
+if (failed !== undefined) print(`\n${failed}`);
 const again = secondTries(outcomes);
 if (again !== undefined) print(`\n${again}`);
 print(`\n${lastLine(totals(outcomes))}`);
-process.exitCode = failed.length === 0 ? 0 : 1;
+process.exitCode = failed === undefined ? 0 : 1;
 
 function readArguments() {
   try {

@@ -46,6 +46,21 @@ export function secondTries(outcomes: readonly StepOutcome[]): string | undefine
   return names.length === 0 ? undefined : `needed a second try: ${names.join(', ')}`;
 }
 
+const SHORT = 240;
+
+/** The failures once more, a line each: the end of a long output is what is kept and read first. `undefined`: none. */
+export function failedSteps(outcomes: readonly StepOutcome[]): string | undefined {
+  const lines = outcomes.flatMap(({ name, failures }) =>
+    failures.length === 0 ? [] : [`  ${name}`, ...failures.map((failure) => `    ${shortOf(failure)}`)],
+  );
+  return lines.length === 0 ? undefined : ['failed:', ...lines].join('\n');
+}
+
+function shortOf(failure: string): string {
+  const [name = '', why = ''] = failure.split('\n').map((line) => line.trim());
+  return `${name}: ${why}`.slice(0, SHORT);
+}
+
 /** What is printed when a step ends. */
 export function stepReport(outcome: StepOutcome): string {
   const { name, passed, failures, skipped, durationMs } = outcome;

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { filesOf, runFile, type Stage } from '../../support/runner/files.ts';
 import { OTHER_PAIRS, versionRuns } from '../../support/runner/on-versions.ts';
-import { lastLine, secondTries, stepReport, totals } from '../../support/runner/outcome.ts';
+import { failedSteps, lastLine, secondTries, stepReport, totals } from '../../support/runner/outcome.ts';
 import { storyTable } from '../../support/runner/table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mxr-runner-'));
@@ -111,6 +111,20 @@ describe('the report', () => {
   it('shows each failure under its step', () => {
     assert.equal(stepReport(good), 'ok   a (3 passed, 0 failed; 1.2 s)');
     assert.equal(stepReport(bad), 'FAIL b (1 passed, 1 failed, 2 skipped; 0.0 s)\n     one\n     two');
+  });
+
+  it('says at the end again what failed, and in one line why', () => {
+    assert.equal(failedSteps([good]), undefined);
+    const told = ['suite > wrong\n  Error: what broke\n      at here', 'long\n'.padEnd(1_000, 'x')];
+    const lines = failedSteps([good, bad, { ...bad, name: 'c', failures: told }])?.split('\n') ?? [];
+    assert.deepEqual(lines.slice(0, 5), [
+      'failed:',
+      '  b',
+      '    one: two',
+      '  c',
+      '    suite > wrong: Error: what broke',
+    ]);
+    assert.equal(lines[5]?.length, 244);
   });
 });
 
