@@ -44,7 +44,7 @@ export interface ServerProbe {
   lockHeldBy(): number | null;
   /** What the looks so far say about the lives of this server; null before the first answer. */
   incarnation(): Incarnation | null;
-  /** Ends the session; the next probe opens another. */
+  /** The next probe opens another session. A look that is under way meanwhile says nothing of the server any more. */
   reset(): void;
   /** Ends the session for good. */
   close(): void;
@@ -65,13 +65,18 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
   let fact: Fact<ServerLook> = NOT_ASKED_YET;
   let incarnation: Incarnation | null = null;
   let turn: Promise<unknown> = Promise.resolve();
+  let resets = 0;
 
   return { probe, fact: () => fact, lockHeldBy, incarnation: () => incarnation, reset, close };
 
   function probe(ask: ProbeOptions): Promise<Fact<ServerLook>> {
     const end = clock.monotonicMs() + ask.deadlineMs;
     const mine = turn.then(async () => {
-      fact = await look(ask.files, end);
+      const before = resets;
+      const next = await look(ask.files, end);
+      // That we hung up is no sign of a server that died; and a session that was opened meanwhile is one of before.
+      if (before === resets) fact = next;
+      else discard();
       return fact;
     });
     turn = mine;
@@ -92,7 +97,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
       incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
       return known(own.look, at);
     } catch (error) {
-      reset();
+      discard();
       return asUnknown(error, begun);
     }
   }
@@ -126,6 +131,11 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
   }
 
   function reset(): void {
+    resets += 1;
+    discard();
+  }
+
+  function discard(): void {
     const own = kept;
     kept = null;
     own?.session.destroy();
@@ -133,6 +143,6 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
 
   function close(): void {
     closing.abort();
-    reset();
+    discard();
   }
 }

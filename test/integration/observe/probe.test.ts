@@ -83,6 +83,63 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     assert.equal(probe.incarnation()?.number, 1, 'the same server goes on');
   });
 
+  describe('another account or address', () => {
+    let user = 'mxr_look';
+    /** Called when a session asks, and awaited before one is handed over. */
+    const hooks = { asked: (): void => undefined, opened: Promise.resolve() };
+
+    beforeEach((context) => {
+      user = 'mxr_look';
+      probe = createServerProbe({
+        target: () => targetOf(server, user),
+        connect: async (target, options) => {
+          const session = await connectSql(target, options);
+          await hooks.opened;
+          return new Proxy(session, {
+            get: (of, key) => {
+              if (key === 'query') hooks.asked();
+              const value: unknown = Reflect.get(of, key, of);
+              return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+            },
+          });
+        },
+        clock: systemClock,
+        newNumber: () => 1,
+        onLost: () => (lost += 1),
+      });
+      if ('after' in context) context.after(() => probe.close());
+    });
+
+    test('a look that it ends says nothing: what was seen before stands, and nothing was lost', async () => {
+      const before = await answers();
+      await server.freeze();
+      const asked = new Promise<void>((resolve) => (hooks.asked = resolve));
+      const under = look();
+      await asked;
+      probe.reset();
+      assert.deepEqual(await under, probe.fact());
+      server.thaw();
+      assert.ok(probe.fact().known);
+      assert.equal(lost, 0);
+      assert.notEqual((await answers()).connectionId, before.connectionId);
+    });
+
+    test('a session that was being opened is not kept', async () => {
+      await createAccount(server, 'mxr_next', LOOK_GRANTS);
+      let open = (): void => undefined;
+      hooks.opened = new Promise((resolve) => (open = resolve));
+      const under = look();
+      await until('the first account has logged in', async () => (await usersOf(server)).includes('mxr_look'));
+      user = 'mxr_next';
+      probe.reset();
+      open();
+      await under;
+      await answers();
+      await until('only the other one is', async () => !(await usersOf(server)).includes('mxr_look'));
+      assert.ok((await usersOf(server)).includes('mxr_next'));
+    });
+  });
+
   test('two probes at a time are one after the other, on one socket', async () => {
     const facts = await Promise.all([look(), look(), look()]);
     const ids = facts.map((fact) => fact.known && fact.value.connectionId);
@@ -162,3 +219,8 @@ describe('a kept probe of a real server', { timeout: 180_000 }, () => {
     await server.sql('SET GLOBAL log_warnings = 2');
   });
 });
+
+async function usersOf(server: MariaDbServer): Promise<string[]> {
+  const rows = await server.sql("SELECT user FROM information_schema.processlist WHERE user LIKE 'mxr%'");
+  return rows.map(({ user }) => user ?? '');
+}
