@@ -6,6 +6,8 @@ import type { Coordinates, Link, ServerLook } from './observation.ts';
 import { hasAppliedAll, sameCoordinates } from './observation.ts';
 
 const MAX_ANCHORS = 64;
+/** In less the VIP does not go to the other member and come back. */
+const LATE_MS = 3_000;
 
 export function anchorOf(look: ServerLook, wallNow: number): Anchor | null {
   if (look.end === null) return null;
@@ -105,7 +107,8 @@ function withLook(memory: MemberMemory, look: ServerLook, wallNow: number): Memb
           anchor,
         ]);
   const unwatched = memory.watched ? memory.unwatched : (wroteSince(last, look, wallNow) ?? memory.unwatched);
-  const unread = memory.watched ? memory.unread : unreadSince(last, look);
+  const unread =
+    memory.watched && !isLate(last, wallNow) ? memory.unread : unreadSince(memory.unread?.before ?? last, look);
   const files = mergeFiles(memory.files, look);
   const lastStandby = laterStandby(memory, anchor);
   return { ...memory, anchors, files, lastStandby, unwatched, unread, watched: true, lastLook: look };
@@ -142,6 +145,11 @@ export function endWithAllOf(memory: MemberMemory, has: GtidState, end: Coordina
   if (found === undefined) return end;
   const isCovered = found.covered !== undefined && isWithin(has, found.covered);
   return isCovered ? found.end : (found.nextEnd ?? looks[first + 1]?.end ?? null);
+}
+
+/** Also this very process may not have looked for long: it stood still, or did not reach the server. */
+function isLate(last: Anchor | undefined, wallNow: number): boolean {
+  return last !== undefined && wallNow - last.at > LATE_MS;
 }
 
 function unreadSince(last: Anchor | undefined, { end, logSlaveUpdates }: ServerLook): Unread | null {
