@@ -132,14 +132,19 @@ async function ownWritesOf(members: readonly MariaDbServer[], than: Numbers): Pr
     .filter(({ running }) => running)
     .map(async (db) => {
       const { logged } = await db.row('SELECT @@gtid_binlog_state AS logged');
-      const own = [...numbersOf(logged)].filter(([key]) => key.split('-')[1] === String(db.serverId));
+      const own = [...numbersOf(logged)].filter(([key]) => isOf(key, db));
       return beyond(new Map(own), than);
     });
   return (await Promise.all(written)).flat();
 }
 
-function withoutOwn(numbers: Numbers, { serverId }: MariaDbServer): Numbers {
-  return new Map([...numbers].filter(([key]) => key.split('-')[1] !== String(serverId)));
+function withoutOwn(numbers: Numbers, db: MariaDbServer): Numbers {
+  return new Map([...numbers].filter(([key]) => !isOf(key, db)));
+}
+
+/** Whether `domain-server` names this server. */
+function isOf(key: string, { serverId }: MariaDbServer): boolean {
+  return key.split('-')[1] === String(serverId);
 }
 
 /** Every token in the files of these names, as they are on disk at this moment. */
