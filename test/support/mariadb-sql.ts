@@ -34,10 +34,24 @@ export async function runSql(address: SqlAddress, text: string, params: Params, 
   }
 }
 
-export async function openSession(address: SqlAddress, deadlineMs = 10_000): Promise<TestSession> {
+export interface OpenOptions {
+  /** Ends the attempt; it does not end a session that was opened. */
+  readonly signal?: AbortSignal;
+  /** The host has taken the connection: what it says comes later. */
+  readonly onReached?: () => void;
+}
+
+export async function openSession(
+  address: SqlAddress,
+  deadlineMs = 10_000,
+  { signal, onReached }: OpenOptions = {},
+): Promise<TestSession> {
   const { name, user, password, socketPath, host, port, database } = address;
   // Our own socket: the client's `destroy` only says goodbye, and waits for a peer that may be gone.
   const socket = socketPath === undefined ? connect({ host, port: port ?? 3306, noDelay: true }) : connect(socketPath);
+  if (onReached !== undefined) socket.once('connect', onReached);
+  const abandon = (): void => void socket.destroy(new Error('abandoned'));
+  signal?.addEventListener('abort', abandon, { once: true });
   const options: ConnectionOptions = {
     user,
     ...(database === undefined ? {} : { database }),
@@ -45,6 +59,8 @@ export async function openSession(address: SqlAddress, deadlineMs = 10_000): Pro
     stream: socket,
     multipleStatements: true,
     connectTimeout: deadlineMs,
+    // Else each connection makes room for 16,000 of them.
+    maxPreparedStatements: 1,
     typeCast: (field) => field.string(),
   };
   const connection = createConnection(options);
@@ -53,6 +69,7 @@ export async function openSession(address: SqlAddress, deadlineMs = 10_000): Pro
   await new Promise<void>((resolve, reject) => {
     connection.connect((error) => (error === null ? resolve() : reject(new Error(`${name}: ${error.message}`))));
   });
+  signal?.removeEventListener('abort', abandon);
   return { sql, close };
 
   function close(): void {

@@ -10,6 +10,8 @@ const POLL_MS = 10;
 const ATTEMPT_DEADLINE_MS = 250;
 /** An answer later than this means that the session may be gone: fresh connects begin beside it. */
 const DOUBT_MS = 50;
+/** A host that took the connection is about to answer: another one would only wait behind it. */
+const REACHED_MS = 20;
 
 const input = await programInput();
 const { signal } = input;
@@ -20,18 +22,29 @@ async function watchVip(vip: SqlAddress): Promise<void> {
   let session: TestSession | undefined;
   let askedAt = 0;
   let asking = false;
+  let reachedAt = Number.NEGATIVE_INFINITY;
+  const unreached = new Set<AbortController>();
   let [server, writable] = ['', false];
   while (!signal.aborted) {
     const now = monotonicMs();
-    if (session === undefined || (asking && now - askedAt > DOUBT_MS)) void attempt();
-    else if (!asking) void ask(session);
+    const isLost = session === undefined || (asking && now - askedAt > DOUBT_MS);
+    if (isLost && now - reachedAt > REACHED_MS) void attempt();
+    else if (session !== undefined && !asking) void ask(session);
     await delay(POLL_MS);
   }
   session?.close();
 
+  /** The first one that is taken ends the others: a server that has just come would be busy with all of them. */
   async function attempt(): Promise<void> {
+    const mine = new AbortController();
+    unreached.add(mine);
+    const onReached = (): void => {
+      reachedAt = monotonicMs();
+      unreached.delete(mine);
+      for (const other of unreached) other.abort();
+    };
     try {
-      const fresh = await openSession(vip, ATTEMPT_DEADLINE_MS);
+      const fresh = await openSession(vip, ATTEMPT_DEADLINE_MS, { signal: mine.signal, onReached });
       try {
         seen(await whoAnswers(fresh));
       } catch (error) {
@@ -42,6 +55,9 @@ async function watchVip(vip: SqlAddress): Promise<void> {
       [session, asking] = [fresh, false];
     } catch {
       // Nobody there yet; the next tick tries again.
+      reachedAt = Number.NEGATIVE_INFINITY;
+    } finally {
+      unreached.delete(mine);
     }
   }
 

@@ -14,6 +14,8 @@ const RETRY_MS = 10;
 const DOUBT_MS = 100;
 /** While nobody takes a connection, another one is tried so often; the first that is taken counts. */
 const RECONNECT_EVERY_MS = 20;
+/** So often a server that refuses again is asked on the same connection. */
+const REFUSALS_IN_PLACE = 4;
 const TOKEN_LENGTH = 24;
 /** Host names may be equal; the name that the bench gave a server is in the names of its files. */
 const SERVER_NAME = "SELECT SUBSTRING_INDEX(SUBSTRING_INDEX(@@pid_file, '/', -2), '/', 1) AS server";
@@ -30,6 +32,8 @@ const run = randomBytes(3).toString('hex');
 let counter = 0;
 let nextAt = monotonicMs();
 let current: Connected | undefined;
+/** The server that refused the last write for being read-only. */
+let refusedBy = '';
 
 while (!signal.aborted) {
   current ??= await connect();
@@ -43,14 +47,17 @@ interface Connected {
   readonly session: TestSession;
   readonly server: string;
   fresh: boolean;
+  /** How often it was refused for being read-only, one after the other. */
+  refusals: number;
 }
 
 /** As soon as somebody answers: an attempt that meets nobody is joined by others. Undefined: told to end, or not needed. */
 async function connect(isNeeded = (): boolean => true): Promise<Connected | undefined> {
   const attempts = new Set<Promise<void>>();
+  const unreached = new Set<AbortController>();
   let first: Connected | undefined;
   while (first === undefined && !signal.aborted && isNeeded()) {
-    const attempt = dial()
+    const attempt = dial(unreached)
       .then((connected) => {
         if (first === undefined && isNeeded()) first = connected;
         else connected.session.close();
@@ -67,11 +74,18 @@ async function connect(isNeeded = (): boolean => true): Promise<Connected | unde
   return undefined;
 }
 
-async function dial(): Promise<Connected> {
-  const session = await openSession(address, CONNECT_DEADLINE_MS);
+/** The first one that is taken ends the others: a server that has just come would be busy with all of them. */
+async function dial(unreached: Set<AbortController>): Promise<Connected> {
+  const mine = new AbortController();
+  unreached.add(mine);
+  const onReached = (): void => {
+    unreached.delete(mine);
+    for (const other of unreached) other.abort();
+  };
+  const session = await openSession(address, CONNECT_DEADLINE_MS, { signal: mine.signal, onReached });
   try {
     const [row] = await session.sql(SERVER_NAME, [], CONNECT_DEADLINE_MS);
-    return { session, server: row?.['server'] ?? '', fresh: true };
+    return { session, server: row?.['server'] ?? '', fresh: true, refusals: 0 };
   } catch (error) {
     session.close();
     throw error;
@@ -99,13 +113,20 @@ async function writeOne(to: Connected): Promise<void> {
       return;
     }
     to.fresh = false;
+    refusedBy = '';
     emit({ type: 'ack', table, token, server: to.server, startedAt, at: monotonicMs() } satisfies Acknowledged);
   } catch (error) {
     const refused = error instanceof Error && 'errno' in error && error.errno === READ_ONLY_ERRNO;
     emit({ type: refused ? 'refused' : 'unsure', table, token, server: to.server, startedAt, at: monotonicMs() });
     if (refused) await delay(RETRY_MS);
-    to.session.close();
-    current = undefined;
+    // The address may have moved on since; where it is the same server again, its promotion is what is waited for.
+    const isPromoting = refused && refusedBy === to.server && to.refusals < REFUSALS_IN_PLACE;
+    refusedBy = refused ? to.server : '';
+    if (isPromoting) to.refusals += 1;
+    else {
+      to.session.close();
+      current = undefined;
+    }
   }
 }
 
