@@ -64,6 +64,7 @@ export function watchVip(options: VipWatchOptions): VipWatch {
     const now = look(address);
     if (now !== held) {
       held = now;
+      hurryUntil = Number.NEGATIVE_INFINITY;
       onChange(held);
     }
     return held;

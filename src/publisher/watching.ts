@@ -29,9 +29,13 @@ export interface Watching {
   readonly stop: () => void;
 }
 
-/** How long a promotion may take after the VIP came, and how often the database is looked at meanwhile. */
+/**
+ * How long a promotion may take after the VIP came, and how often the database is looked at meanwhile: as long as it applies,
+ * the last look before its first own transaction is the takeover record; then the promotion needs the processor more.
+ */
 const PROMOTION_MS = 10_000;
-const PROMOTING_EVERY_MS = 10;
+const APPLYING_EVERY_MS = 10;
+const PROMOTING_EVERY_MS = 25;
 
 /** Looks at the interfaces and at the database, again and again, and at the database at once when the VIP moves. */
 export function startWatching(options: WatchingOptions): Watching {
@@ -73,7 +77,8 @@ export function startWatching(options: WatchingOptions): Watching {
 
   function pauseMs(): number {
     const promoting = clock.monotonicMs() - gainedAt < PROMOTION_MS && state.awaitsOwn();
-    return promoting ? Math.min(PROMOTING_EVERY_MS, intervalMs) : intervalMs;
+    if (!promoting) return intervalMs;
+    return Math.min(state.isApplying() ? APPLYING_EVERY_MS : PROMOTING_EVERY_MS, intervalMs);
   }
 
   function vipChanged(held: boolean | null): void {
