@@ -10,7 +10,8 @@ import { look, surprise } from './execution.ts';
 
 /** Of a link to which nothing comes: a large transaction takes as long as it takes, and a try that gave up would begin it anew. */
 const VERIFY_DEADLINE_MS = 20_000;
-const VERIFY_POLL_MS = 4;
+/** Nothing waits for it but the next pass, and the replica needs the processor for connecting. */
+const VERIFY_POLL_MS = 10;
 const NETWORK_GRACE_MS = 2000;
 
 /**

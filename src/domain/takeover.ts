@@ -84,24 +84,15 @@ function positionAtTakeover(input: ProofInput, standby: StandbyLook): GtidPositi
 }
 
 function compareByGtid(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
-  const back = handedBack(input, standby);
   const there = positionAtTakeover(input, standby);
   if (samePosition(there, input.replica.position)) return null;
-  return back.length === 0 ? notEqual(input, there) : compareInRing(input, standby, { back, there });
-}
-
-interface InRing {
-  readonly back: readonly Gtid[];
-  readonly there: GtidPosition;
+  return handedBack(input, standby).length === 0 ? notEqual(input, there) : compareInRing(input, standby);
 }
 
 /** Where its own writes that came back stand in its position, the old holder tells that it had applied nothing beyond the replica. */
-function compareInRing(
-  input: ProofInput,
-  standby: StandbyLook,
-  { back, there }: InRing,
-): Refused | Undecided | Asking | null {
+function compareInRing(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
   const { replica, holder, target, source } = input;
+  const [back, there] = [handedBack(input, standby), positionAtTakeover(input, standby)];
   const fromSource = standbyLinkOf(target)?.sourceServerId === source?.identity.serverId;
   const ring = fromSource ? gaveOnlyItsOwn(input, (old) => isWithin(stateOf(back), binlogStateOf(old))) : 'No';
   if (typeof ring !== 'string') return ring;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
+import { sleep } from '../clock.ts';
 import { errorText, isMxrError } from '../errors.ts';
 import { OPERATOR_NAME } from '../api/names.ts';
 import type { EventApi } from './client.ts';
@@ -22,6 +23,11 @@ export interface EmitterOptions<Reason extends string> {
   readonly clock: Clock;
   /** Told of each event that was not written, and why; must not throw. */
   readonly onDropped: (reason: Reason, why: string) => void;
+  /**
+   * An event is written so long after what it tells of: when the VIP moves, several come at once, each write costs the API
+   * server something, and the move itself has better use for that time.
+   */
+  readonly settleMs: number;
   /** The same object, reason and message again within this time counts up the event that is there. */
   readonly dedupeMs: number;
   /** So many messages of one object, part and reason within that time are told apart; what more there are is one event. */
@@ -60,6 +66,14 @@ interface Said<Reason extends string> {
   readonly reason: Reason;
   readonly about: string;
   readonly text: string;
+  readonly at: { readonly monotonicMs: number; readonly wallMs: number };
+}
+
+interface NewEvent<Reason extends string> {
+  readonly subject: EventSubject;
+  readonly reason: Reason;
+  readonly message: string;
+  readonly timestamp: string;
 }
 
 interface Allowance {
@@ -89,16 +103,22 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
   }
 
   emit(subject: EventSubject, reason: Reason, message: string, about = ''): Promise<void> {
-    const { onDropped } = this.#options;
+    const { onDropped, clock } = this.#options;
     if (!this.#allowed(subject.uid, reason)) return this.#last;
     if (this.#pending >= MAX_PENDING) onDropped(reason, `${MAX_PENDING} events are waiting to be written`);
-    else this.#last = this.#after(this.#last, { subject, reason, about, text: message.slice(0, MESSAGE_CHARS) });
+    else {
+      const at = { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
+      this.#last = this.#after(this.#last, { subject, reason, about, text: message.slice(0, MESSAGE_CHARS), at });
+    }
     return this.#last;
   }
 
   async #after(last: Promise<void>, said: Said<Reason>): Promise<void> {
     this.#pending += 1;
     await last;
+    const { settleMs, clock } = this.#options;
+    const left = said.at.monotonicMs + settleMs - clock.monotonicMs();
+    if (left > 0) await sleep(left);
     try {
       await this.#write(said);
     } catch (error) {
@@ -107,18 +127,19 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
     this.#pending -= 1;
   }
 
-  async #write({ subject, reason, about, text }: Said<Reason>): Promise<void> {
+  async #write({ subject, reason, about, text, at }: Said<Reason>): Promise<void> {
     const { api, clock, dedupeMs } = this.#options;
     const nowMs = clock.monotonicMs();
     for (const [key, { atMs }] of this.#written) if (nowMs - atMs >= dedupeMs) this.#written.delete(key);
     const isOneMore = this.#isOneMore([subject.uid, reason, about], text);
     const message = isOneMore ? `${COMBINED}${text}`.slice(0, MESSAGE_CHARS) : text;
     const key = JSON.stringify([subject.uid, reason, ...(isOneMore ? [about, COMBINED] : [message])]);
+    const timestamp = new Date(at.wallMs).toISOString();
     const known = this.#written.get(key);
     if (known !== undefined) {
       const count = known.count + 1;
       try {
-        await api.countEvent(known.ref, { count, lastTimestamp: this.#timestamp(), message });
+        await api.countEvent(known.ref, { count, lastTimestamp: timestamp, message });
         this.#written.set(key, { ...known, atMs: nowMs, count });
         return;
       } catch (error) {
@@ -126,13 +147,12 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
         if (!isMxrError(error, 'KubeNotFound')) throw error;
       }
     }
-    const ref = await this.#create(subject, reason, message);
+    const ref = await this.#create({ subject, reason, message, timestamp });
     this.#written.set(key, { ref, atMs: nowMs, count: 1 });
   }
 
-  async #create(subject: EventSubject, reason: Reason, message: string): Promise<ObjectRef> {
+  async #create({ subject, reason, message, timestamp }: NewEvent<Reason>): Promise<ObjectRef> {
     const { api, table, instance } = this.#options;
-    const timestamp = this.#timestamp();
     const identity = JSON.stringify([subject.uid, reason, message, timestamp]);
     const ref = {
       namespace: subject.namespace,
@@ -152,10 +172,6 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
       reportingInstance: instance,
     });
     return ref;
-  }
-
-  #timestamp(): string {
-    return new Date(this.#options.clock.wallMs()).toISOString();
   }
 
   /** As Kubernetes' own components do: what flaps with another message each time would bury everything else. */

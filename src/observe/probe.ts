@@ -73,7 +73,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
     const end = clock.monotonicMs() + ask.deadlineMs;
     const mine = turn.then(async () => {
       const before = resets;
-      const next = await look(ask.files, end);
+      const next = await look(ask.files, end, () => before === resets);
       // That we hung up is no sign of a server that died; and a session that was opened meanwhile is one of before.
       if (before === resets) fact = next;
       else discard();
@@ -83,7 +83,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
     return mine;
   }
 
-  async function look(files: boolean, end: number): Promise<Fact<ServerLook>> {
+  async function look(files: boolean, end: number, counts: () => boolean): Promise<Fact<ServerLook>> {
     const begun = clock.monotonicMs();
     try {
       const own = await session(end);
@@ -94,7 +94,7 @@ export function createServerProbe(options: ServerProbeOptions): ServerProbe {
       const of = options.of ?? (lockName === undefined ? 'Replica' : 'Member');
       const ask = { clock, ...limits(end), files: files || own.look === null, previousFiles, of } as const;
       own.look = await lookAtServer(own.session, ask, own.facts);
-      incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
+      if (counts()) incarnation = nextIncarnation(incarnation, own.look, at, options.newNumber);
       return known(own.look, at);
     } catch (error) {
       discard();

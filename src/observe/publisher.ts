@@ -56,6 +56,11 @@ export interface WatchedPublisher {
 
 /** In a handover, until it has looked at its own database since the VIP answers. */
 const FAST_PAUSE_MS = 100;
+/**
+ * A promotion is several events within milliseconds. Each makes the database be looked at at once; the publisher is asked
+ * for its word so often at most, for its host is busy with that promotion.
+ */
+const EVENT_PAUSE_MS = 40;
 /** A publisher that says something else with every word must not make anybody look more often than this. */
 const NEWS_PER_SECOND = 16;
 /** Of a publisher that answers: one lost answer is no silence yet. */
@@ -71,12 +76,15 @@ export function watchPublisher(options: PublisherWatchOptions): WatchedPublisher
   let misses = 0;
   let said: string | null = null;
   let mark: string = NOT_ASKED_YET.code;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  let soon: NodeJS.Timeout | undefined;
   follow();
   const loop = startLoop({ look, pauseMs });
   return { fact: () => fact, wake: () => loop.wake(), retarget, stop };
 
   async function look(): Promise<void> {
     const { signal } = following;
+    askedAt = clock.monotonicMs();
     const next = await ask(signal);
     // The answer of an address that is no longer asked, or of nobody.
     if (!signal.aborted) settle(next);
@@ -133,13 +141,23 @@ export function watchPublisher(options: PublisherWatchOptions): WatchedPublisher
       signal,
       // How long an event was under way nobody can tell, so it is no evidence: it only makes everybody look.
       onEvent: (seen) => {
-        if (!signal.aborted && hear(seen)) loop.wake();
+        if (!signal.aborted && hear(seen)) askSoon();
       },
       onState: (now) => {
         if (connected && !now && !signal.aborted && mayTell()) loop.wake();
         connected = now;
       },
     });
+  }
+
+  function askSoon(): void {
+    soon ??= setTimeout(
+      () => {
+        soon = undefined;
+        loop.wake();
+      },
+      Math.max(0, askedAt + EVENT_PAUSE_MS - clock.monotonicMs()),
+    );
   }
 
   function pauseMs(): number {
@@ -167,6 +185,7 @@ export function watchPublisher(options: PublisherWatchOptions): WatchedPublisher
   }
 
   function stop(): void {
+    clearTimeout(soon);
     following.abort();
     loop.stop();
   }

@@ -130,16 +130,17 @@ export function createWatcher(options: WatcherOptions): Watcher {
   }
 
   /** What a publisher says is looked at directly, never believed; it is in nobody's way. */
-  function listen(target: PublisherTarget): WatchedPublisher {
+  function listen(target: PublisherTarget, member: string): WatchedPublisher {
     const { onChange, publishers: port = overHttp } = options;
     const answersSince = (): number | null => vip.observation().answersSince;
     const shared = { clock, onChange, mayHurry, timing: () => timing, pace: () => pace };
-    return watchPublisher({ ...shared, target, port, answersSince, onNews });
+    return watchPublisher({ ...shared, target, port, answersSince, onNews: () => hearOf(member) });
   }
 
-  function onNews(): void {
+  /** Of the others it says nothing, and they are told of by their own. */
+  function hearOf(member: string): void {
     void vip.lookNow(0);
-    for (const member of members.values()) member.wake();
+    members.get(member)?.wake();
   }
 
   function setTargets(next: WatchedTargets): void {

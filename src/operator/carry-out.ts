@@ -25,6 +25,7 @@ import { linkedWith } from './relink.ts';
 import { offerStatus } from './report.ts';
 import { supersededHandover } from './close-handover.ts';
 import type { Job, Runtime } from './runtime.ts';
+import type { SqlTarget } from '../sql/port.ts';
 
 const INTENT_DEADLINE_MS = 5_000;
 const RELAY_DEADLINE_MS = 5_000;
@@ -43,6 +44,7 @@ export function carryOut(runtime: Runtime, plans: readonly Plan[], picture: Pict
   const now = { wallNow: clock.wallMs(), vipAnsweredAt, startedAt, approved };
   openFor(runtime, picture, due, now);
   if (due.length === 0) prepareIntent(runtime, picture, now);
+  runtime.ready.want(aboutToMove(runtime));
   for (const plan of due) {
     const job: Job = {
       plan,
@@ -60,6 +62,17 @@ function prepareIntent(runtime: Runtime, picture: Picture, now: Now): void {
   const prepared = picture.decisions.flatMap((decision) => decision.prepared ?? []);
   const news = prepared.filter((plan) => !sameIntent(runtime, plan));
   if (news.length > 0) openFor(runtime, picture, news, now);
+}
+
+/** Replicas whose move is proven, or nearly, and under way: where nothing comes of it for a minute, nothing is kept open. */
+function aboutToMove(runtime: Runtime): ReadonlyMap<string, SqlTarget> {
+  const { open, hurry, jobs, watcher } = runtime;
+  if (open === null || hurry === null || runtime.accepted === null) return new Map();
+  const there = new Set(watcher?.observation().replicas.map(({ pod }) => pod));
+  const pods = [...open.intents.values()].filter(
+    ({ pod, arrived }) => arrived !== true && there.has(pod) && !jobs.has(pod),
+  );
+  return new Map(pods.map(({ pod }) => [pod, podTarget(runtime, pod)]));
 }
 
 function openFor(runtime: Runtime, picture: Picture, plans: readonly Plan[], now: Now): void {
@@ -128,7 +141,7 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
   if (accepted === null) throw fenceLost(plan, 'the resource is not accepted any more');
   const signal = AbortSignal.any([shared.signal, job.abort.signal]);
   return {
-    connect: shared.connect,
+    connect: async (to, how) => runtime.ready.take(plan.pod, to) ?? shared.connect(to, how),
     replica: target,
     replicaIp: target.host,
     link: {

@@ -232,6 +232,7 @@ function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared
     instance: config.pod.name,
     clock: systemClock,
     onDropped: (reason, why) => log.warn('an event was not written', { reason, why }),
+    settleMs: 300,
     dedupeMs: 600_000,
     similar: 10,
     burst: 60,

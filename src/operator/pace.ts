@@ -1,5 +1,6 @@
 import type { Verdict } from '../api/reasons.ts';
 import type { Picture } from '../domain/judge.ts';
+import type { Decision } from '../domain/verdict.ts';
 import type { Pace } from '../observe/watched.ts';
 import type { Urgent } from '../observe/watcher.ts';
 
@@ -32,16 +33,22 @@ export function hurryOf(
 }
 
 /**
- * Whose next look may be the one that lets it go on: the holder, and the replicas that are proven or were just acted upon.
- * Each look costs the servers something, and on a small machine they need it for the promotion itself.
+ * Whose next look may be the one that lets it go on: the holder, as long as a replica waits for it, and the replicas that are
+ * proven or were just acted upon, and do not wait for an answer from elsewhere. An execution looks by itself. Each look costs
+ * the servers something, and on a small machine they need it for the promotion itself.
  */
 export function urgentOf(
   { diagnosis, decisions }: Pick<Picture, 'diagnosis' | 'decisions'>,
   jobs: ReadonlyMap<string, unknown>,
 ): Urgent {
   const { holder } = diagnosis;
-  const pods = decisions.filter(({ pod, verdict }) => UNDER_WAY.includes(verdict) && !jobs.has(pod));
-  return { members: new Set(holder === null ? [] : [holder.member.name]), pods: new Set(pods.map(({ pod }) => pod)) };
+  const isLeft = decisions.length === 0 || decisions.some(({ pod }) => !jobs.has(pod));
+  const waits = ({ pod, questions }: Decision): boolean => jobs.has(pod) || questions.length > 0;
+  const pods = decisions.filter((one) => UNDER_WAY.includes(one.verdict) && !waits(one));
+  return {
+    members: new Set(holder === null || !isLeft ? [] : [holder.member.name]),
+    pods: new Set(pods.map(({ pod }) => pod)),
+  };
 }
 
 const UNDER_WAY: readonly Verdict[] = ['HandingOver', 'Filling'];

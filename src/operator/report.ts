@@ -19,6 +19,8 @@ import { statusNotLooked, statusOf } from './status.ts';
 
 /** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
 const REFRESH_MS = 30_000;
+/** Passes of a handover follow each other within a millisecond or two, and telling takes as long as all else in them. */
+const TELL_EVERY_MS = 40;
 
 /** Tells what this pass concluded: status, events, metrics, the read Service's label. */
 export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
@@ -26,8 +28,10 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
   const observation = runtime.watcher?.observation();
   if (accepted === null || observation === undefined) return;
   endHandover(runtime, gated);
-  const policy = policyOf(resource, accepted, runtime.shared.filler?.dial ?? null);
   const serving = servingPods(runtime, gated, observation.replicas);
+  labelServing(runtime, observation.replicas, serving);
+  if (!isTime(runtime)) return;
+  const policy = policyOf(resource, accepted, runtime.shared.filler?.dial ?? null);
   const told = { ...picture, decisions: gated.decisions };
   const status = statusOf({
     resource,
@@ -54,8 +58,22 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
     histories: runtime.histories ?? { of: () => null },
     salvage: (pod) => (shared.salvage === null ? 'Off' : shared.salvage.salvager.of(runtime.key, pod)),
   });
-  labelServing(runtime, observation.replicas, serving);
   publish(runtime, status, shared.clock.monotonicMs());
+}
+
+/** False in the midst of a handover, shortly after the pass that told last: another one will tell what this one found. */
+function isTime(runtime: Runtime): boolean {
+  const now = runtime.shared.clock.monotonicMs();
+  const left = runtime.toldAt + TELL_EVERY_MS - now;
+  if (runtime.hurry === null || left <= 0) {
+    runtime.toldAt = now;
+    return true;
+  }
+  runtime.tellSoon ??= setTimeout(() => {
+    runtime.tellSoon = null;
+    runtime.wake();
+  }, left);
+  return false;
 }
 
 function acceptedAs(refused: Refusal | null): StatusInput['accepted'] {

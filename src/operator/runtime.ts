@@ -19,6 +19,8 @@ import type { SqlConnect } from '../sql/port.ts';
 import type { Acceptance } from './accept/accept.ts';
 import type { OpenHandover } from './handover.ts';
 import type { Hurry } from './pace.ts';
+import type { ReadySessions } from './ready-sessions.ts';
+import { createReadySessions } from './ready-sessions.ts';
 import type { LinkAccounts } from './relink.ts';
 import { NO_LINK_ACCOUNTS } from './relink.ts';
 import { splitFromStatus } from './status-split.ts';
@@ -74,6 +76,8 @@ export interface Runtime {
   /** What is under way; null in calm. */
   hurry: Hurry | null;
   readonly jobs: Map<string, Job>;
+  /** To replicas that are about to be moved. */
+  readonly ready: ReadySessions;
   /** Monotonic ms at which the last plan on a pod ended. */
   readonly actedAt: Map<string, number>;
   /** Plans that stopped at a surprise lately, by pod. */
@@ -93,6 +97,9 @@ export interface Runtime {
   approvals: ExternalReplica['status']['approvals'];
   /** Monotonic ms of the last status that was offered for its positions alone. */
   refreshedAt: number;
+  /** Monotonic ms at which a pass told last, and what will wake one that tells what is left. */
+  toldAt: number;
+  tellSoon: NodeJS.Timeout | null;
 }
 
 export function createRuntime(
@@ -111,6 +118,12 @@ export function createRuntime(
     picture: null,
     hurry: null,
     jobs: new Map(),
+    ready: createReadySessions({
+      connect: parts.shared.connect,
+      clock: parts.shared.clock,
+      deadlineMs: () => parts.resource.spec.detection.probeTimeoutMs,
+      signal: parts.shared.signal,
+    }),
     actedAt: new Map(),
     failures: new Map(),
     settingAt: new Map(),
@@ -122,11 +135,15 @@ export function createRuntime(
     approved: new Set(status.approvals.map((approval) => approval.id)),
     approvals: status.approvals,
     refreshedAt: Number.NEGATIVE_INFINITY,
+    toldAt: Number.NEGATIVE_INFINITY,
+    tellSoon: null,
   };
 }
 
 export function stopRuntime(runtime: Runtime): void {
+  if (runtime.tellSoon !== null) clearTimeout(runtime.tellSoon);
   for (const job of runtime.jobs.values()) job.abort.abort();
+  runtime.ready.want(new Map());
   for (const filling of runtime.fillings.values()) filling.withdraw();
   runtime.watcher?.stop();
   runtime.shared.salvage?.salvager.want(runtime.key, [], () => undefined);

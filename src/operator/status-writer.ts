@@ -33,13 +33,20 @@ export interface StatusWriter {
 interface Offered {
   readonly status: Status;
   readonly turn: number;
+  /** Monotonic ms: when the first of those that were not stored since was offered. */
+  readonly since: number;
 }
 
 const RETRY_MS = 250;
 const POLL_MS = 5;
 /** Nobody reads it; without a reason each abort makes an error with a stack. */
 const WAKE = 'wake';
-/** In a handover much changes within milliseconds, and each write costs the API server something. Nobody reads so fast. */
+/**
+ * What is told of can wait so long for what comes next: when the VIP moves, much changes within milliseconds, nobody reads
+ * so fast, and each write costs time that the move itself needs.
+ */
+const SETTLE_MS = 250;
+/** Between two writes, where a new intent is to be stored ahead. */
 const PAUSE_MS = 100;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
@@ -59,7 +66,9 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   function offer(status: Status): void {
     turns += 1;
-    wanted = { status, turn: turns };
+    const since = wanted === null || wanted === storing ? clock.monotonicMs() : wanted.since;
+    wanted = { status, turn: turns, since };
+    if (isAhead(status)) pause.abort(WAKE);
     writing ??= write().finally(() => {
       writing = null;
     });
@@ -67,7 +76,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   async function write(): Promise<void> {
     while (wanted !== null && !signal.aborted) {
-      await pauseBetween();
+      await settled();
       const mine = wanted;
       storing = mine;
       try {
@@ -89,11 +98,22 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
     }
   }
 
-  async function pauseBetween(): Promise<void> {
-    const left = storedAt + PAUSE_MS - clock.monotonicMs();
-    if (left <= 0 || waiting > 0) return;
-    pause = new AbortController();
-    await sleep(left, AbortSignal.any([pause.signal, signal]));
+  /** Resolves when the newest status is to be written: soon, and at once when somebody waits for it. */
+  async function settled(): Promise<void> {
+    for (;;) {
+      if (wanted === null || waiting > 0 || signal.aborted) return;
+      const dueAt = isAhead(wanted.status) ? storedAt + PAUSE_MS : wanted.since + SETTLE_MS;
+      const left = dueAt - clock.monotonicMs();
+      if (left <= 0) return;
+      pause = new AbortController();
+      await sleep(left, AbortSignal.any([pause.signal, signal]));
+    }
+  }
+
+  /** Whether it has the intent of a move that may begin before long, and would have to wait for it to be stored. */
+  function isAhead({ intent }: Status): boolean {
+    const there = new Set(stored?.status.intent?.replicas.map((one) => JSON.stringify(one)));
+    return intent?.replicas.some((one) => one.arrived !== true && !there.has(JSON.stringify(one))) ?? false;
   }
 
   /** The finalizer is there before the intent is, and goes after it: a resource cannot vanish in mid-handover. */

@@ -161,6 +161,7 @@ describe('the Kubernetes port on a real API server', () => {
       instance: 'mxr-0',
       clock: systemClock,
       onDropped: (reason, why) => assert.fail(`${reason} was dropped: ${why}`),
+      settleMs: 10,
       dedupeMs: 600_000,
       similar: 10,
       burst: 10,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 import type { Cluster, Operator } from '../../support/simulate/operator.ts';
-import { advance, newCluster, round, startOperator } from '../../support/simulate/operator.ts';
+import { advance, newCluster, pass, round, startOperator } from '../../support/simulate/operator.ts';
 import { flow, newWorld, VIP, wallOf } from '../../support/simulate/world.ts';
 
 /** How handovers end that do not go through: the whole operator over simulated servers. */
@@ -100,8 +100,8 @@ test('suspended while the intent was being stored: nothing is carried out', asyn
   assert.equal(told(operator), 'Following/Following');
   const { world } = there;
   const [a, b] = world.members;
+  // At once, so that nothing of it was stored ahead.
   a.readOnly = true;
-  await rounds(operator, 5);
   b.link = null;
   b.readOnly = false;
   world.vip = [b];
@@ -118,4 +118,25 @@ test('suspended while the intent was being stored: nothing is carried out', asyn
   assert.equal(operator.runtime.resource.spec.suspend, true, 'the intent was stored');
   const issued = statements(there).slice(before);
   assert.ok(!issued.includes('CHANGE MASTER') && !issued.includes('STOP SLAVE'), issued.join('; '));
+});
+
+test('in the midst of a handover not every pass tells what it found, and another one is asked for that does', async () => {
+  const there = cluster();
+  const operator = startOperator(there);
+  await rounds(operator, 60);
+  const { world } = there;
+  const [a] = world.members;
+  const situation = (): string => operator.runtime.resource.status.source.situation ?? '';
+  a.readOnly = true;
+  await round(operator);
+  assert.equal(situation(), 'HolderReadOnly');
+  world.vip = [];
+  for (let looks = 3; looks > 0; looks -= 1) await round(operator);
+  assert.equal(operator.runtime.picture?.diagnosis.situation, 'VipSilent');
+  assert.equal(situation(), 'HolderReadOnly', 'not yet');
+  const { woken } = operator;
+  await advance(world, 100);
+  assert.ok(operator.woken > woken, 'another pass is asked for');
+  await pass(operator);
+  assert.equal(situation(), 'VipSilent');
 });

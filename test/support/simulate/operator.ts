@@ -45,6 +45,8 @@ export interface Operator {
   readonly acceptance: Acceptance;
   alive: boolean;
   readonly end: AbortController;
+  /** How often another pass was asked for. */
+  readonly woken: number;
 }
 
 const REF = { name: 'orders', namespace: 'default' };
@@ -91,9 +93,11 @@ export function startOperator(cluster: Cluster): Operator {
   world.witnessed.clear();
   forgetUnstored(cluster);
   const end = new AbortController();
-  const state = { alive: true };
+  const state = { alive: true, woken: 0 };
   const shared = sharedOf(cluster, state, end.signal);
-  const runtime = beginRuntime(`${REF.namespace}/${REF.name}`, resourceOf(cluster), shared, () => undefined);
+  const runtime = beginRuntime(`${REF.namespace}/${REF.name}`, resourceOf(cluster), shared, () => {
+    state.woken += 1;
+  });
   const watcher = simWatcher(world, cluster.serving);
   runtime.watcher = watcher;
   runtime.evidence = createEvidenceStore({
@@ -117,6 +121,9 @@ export function startOperator(cluster: Cluster): Operator {
     },
     set alive(value) {
       state.alive = value;
+    },
+    get woken() {
+      return state.woken;
     },
   };
 }

@@ -29,7 +29,7 @@ interface World {
   onWrite: () => Promise<void> | void;
 }
 
-function world(): World {
+function world(how: { readonly settleMs?: number } = {}): World {
   const time = new VirtualTime();
   const state: Omit<World, 'emitter'> = { time, created: [], counted: [], dropped: [], onWrite: () => undefined };
   const emitter = createEmitter<Reason>({
@@ -47,6 +47,7 @@ function world(): World {
     instance: 'mxr-0',
     clock: time.clock,
     onDropped: (reason, why) => state.dropped.push(`${reason}: ${why}`),
+    settleMs: how.settleMs ?? 0,
     dedupeMs: 600_000,
     similar: 4,
     burst: 5,
@@ -73,6 +74,20 @@ describe('events', () => {
     );
     assert.deepEqual([event?.source.component, event?.reportingInstance], ['mxr', 'mxr-0']);
     assert.equal(event?.firstTimestamp, event?.lastTimestamp);
+  });
+
+  it('is written a while after what it tells of, and says when that was', async () => {
+    const { emitter, created, time } = world({ settleMs: 30 });
+    const happened = new Date(time.clock.wallMs()).toISOString();
+    const written = emitter.emit(ORDERS, 'VipMoved', 'to b');
+    await new Promise(setImmediate);
+    assert.equal(created.length, 0);
+    await time.runUntil(1_000);
+    await written;
+    assert.deepEqual(
+      created.map(({ event }) => event.firstTimestamp),
+      [happened],
+    );
   });
 
   it('counts the same again, and writes anew what differs or is old', async () => {

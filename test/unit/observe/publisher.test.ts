@@ -190,6 +190,19 @@ describe('news', () => {
     assert.equal(watching.news, 1, 'the answer says nothing new');
   });
 
+  test('a promotion is several events: each has the others look, and the publisher is asked once more for all of them', async (context) => {
+    const watching = await begun(context);
+    const { publisher } = watching;
+    publisher.event({ vipHeld: false });
+    publisher.event({ vipHeld: false, readOnly: true });
+    publisher.event({ vipHeld: false, readOnly: false });
+    assert.equal(watching.news, 3);
+    publisher.says = { ...publisher.says, vipHeld: false, readOnly: false, position: 77 };
+    await until('it was asked', () => said(watching).end?.position === 77, SOON);
+    await delay(SEVERAL_INTERVALS_MS);
+    assert.equal(publisher.asked.length, 2);
+  });
+
   test('another role, server or VIP in an answer does the same; other positions do not', async (context) => {
     const watching = await begun(context);
     const { publisher, watched } = watching;

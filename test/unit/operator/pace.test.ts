@@ -57,5 +57,14 @@ describe('the pace of looking', () => {
     assert.deepEqual(urgentOf(moving, new Map([['orders-0', {}]])).pods, new Set());
     assert.deepEqual(urgentOf(seen('HolderReadOnly'), new Map()).pods, new Set());
     assert.deepEqual(urgentOf(moving, new Map()).members, new Set([picture.diagnosis.holder?.member.name]));
+    assert.deepEqual(urgentOf(moving, new Map([['orders-0', {}]])).members, new Set(), 'nobody waits for it');
+  });
+
+  test('a replica whose proof waits for an answer from elsewhere is not looked at meanwhile', () => {
+    const question = { kind: 'LiveLook', target: 'vip', after: 0 } as const;
+    const asking = decide('orders-0', 'HandingOver', 'HandingOver', '', { questions: [question] });
+    const { pods, members } = urgentOf({ ...seen('VipMoved'), decisions: [asking] }, new Map());
+    assert.deepEqual(pods, new Set());
+    assert.equal(members.size, 1);
   });
 });

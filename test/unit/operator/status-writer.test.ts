@@ -35,6 +35,14 @@ function status(holder: string, to: string): Status {
   return { holder, intent: { id: `to-${to}`, replicas: [] } } as unknown as Status;
 }
 
+function moving(holder: string, replica: Record<string, unknown>): Status {
+  return { holder, intent: { id: 'to-b', replicas: [replica] } } as unknown as Status;
+}
+
+async function turns(): Promise<void> {
+  for (let left = 10; left > 0; left -= 1) await new Promise(setImmediate);
+}
+
 describe('waiting until an intent is stored', () => {
   test('a write under way that has it is enough', async () => {
     const { writer, writes } = held();
@@ -75,9 +83,11 @@ describe('waiting until an intent is stored', () => {
 });
 
 describe('writes in quick succession', () => {
-  test('what comes within a tenth of a second of a write is one write', async () => {
+  test('what comes shortly after each other is one write', async () => {
     const { writer, writes } = held();
     writer.offer(status('a', 'b'));
+    await turns();
+    assert.equal(writes.length, 0, 'it waits for more');
     await until('the first write is under way', () => writes.length === 1, SOON);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
@@ -89,6 +99,35 @@ describe('writes in quick succession', () => {
     assert.equal(writes.length, 2);
   });
 
+  test('the intent of a move that may begin is stored ahead, at once; that it has arrived can wait', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    writer.offer(moving('a', { pod: 'r0' }));
+    await turns();
+    assert.equal(writes.length, 1, 'it does not wait for more');
+    writes[0]?.done();
+    await until('it is stored', () => writer.stored() !== null, SOON);
+    writer.offer(moving('b', { pod: 'r0', arrived: true }));
+    await turns();
+    assert.equal(writes.length, 1);
+    await until('it is told', () => writes.length === 2, SOON);
+    writes[1]?.done();
+  });
+
+  test('what goes on changing is told all the same', async () => {
+    const { writer, writes } = held();
+    let holder = 0;
+    await until(
+      'a write is under way',
+      () => {
+        writer.offer(status(`h${(holder += 1)}`, 'b'));
+        return writes.length === 1;
+      },
+      SOON,
+    );
+    writes[0]?.done();
+  });
+
   test('whoever waits for an intent does not wait for that', async () => {
     const { writer, writes } = held();
     writer.offer(status('a', 'b'));
@@ -98,8 +137,7 @@ describe('writes in quick succession', () => {
     writer.offer(status('a', 'c'));
     assert.equal(writes.length, 1, 'it pauses');
     const stored = writer.flush(5_000);
-    const turns = 5;
-    for (let turn = 0; turn < turns && writes.length < 2; turn += 1) await new Promise(setImmediate);
+    await turns();
     assert.equal(writes.length, 2, 'at once');
     writes[1]?.done();
     await stored;
