@@ -135,4 +135,19 @@ describe('a server probe', () => {
     await probe.probe(ASK);
     assert.equal(probe.incarnation()?.number, 3);
   });
+
+  test('a look that a reset threw away says nothing of the lives of the server', async () => {
+    const server = fakeServer();
+    const probe = probeOf(server);
+    await probe.probe(ASK);
+    server.startedAt = '1700000005000';
+    server.answer = (sql) => {
+      // The answers are all on their way when the account changes.
+      if (sql === 'SHOW PROCESSLIST') probe.reset();
+      return undefined;
+    };
+    const before = probe.fact();
+    assert.equal(await probe.probe(ASK), before);
+    assert.equal(probe.incarnation()?.number, 1);
+  });
 });
