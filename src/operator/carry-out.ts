@@ -130,6 +130,8 @@ async function storeIntent(runtime: Runtime, plan: Plan): Promise<void> {
   const { open, writer } = runtime;
   if (open !== null && isCovered(writer.stored()?.intent, open, plan)) return;
   offerStatus(runtime);
+  // With what this pass has seen: it is stored by the same write.
+  runtime.toldAt = Number.NEGATIVE_INFINITY;
   await writer.flush(INTENT_DEADLINE_MS);
 }
 

@@ -19,7 +19,7 @@ import { statusNotLooked, statusOf } from './status.ts';
 
 /** Positions move all the time: they are refreshed so often at most, everything that matters at once. */
 const REFRESH_MS = 30_000;
-/** Passes of a handover follow each other within a millisecond or two, and telling takes as long as all else in them. */
+/** Passes of a move follow each other within a millisecond or two, and telling takes as long as all else in them. */
 const TELL_EVERY_MS = 40;
 
 /** Tells what this pass concluded: status, events, metrics, the read Service's label. */
@@ -30,7 +30,8 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
   endHandover(runtime, gated);
   const serving = servingPods(runtime, gated, observation.replicas);
   labelServing(runtime, observation.replicas, serving);
-  if (!isTime(runtime)) return;
+  const midMove = isMidMove(runtime, picture);
+  if (midMove && !isTime(runtime)) return;
   const policy = policyOf(resource, accepted, runtime.shared.filler?.dial ?? null);
   const told = { ...picture, decisions: gated.decisions };
   const status = statusOf({
@@ -58,14 +59,19 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
     histories: runtime.histories ?? { of: () => null },
     salvage: (pod) => (shared.salvage === null ? 'Off' : shared.salvage.salvager.of(runtime.key, pod)),
   });
-  publish(runtime, status, shared.clock.monotonicMs());
+  publish(runtime, status, midMove);
 }
 
-/** False in the midst of a handover, shortly after the pass that told last: another one will tell what this one found. */
+/** The VIP is where the replicas of a handover are to go, and not where they came from. */
+function isMidMove({ open, hurry }: Runtime, { diagnosis }: Picture): boolean {
+  return hurry !== null && open !== null && open.from !== open.to && diagnosis.holder?.member.name === open.to;
+}
+
+/** False shortly after the pass that told last: another one will tell what this one found. */
 function isTime(runtime: Runtime): boolean {
   const now = runtime.shared.clock.monotonicMs();
   const left = runtime.toldAt + TELL_EVERY_MS - now;
-  if (runtime.hurry === null || left <= 0) {
+  if (left <= 0) {
     runtime.toldAt = now;
     return true;
   }
@@ -103,10 +109,11 @@ export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { o
     split: splitStatus(runtime.pair.split),
     wallNow: shared.clock.wallMs(),
   });
-  publish(runtime, status, shared.clock.monotonicMs());
+  publish(runtime, status, false);
 }
 
-function publish(runtime: Runtime, status: Status, nowMs: number): void {
+function publish(runtime: Runtime, status: Status, midMove: boolean): void {
+  const nowMs = runtime.shared.clock.monotonicMs();
   const { metadata, status: before } = runtime.resource;
   const material = materialChange(before, status);
   runtime.resource = { ...runtime.resource, status };
@@ -114,7 +121,7 @@ function publish(runtime: Runtime, status: Status, nowMs: number): void {
   if (material) runtime.shared.tell.changed(metadata, before, status);
   if (!material && nowMs - runtime.refreshedAt < REFRESH_MS) return;
   runtime.refreshedAt = nowMs;
-  runtime.writer.offer(status);
+  runtime.writer.offer(status, midMove);
 }
 
 /** Offers the newest status with the intent as it is now: for whoever waits until it is stored. */

@@ -19,8 +19,11 @@ export interface StatusWriterOptions {
  * Whoever needs it stored before going on (the intent of a handover) waits for `flush`.
  */
 export interface StatusWriter {
-  /** The status that is to be stored; replaces one that still waits. */
-  offer(status: Status): void;
+  /**
+   * The status that is to be stored; replaces one that still waits. `midMove`: the VIP is where replicas are to go, and
+   * writing it down can wait until they are there.
+   */
+  offer(status: Status, midMove?: boolean): void;
   /**
    * Resolves once the intent that was offered last is stored, be it by a write that was under way already; rejects when
    * it cannot be stored within the deadline.
@@ -33,21 +36,21 @@ export interface StatusWriter {
 interface Offered {
   readonly status: Status;
   readonly turn: number;
-  /** Monotonic ms: when the first of those that were not stored since was offered. */
-  readonly since: number;
+  /** Monotonic ms from which it is to be written. */
+  readonly dueAt: number;
 }
 
 const RETRY_MS = 250;
 const POLL_MS = 5;
 /** Nobody reads it; without a reason each abort makes an error with a stack. */
 const WAKE = 'wake';
-/**
- * What is told of can wait so long for what comes next: when the VIP moves, much changes within milliseconds, nobody reads
- * so fast, and each write costs time that the move itself needs.
- */
-const SETTLE_MS = 250;
-/** Between two writes, where a new intent is to be stored ahead. */
+/** Between two writes: in a handover much changes within milliseconds, and nobody reads so fast. */
 const PAUSE_MS = 100;
+/**
+ * In the middle of a move a write takes processor time that the move needs, on small machines by tens of milliseconds. Not
+ * at other times: what this process has seen of a standby, the next one can prove by only if it is stored.
+ */
+const MID_MOVE_MS = 250;
 
 export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   const { kube, ref, clock, signal, onError } = options;
@@ -64,11 +67,14 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
 
   return { offer, flush, stored: () => stored?.status ?? null };
 
-  function offer(status: Status): void {
+  function offer(status: Status, midMove = false): void {
     turns += 1;
-    const since = wanted === null || wanted === storing ? clock.monotonicMs() : wanted.since;
-    wanted = { status, turn: turns, since };
-    if (isAhead(status)) pause.abort(WAKE);
+    const canWait = midMove && !isAhead(status);
+    const dueAt = canWait ? clock.monotonicMs() + MID_MOVE_MS : storedAt + PAUSE_MS;
+    // What waits already is not put off by what comes after it.
+    const isWaiting = wanted !== null && wanted !== storing;
+    wanted = { status, turn: turns, dueAt: isWaiting ? Math.min(wanted?.dueAt ?? dueAt, dueAt) : dueAt };
+    if (!canWait) pause.abort(WAKE);
     writing ??= write().finally(() => {
       writing = null;
     });
@@ -98,12 +104,11 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
     }
   }
 
-  /** Resolves when the newest status is to be written: soon, and at once when somebody waits for it. */
+  /** Resolves when the newest status is to be written: at once when somebody waits for it. */
   async function settled(): Promise<void> {
     for (;;) {
       if (wanted === null || waiting > 0 || signal.aborted) return;
-      const dueAt = isAhead(wanted.status) ? storedAt + PAUSE_MS : wanted.since + SETTLE_MS;
-      const left = dueAt - clock.monotonicMs();
+      const left = wanted.dueAt - clock.monotonicMs();
       if (left <= 0) return;
       pause = new AbortController();
       await sleep(left, AbortSignal.any([pause.signal, signal]));

@@ -83,11 +83,11 @@ describe('waiting until an intent is stored', () => {
 });
 
 describe('writes in quick succession', () => {
-  test('what comes shortly after each other is one write', async () => {
+  test('what comes within a tenth of a second of a write is one write', async () => {
     const { writer, writes } = held();
     writer.offer(status('a', 'b'));
     await turns();
-    assert.equal(writes.length, 0, 'it waits for more');
+    assert.equal(writes.length, 1, 'at once: whoever comes after a crash knows only what is stored');
     await until('the first write is under way', () => writes.length === 1, SOON);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
@@ -99,33 +99,41 @@ describe('writes in quick succession', () => {
     assert.equal(writes.length, 2);
   });
 
-  test('the intent of a move that may begin is stored ahead, at once; that it has arrived can wait', async () => {
+  test('in the middle of a move what is told waits; the intent of another move does not', async () => {
     const { writer, writes } = held();
-    writer.offer(status('a', 'b'));
-    writer.offer(moving('a', { pod: 'r0' }));
+    writer.offer(moving('a', { pod: 'r0', arrived: true }), true);
     await turns();
-    assert.equal(writes.length, 1, 'it does not wait for more');
+    assert.equal(writes.length, 0, 'that it has arrived can wait');
+    writer.offer(moving('a', { pod: 'r1' }), true);
+    await turns();
+    assert.equal(writes.length, 1);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
-    writer.offer(moving('b', { pod: 'r0', arrived: true }));
+    writer.offer(moving('b', { pod: 'r1' }), true);
     await turns();
     assert.equal(writes.length, 1);
     await until('it is told', () => writes.length === 2, SOON);
     writes[1]?.done();
   });
 
-  test('what goes on changing is told all the same', async () => {
+  test('what waits is not put off by what comes after it, and goes with what does not wait', async () => {
     const { writer, writes } = held();
     let holder = 0;
-    await until(
-      'a write is under way',
-      () => {
-        writer.offer(status(`h${(holder += 1)}`, 'b'));
-        return writes.length === 1;
-      },
-      SOON,
-    );
+    const next = (): Status => status(`h${(holder += 1)}`, 'b');
+    const told = (): boolean => {
+      writer.offer(next(), true);
+      return writes.length === 1;
+    };
+    await until('a write is under way', told, SOON);
     writes[0]?.done();
+    await until('it is stored', () => writer.stored() !== null, SOON);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    writer.offer(next(), true);
+    writer.offer(next());
+    await turns();
+    assert.equal(writes.length, 2);
+    assert.equal(writes[1]?.status.holder, `h${holder}`);
+    writes[1]?.done();
   });
 
   test('whoever waits for an intent does not wait for that', async () => {
