@@ -94,7 +94,7 @@ async function saved(ahead: readonly Replica[]): Promise<void> {
   for (const replica of replicas.filter(({ pod }) => pods.includes(pod))) volume.assertSaved(replica, gtids);
   const files = volume.files();
   assert.equal(files.length, 3 * pods.length, files.join());
-  const notes = await eventNotes(stage, 'Salvaged');
+  const notes = await eventNotes(stage, 'Salvaged', pods.length);
   assert.deepEqual(notes.map((note) => note.split(' were saved as ')[0] ?? '').toSorted(), [
     '5 transactions that only r1 has',
     '5 transactions that only r2 has',

@@ -65,14 +65,15 @@ test('Ready and SourceAvailable tell the truth within the detection bound', asyn
 });
 
 test('the events tell what happened, once each', async () => {
-  const events = await stage.api.list<{ reason: string; note: string; regarding: { name: string; kind: string } }>({
-    api: 'events.k8s.io/v1',
-    plural: 'events',
-    namespace: NAMESPACE,
-  });
-  const mine = events.filter(({ regarding }) => regarding.kind === 'MariaDBExternalReplica' && regarding.name === NAME);
+  let mine: Awaited<ReturnType<Stage['events']>> = [];
   const count = (reason: string, note: RegExp): number =>
     mine.filter((event) => event.reason === reason && note.test(event.note)).length;
+  // They come a while after what they tell of.
+  await until('the handover is told of', async () => {
+    const events = await stage.events();
+    mine = events.filter(({ regarding }) => regarding.kind === 'MariaDBExternalReplica' && regarding.name === NAME);
+    return count('HandoverCompleted', /VipMoved/) > 0;
+  });
   assert.equal(count('Accepted', /./), 1);
   assert.equal(count('HandoverCompleted', /Adoption/), 1);
   assert.equal(count('HandoverCompleted', /VipMoved from hci-a to hci-b, Completed/), 1);

@@ -7,6 +7,7 @@ import type { ReplicaStatus } from '../../../src/api/status.ts';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import { provision } from '../../support/provision.ts';
 import { sandboxDirectory } from '../../support/sandbox.ts';
+import { until } from '../../support/wait.ts';
 import { NAME, NAMESPACE } from './stage.ts';
 import type { Stage, StageOptions } from './stage.ts';
 
@@ -61,11 +62,14 @@ export async function allSaved(stage: Stage, pods: readonly string[]): Promise<S
   );
 }
 
-export async function eventNotes(stage: Stage, reason: string): Promise<readonly string[]> {
-  const events = await stage.api.list<{ reason: string; note: string }>({
-    api: 'events.k8s.io/v1',
-    plural: 'events',
-    namespace: NAMESPACE,
-  });
-  return events.filter((event) => event.reason === reason).map(({ note }) => note);
+/** Resolves with what the events of this reason say once there are so many; they come a while after what they tell of. */
+export async function eventNotes(stage: Stage, reason: string, count: number): Promise<readonly string[]> {
+  let notes: readonly string[] = [];
+  const isThere = async (): Promise<boolean> => {
+    const events = await stage.events();
+    notes = events.filter((event) => event.reason === reason).map(({ note }) => note);
+    return notes.length >= count;
+  };
+  await until(`there are ${count} events ${reason}`, isThere);
+  return notes;
 }

@@ -163,11 +163,22 @@ export class Stage {
     );
   }
 
+  /** All events of the namespace. */
+  async events(): Promise<readonly EventObject[]> {
+    return this.api.list<EventObject>({ api: 'events.k8s.io/v1', plural: 'events', namespace: NAMESPACE });
+  }
+
   async close(): Promise<void> {
     await this.#operator?.kill9();
     await this.api.stop();
     await this.bench.close();
   }
+}
+
+interface EventObject {
+  readonly reason: string;
+  readonly note: string;
+  readonly regarding: { readonly name: string; readonly kind: string };
 }
 
 const EMPTY: Status = {
