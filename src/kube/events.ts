@@ -28,6 +28,8 @@ export interface EmitterOptions<Reason extends string> {
    * server something, and the move itself has better use for that time.
    */
   readonly settleMs: number;
+  /** Ends that pause: what is still to be written is written at once. */
+  readonly signal: AbortSignal;
   /** The same object, reason and message again within this time counts up the event that is there. */
   readonly dedupeMs: number;
   /** So many messages of one object, part and reason within that time are told apart; what more there are is one event. */
@@ -43,6 +45,8 @@ export interface EventEmitter<Reason extends string> {
    * of the object that it tells of; what one part does is not similar to what another one does.
    */
   emit(subject: EventSubject, reason: Reason, message: string, about?: string): Promise<void>;
+  /** Resolves when everything that was emitted so far is written or dropped. */
+  written(): Promise<void>;
 }
 
 export function createEmitter<Reason extends string>(options: EmitterOptions<Reason>): EventEmitter<Reason> {
@@ -113,12 +117,16 @@ class OrderedEmitter<Reason extends string> implements EventEmitter<Reason> {
     return this.#last;
   }
 
+  written(): Promise<void> {
+    return this.#last;
+  }
+
   async #after(last: Promise<void>, said: Said<Reason>): Promise<void> {
     this.#pending += 1;
     await last;
-    const { settleMs, clock } = this.#options;
+    const { settleMs, signal, clock } = this.#options;
     const left = said.at.monotonicMs + settleMs - clock.monotonicMs();
-    if (left > 0) await sleep(left);
+    if (left > 0) await sleep(left, signal);
     try {
       await this.#write(said);
     } catch (error) {

@@ -14,6 +14,7 @@ import { formatPosition } from '../domain/gtid.ts';
 import { MxrError, errorText } from '../errors.ts';
 import { lookAtReplica } from '../observe/look.ts';
 import { relayedRest } from '../observe/relayed.ts';
+import type { SqlTarget } from '../sql/port.ts';
 import type { ReplicationAccount } from './accept/named.ts';
 import { gtidAt, memberTarget, podTarget } from './ask.ts';
 import { linkFor } from './fill-files.ts';
@@ -24,8 +25,8 @@ import { filesOf } from './policy.ts';
 import { linkedWith } from './relink.ts';
 import { offerStatus } from './report.ts';
 import { supersededHandover } from './close-handover.ts';
+import { paceOf } from './pace.ts';
 import type { Job, Runtime } from './runtime.ts';
-import type { SqlTarget } from '../sql/port.ts';
 
 const INTENT_DEADLINE_MS = 5_000;
 const RELAY_DEADLINE_MS = 5_000;
@@ -66,11 +67,11 @@ function prepareIntent(runtime: Runtime, picture: Picture, now: Now): void {
 
 /** Replicas whose move is proven, or nearly, and under way: where nothing comes of it for a minute, nothing is kept open. */
 function aboutToMove(runtime: Runtime): ReadonlyMap<string, SqlTarget> {
-  const { open, hurry, jobs, watcher } = runtime;
-  if (open === null || hurry === null || runtime.accepted === null) return new Map();
-  const there = new Set(watcher?.observation().replicas.map(({ pod }) => pod));
+  const { open, hurry, jobs, accepted, shared } = runtime;
+  if (open === null || paceOf(hurry, shared.clock.monotonicMs()) === 'calm') return new Map();
+  const reachable = new Set(accepted?.pods.flatMap(({ pod, ip }) => (ip === null ? [] : [pod])));
   const pods = [...open.intents.values()].filter(
-    ({ pod, arrived }) => arrived !== true && there.has(pod) && !jobs.has(pod),
+    ({ pod, arrived }) => arrived !== true && reachable.has(pod) && !jobs.has(pod),
   );
   return new Map(pods.map(({ pod }) => [pod, podTarget(runtime, pod)]));
 }
@@ -143,7 +144,7 @@ function contextOf(runtime: Runtime, job: Job, picture: Picture): Parameters<typ
   if (accepted === null) throw fenceLost(plan, 'the resource is not accepted any more');
   const signal = AbortSignal.any([shared.signal, job.abort.signal]);
   return {
-    connect: async (to, how) => runtime.ready.take(plan.pod, to) ?? shared.connect(to, how),
+    connect: async (to, how) => (await runtime.ready.take(plan.pod, to)) ?? shared.connect(to, how),
     replica: target,
     replicaIp: target.host,
     link: {

@@ -8,6 +8,7 @@ import type { OperatorConfig } from '../config.ts';
 import { isMxrError } from '../errors.ts';
 import type { Kube } from '../kube/client.ts';
 import { createEmitter } from '../kube/events.ts';
+import type { EventEmitter } from '../kube/events.ts';
 import type { Informer } from '../kube/informer.ts';
 import { startInformer } from '../kube/informer.ts';
 import type { Leadership } from '../kube/leader.ts';
@@ -24,6 +25,7 @@ import type { SqlConnect } from '../sql/port.ts';
 import { createAcceptor } from './accept/accept.ts';
 import type { Acceptor } from './accept/accept.ts';
 import { EVENT_TABLE } from './event-table.ts';
+import type { EventReason } from './event-table.ts';
 import { beginRuntime } from './begin.ts';
 import { reconcile } from './reconcile.ts';
 import type { Runtime, Shared } from './runtime.ts';
@@ -51,6 +53,8 @@ const TICK_MS = 1_000;
 const BEGUN_PER_SECOND = 8;
 const BEGIN_AGAIN_MS = 100;
 const POD_BURST_MS = 100;
+/** At the end, for what was seen and is not stored yet, and for events. */
+const LAST_WORDS_MS = 1_000;
 /**
  * A process that is busy for so much of a second looks no faster than it has to: answers that lie unread look like silence,
  * silence makes it look faster, and in the end it has no time left to keep its Lease.
@@ -68,7 +72,8 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   const read = new Map<string, Resource>();
   const load = { isHigh: false };
   let soon: NodeJS.Timeout | undefined;
-  const shared = sharedOf(options, signal, load);
+  const events = emitterOf(options, signal);
+  const shared = sharedOf(options, { signal, load, events });
   const busy = busyness();
   const mayBegin = createBudget(systemClock, BEGUN_PER_SECOND);
   const queue = createQueue({
@@ -112,6 +117,9 @@ export async function lead(options: LeadOptions): Promise<{ readonly idle: boole
   for (const runtime of runtimes.values()) stopRuntime(runtime);
   await queue.stop(1_000);
   const ended = await allJobsEnd(runtimes, 5_000);
+  // Whoever leads by now has its own word of them.
+  if (leadership.isLeader()) await Promise.all([...runtimes.values()].map(({ writer }) => writer.end(LAST_WORDS_MS)));
+  await Promise.race([events.written(), sleep(LAST_WORDS_MS)]);
   await Promise.all([...resources, ...pods].map((informer) => informer.stop()));
   return { idle: ended };
 
@@ -222,22 +230,32 @@ interface Load {
   readonly isHigh: boolean;
 }
 
-function sharedOf(options: LeadOptions, signal: AbortSignal, load: Load): Shared {
-  const { kube, connect, log, metrics, leadership, config } = options;
-  const hedges = createBudget(systemClock, HEDGES_PER_SECOND);
-  const hurried = createBudget(systemClock, HURRIED_LOOKS_PER_SECOND);
-  const events = createEmitter({
+function emitterOf({ kube, config, log }: LeadOptions, signal: AbortSignal): EventEmitter<EventReason> {
+  return createEmitter({
     api: kube,
     table: EVENT_TABLE,
     instance: config.pod.name,
     clock: systemClock,
     onDropped: (reason, why) => log.warn('an event was not written', { reason, why }),
     settleMs: 300,
+    signal,
     dedupeMs: 600_000,
     similar: 10,
     burst: 60,
     perMinute: 6,
   });
+}
+
+interface SharedParts {
+  readonly signal: AbortSignal;
+  readonly load: Load;
+  readonly events: EventEmitter<EventReason>;
+}
+
+function sharedOf(options: LeadOptions, { signal, load, events }: SharedParts): Shared {
+  const { kube, connect, log, metrics, leadership, config } = options;
+  const hedges = createBudget(systemClock, HEDGES_PER_SECOND);
+  const hurried = createBudget(systemClock, HURRIED_LOOKS_PER_SECOND);
   return {
     kube,
     connect,

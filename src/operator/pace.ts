@@ -1,5 +1,6 @@
 import type { Verdict } from '../api/reasons.ts';
 import type { Picture } from '../domain/judge.ts';
+import type { Question } from '../domain/evidence.ts';
 import type { Decision } from '../domain/verdict.ts';
 import type { Pace } from '../observe/watched.ts';
 import type { Urgent } from '../observe/watcher.ts';
@@ -34,8 +35,9 @@ export function hurryOf(
 
 /**
  * Whose next look may be the one that lets it go on: the holder, as long as a replica waits for it, and the replicas that are
- * proven or were just acted upon, and do not wait for an answer from elsewhere. An execution looks by itself. Each look costs
- * the servers something, and on a small machine they need it for the promotion itself.
+ * proven or were just acted upon, and do not wait for an answer from elsewhere. An execution looks at its replica by itself,
+ * and what it is to see of the holder, that the replica is attached there, can wait. Each look costs the servers something,
+ * and on a small machine they need it for the promotion itself.
  */
 export function urgentOf(
   { diagnosis, decisions }: Pick<Picture, 'diagnosis' | 'decisions'>,
@@ -43,12 +45,17 @@ export function urgentOf(
 ): Urgent {
   const { holder } = diagnosis;
   const isLeft = decisions.length === 0 || decisions.some(({ pod }) => !jobs.has(pod));
-  const waits = ({ pod, questions }: Decision): boolean => jobs.has(pod) || questions.length > 0;
+  const waits = ({ pod, questions }: Decision): boolean => jobs.has(pod) || questions.some(isElsewhere);
   const pods = decisions.filter((one) => UNDER_WAY.includes(one.verdict) && !waits(one));
   return {
     members: new Set(holder === null || !isLeft ? [] : [holder.member.name]),
     pods: new Set(pods.map(({ pod }) => pod)),
   };
+}
+
+/** What waits in a relay log is asked again and again while the replica applies it: the next look may be the one. */
+function isElsewhere({ kind }: Question): boolean {
+  return kind !== 'RelayRest';
 }
 
 const UNDER_WAY: readonly Verdict[] = ['HandingOver', 'Filling'];

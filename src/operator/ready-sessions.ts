@@ -17,15 +17,17 @@ export interface ReadySessionsOptions {
 export interface ReadySessions {
   /** Opens what is missing, and closes those that are not wanted any more. */
   want(targets: ReadonlyMap<string, SqlTarget>): void;
-  /** The one of this pod, if it is there and is one to this target; it is the caller's then. */
-  take(pod: string, target: SqlTarget): SqlSession | null;
+  /** The one of this pod, also one that is just being opened, if it is one to this target; it is the caller's then. */
+  take(pod: string, target: SqlTarget): Promise<SqlSession | null>;
 }
 
 interface Ready {
   readonly target: SqlTarget;
   readonly at: number;
   readonly over: AbortController;
-  session: SqlSession | null;
+  /** Null: it could not be opened. */
+  readonly opened: Promise<SqlSession | null>;
+  isDead: boolean;
 }
 
 /** An older one may have been cut on the way without a word, and would cost more than it saves. */
@@ -41,44 +43,42 @@ export function createReadySessions(options: ReadySessionsOptions): ReadySession
       if (!isUsable(ready, targets.get(pod))) drop(pod, ready);
     }
     for (const [pod, target] of targets) {
-      if (!kept.has(pod)) void open(pod, target);
+      if (!kept.has(pod)) kept.set(pod, open(target));
     }
   }
 
-  async function open(pod: string, target: SqlTarget): Promise<void> {
-    const ready: Ready = { target, at: clock.monotonicMs(), over: new AbortController(), session: null };
-    kept.set(pod, ready);
-    try {
-      const how = { deadlineMs: deadlineMs(), signal: AbortSignal.any([ready.over.signal, signal]) };
-      const session = await connect(target, how);
-      if (kept.get(pod) === ready) ready.session = session;
-      else session.destroy();
-    } catch {
-      // Not tried again before it would be too old: what is wrong with it is what the looks and the execution tell.
-    }
+  /** Not tried again before it would be too old: what is wrong is what the looks and the execution tell. */
+  function open(target: SqlTarget): Ready {
+    const over = new AbortController();
+    const how = { deadlineMs: deadlineMs(), signal: AbortSignal.any([over.signal, signal]) };
+    const opened = connect(target, how).catch(() => null);
+    const ready: Ready = { target, at: clock.monotonicMs(), over, opened, isDead: false };
+    void opened.then((session) => {
+      session?.onDead(() => (ready.isDead = true));
+      if (over.signal.aborted) session?.destroy();
+    });
+    return ready;
   }
 
-  function take(pod: string, target: SqlTarget): SqlSession | null {
+  async function take(pod: string, target: SqlTarget): Promise<SqlSession | null> {
     const ready = kept.get(pod);
     if (ready === undefined) return null;
+    if (!isUsable(ready, target)) {
+      drop(pod, ready);
+      return null;
+    }
     kept.delete(pod);
-    if (isUsable(ready, target) && ready.session?.alive === true) return ready.session;
-    close(ready);
-    return null;
+    const session = await ready.opened;
+    return session?.alive === true ? session : null;
   }
 
-  function isUsable({ target, at, session }: Ready, wanted: SqlTarget | undefined): boolean {
-    if (clock.monotonicMs() - at >= MAX_AGE_MS || session?.alive === false) return false;
-    return isDeepStrictEqual(target, wanted);
+  function isUsable({ target, at, isDead }: Ready, wanted: SqlTarget | undefined): boolean {
+    return !isDead && clock.monotonicMs() - at < MAX_AGE_MS && isDeepStrictEqual(target, wanted);
   }
 
-  function drop(pod: string, ready: Ready): void {
+  function drop(pod: string, { over, opened }: Ready): void {
     kept.delete(pod);
-    close(ready);
-  }
-
-  function close({ over, session }: Ready): void {
     over.abort();
-    session?.destroy();
+    void opened.then((session) => session?.destroy());
   }
 }

@@ -10,6 +10,7 @@ import { plainPublishers } from './accept/static.ts';
 import { endHandover, leaveHandover } from './end-handover.ts';
 import { intentOf } from './handover.ts';
 import { materialChange } from './material.ts';
+import { paceOf } from './pace.ts';
 import { policyOf } from './policy.ts';
 import type { Runtime } from './runtime.ts';
 import { labelServing } from './serving.ts';
@@ -63,8 +64,9 @@ export function report(runtime: Runtime, picture: Picture, gated: Gated): void {
 }
 
 /** The VIP is where the replicas of a handover are to go, and not where they came from. */
-function isMidMove({ open, hurry }: Runtime, { diagnosis }: Picture): boolean {
-  return hurry !== null && open !== null && open.from !== open.to && diagnosis.holder?.member.name === open.to;
+function isMidMove({ open, hurry, shared }: Runtime, { diagnosis }: Picture): boolean {
+  if (open === null || paceOf(hurry, shared.clock.monotonicMs()) === 'calm') return false;
+  return open.from !== open.to && diagnosis.holder?.member.name === open.to;
 }
 
 /** False shortly after the pass that told last: another one will tell what this one found. */
@@ -95,6 +97,7 @@ function acceptedAs(refused: Refusal | null): StatusInput['accepted'] {
 export function reportRefusal(runtime: Runtime, refusal: Extract<Acceptance, { ok: false }>): void {
   const { resource, shared } = runtime;
   if (refusal.reason !== 'NotLookedYet') leaveHandover(runtime);
+  runtime.ready.want(new Map());
   const status = statusNotLooked({
     resource,
     before: resource.status,

@@ -21,7 +21,7 @@ export interface StatusWriterOptions {
 export interface StatusWriter {
   /**
    * The status that is to be stored; replaces one that still waits. `midMove`: the VIP is where replicas are to go, and
-   * writing it down can wait until they are there.
+   * writing it down can wait until they are there, unless it has news of an intent.
    */
   offer(status: Status, midMove?: boolean): void;
   /**
@@ -29,6 +29,11 @@ export interface StatusWriter {
    * it cannot be stored within the deadline.
    */
   flush(deadlineMs: number): Promise<void>;
+  /**
+   * For the end of the process, while it still leads: resolves when what was offered last is stored, or could not be by one
+   * more write within the deadline.
+   */
+  end(deadlineMs: number): Promise<void>;
   /** The status that was stored last; null before the first. */
   stored(): Status | null;
 }
@@ -65,12 +70,12 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   let waiting = 0;
   let pause = new AbortController();
 
-  return { offer, flush, stored: () => stored?.status ?? null };
+  return { offer, flush, end, stored: () => stored?.status ?? null };
 
   function offer(status: Status, midMove = false): void {
     turns += 1;
-    const canWait = midMove && !isAhead(status);
-    const dueAt = canWait ? clock.monotonicMs() + MID_MOVE_MS : storedAt + PAUSE_MS;
+    const canWait = midMove && !hasNews(status);
+    const dueAt = clock.monotonicMs() + (canWait ? MID_MOVE_MS : 0);
     // What waits already is not put off by what comes after it.
     const isWaiting = wanted !== null && wanted !== storing;
     wanted = { status, turn: turns, dueAt: isWaiting ? Math.min(wanted?.dueAt ?? dueAt, dueAt) : dueAt };
@@ -86,7 +91,7 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       const mine = wanted;
       storing = mine;
       try {
-        await store(mine.status);
+        await store(mine.status, signal);
         stored = mine;
         storedAt = clock.monotonicMs();
         if (wanted === mine) wanted = null;
@@ -108,36 +113,37 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
   async function settled(): Promise<void> {
     for (;;) {
       if (wanted === null || waiting > 0 || signal.aborted) return;
-      const left = wanted.dueAt - clock.monotonicMs();
+      const left = Math.max(wanted.dueAt, storedAt + PAUSE_MS) - clock.monotonicMs();
       if (left <= 0) return;
       pause = new AbortController();
       await sleep(left, AbortSignal.any([pause.signal, signal]));
     }
   }
 
-  /** Whether it has the intent of a move that may begin before long, and would have to wait for it to be stored. */
-  function isAhead({ intent }: Status): boolean {
+  /** A move that may begin before long would have to wait for its intent; and what has arrived is not to be moved again. */
+  function hasNews({ intent }: Status): boolean {
     const there = new Set(stored?.status.intent?.replicas.map((one) => JSON.stringify(one)));
-    return intent?.replicas.some((one) => one.arrived !== true && !there.has(JSON.stringify(one))) ?? false;
+    return intent?.replicas.some((one) => !there.has(JSON.stringify(one))) ?? false;
   }
 
   /** The finalizer is there before the intent is, and goes after it: a resource cannot vanish in mid-handover. */
-  async function store(status: Status): Promise<void> {
-    version ??= versionOf(await kube.getResource(ref, { signal }));
-    if (status.intent !== undefined) await setFinalizer(true);
-    const resource = await kube.replaceStatus({ ...ref, resourceVersion: version.resourceVersion }, status, { signal });
+  async function store(status: Status, until: AbortSignal): Promise<void> {
+    const how = { signal: until };
+    version ??= versionOf(await kube.getResource(ref, how));
+    if (status.intent !== undefined) await setFinalizer(true, how);
+    const resource = await kube.replaceStatus({ ...ref, resourceVersion: version.resourceVersion }, status, how);
     version = versionOf(resource);
-    if (status.intent === undefined) await setFinalizer(false);
+    if (status.intent === undefined) await setFinalizer(false, how);
   }
 
-  async function setFinalizer(wantedThere: boolean): Promise<void> {
+  async function setFinalizer(wantedThere: boolean, how: { readonly signal: AbortSignal }): Promise<void> {
     if (version === null || version.finalizers.includes(HANDOVER_FINALIZER) === wantedThere) return;
     const others = version.finalizers.filter((one) => one !== HANDOVER_FINALIZER);
     const finalizers = wantedThere ? [...others, HANDOVER_FINALIZER] : others;
     const patched = await kube.patchResourceMetadata(
       ref,
       { finalizers, resourceVersion: version.resourceVersion },
-      { signal },
+      how,
     );
     version = versionOf(patched);
   }
@@ -158,6 +164,17 @@ export function createStatusWriter(options: StatusWriterOptions): StatusWriter {
       }
     } finally {
       waiting -= 1;
+    }
+  }
+
+  async function end(deadlineMs: number): Promise<void> {
+    await writing;
+    if (wanted === null) return;
+    try {
+      await store(wanted.status, AbortSignal.timeout(deadlineMs));
+      wanted = null;
+    } catch (error) {
+      onError(error);
     }
   }
 

@@ -27,8 +27,8 @@ export interface PublisherState {
   sawImported(imported: Coordinates['imported']): void;
   /** Whether the first transaction of its own, after it was a standby, is still to come. */
   awaitsOwn(): boolean;
-  /** Whether it still applies what it received as a standby. */
-  isApplying(): boolean;
+  /** Whether it still receives, or applies what it received as a standby. */
+  isTakingIn(): boolean;
   /** Calls after each change of VIP, role or identity, until the returned function is called. */
   readonly onChange: (listener: () => void) => () => void;
   /** Writes what was not written yet; resolves when it is on the disk. */
@@ -59,7 +59,7 @@ export function createState(options: StateOptions): PublisherState {
   let writing = 0;
   let trouble: string | null = null;
 
-  return { coordinates, sawDatabase, sawVip: settle, sawPeer, sawImported, awaitsOwn, isApplying, onChange, flush };
+  return { coordinates, sawDatabase, sawVip: settle, sawPeer, sawImported, awaitsOwn, isTakingIn, onChange, flush };
 
   function entry(): Entry {
     return {
@@ -124,8 +124,9 @@ export function createState(options: StateOptions): PublisherState {
     return databaseAnswers && (readOnly === true || slave?.applying === true || !takeover.ownBegun);
   }
 
-  function isApplying(): boolean {
-    return databaseAnswers && database.slave?.applying === true;
+  function isTakingIn(): boolean {
+    const { slave } = database;
+    return databaseAnswers && slave !== null && (slave.applying || slave.ioRunning);
   }
 
   function settle(): void {

@@ -30,11 +30,12 @@ export interface Watching {
 }
 
 /**
- * How long a promotion may take after the VIP came, and how often the database is looked at meanwhile: as long as it applies,
- * the last look before its first own transaction is the takeover record; then the promotion needs the processor more.
+ * How long a promotion may take after the VIP came, and how often the database is looked at meanwhile: as long as it takes
+ * something in, a look after that and before its first own transaction is the takeover record; then the promotion needs the
+ * processor more.
  */
 const PROMOTION_MS = 10_000;
-const APPLYING_EVERY_MS = 10;
+const TAKING_IN_EVERY_MS = 10;
 const PROMOTING_EVERY_MS = 25;
 
 /** Looks at the interfaces and at the database, again and again, and at the database at once when the VIP moves. */
@@ -78,7 +79,7 @@ export function startWatching(options: WatchingOptions): Watching {
   function pauseMs(): number {
     const promoting = clock.monotonicMs() - gainedAt < PROMOTION_MS && state.awaitsOwn();
     if (!promoting) return intervalMs;
-    return Math.min(state.isApplying() ? APPLYING_EVERY_MS : PROMOTING_EVERY_MS, intervalMs);
+    return Math.min(state.isTakingIn() ? TAKING_IN_EVERY_MS : PROMOTING_EVERY_MS, intervalMs);
   }
 
   function vipChanged(held: boolean | null): void {

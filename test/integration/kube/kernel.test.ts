@@ -162,6 +162,7 @@ describe('the Kubernetes port on a real API server', () => {
       clock: systemClock,
       onDropped: (reason, why) => assert.fail(`${reason} was dropped: ${why}`),
       settleMs: 10,
+      signal: new AbortController().signal,
       dedupeMs: 600_000,
       similar: 10,
       burst: 10,

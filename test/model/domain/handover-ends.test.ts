@@ -7,10 +7,10 @@ import { flow, newWorld, VIP, wallOf } from '../../support/simulate/world.ts';
 /** How handovers end that do not go through: the whole operator over simulated servers. */
 mock.timers.enable({ apis: ['setTimeout'] });
 
-function cluster(link: Record<string, unknown> = {}): Cluster {
+function cluster(link: Record<string, unknown> = {}, replicas = 1): Cluster {
   const lsu = { logSlaveUpdates: [true, true], replicaLogSlaveUpdates: true } as const;
   const modes = { memberMode: 'Slave_Pos', replicaMode: 'No', dial: 'vip', equalServerIds: false } as const;
-  return newCluster(newWorld({ ...lsu, ...modes, replicas: 1 }), { link });
+  return newCluster(newWorld({ ...lsu, ...modes, replicas }), { link });
 }
 
 async function rounds(operator: Operator, count: number): Promise<void> {
@@ -143,4 +143,23 @@ test('in the middle of a move not every pass tells what it found, and another on
   assert.ok(operator.woken > woken, 'another pass is asked for');
   await pass(operator);
   assert.notEqual(situation(), 'HolderReadOnly');
+});
+
+test('a pod that came anew and has no address yet holds no other replica up', async () => {
+  const there = cluster({}, 2);
+  const operator = startOperator(there);
+  await rounds(operator, 60);
+  const { world } = there;
+  const [a, b] = world.members;
+  a.readOnly = true;
+  await rounds(operator, 5);
+  const pending = operator.acceptance.ok ? operator.acceptance.pods[1] : undefined;
+  assert.ok(pending);
+  Object.assign(pending, { ip: null });
+  b.link = null;
+  b.readOnly = false;
+  world.vip = [b];
+  await rounds(operator, 60);
+  const [moved] = operator.runtime.resource.status.replicas;
+  assert.deepEqual([moved?.pod, moved?.verdict, moved?.attachedTo], ['r0', 'Following', 'b']);
 });

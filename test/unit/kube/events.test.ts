@@ -29,7 +29,7 @@ interface World {
   onWrite: () => Promise<void> | void;
 }
 
-function world(how: { readonly settleMs?: number } = {}): World {
+function world(how: { readonly settleMs?: number; readonly signal?: AbortSignal } = {}): World {
   const time = new VirtualTime();
   const state: Omit<World, 'emitter'> = { time, created: [], counted: [], dropped: [], onWrite: () => undefined };
   const emitter = createEmitter<Reason>({
@@ -48,6 +48,7 @@ function world(how: { readonly settleMs?: number } = {}): World {
     clock: time.clock,
     onDropped: (reason, why) => state.dropped.push(`${reason}: ${why}`),
     settleMs: how.settleMs ?? 0,
+    signal: how.signal ?? new AbortController().signal,
     dedupeMs: 600_000,
     similar: 4,
     burst: 5,
@@ -87,6 +88,19 @@ describe('events', () => {
     assert.deepEqual(
       created.map(({ event }) => event.firstTimestamp),
       [happened],
+    );
+  });
+
+  it('is written at once when the process ends', async () => {
+    const end = new AbortController();
+    const { emitter, created } = world({ settleMs: 3_600_000, signal: end.signal });
+    void emitter.emit(ORDERS, 'VipMoved', 'to b');
+    void emitter.emit(ORDERS, 'Diverged', 'orders-0 differs');
+    end.abort();
+    await emitter.written();
+    assert.deepEqual(
+      created.map(({ event }) => event.reason),
+      ['VipMoved', 'Diverged'],
     );
   });
 

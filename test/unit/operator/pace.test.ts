@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { Question } from '../../../src/domain/evidence.ts';
 import { decide } from '../../../src/domain/verdict.ts';
 import { hurryOf, paceOf, urgentOf } from '../../../src/operator/pace.ts';
 import type { Hurry } from '../../../src/operator/pace.ts';
@@ -7,6 +8,7 @@ import { calmInput } from './status-fixture.ts';
 
 const { picture } = calmInput();
 const MINUTE = 60_000;
+const PLACE = { file: 'a-bin.000001', position: 4 };
 
 function seen(situation: typeof picture.diagnosis.situation, reason: 'HandingOver' | 'DrainSlow' | null = null) {
   const decisions = reason === null ? picture.decisions : [decide('orders-0', 'HandingOver', reason, '')];
@@ -61,10 +63,14 @@ describe('the pace of looking', () => {
   });
 
   test('a replica whose proof waits for an answer from elsewhere is not looked at meanwhile', () => {
-    const question = { kind: 'LiveLook', target: 'vip', after: 0 } as const;
-    const asking = decide('orders-0', 'HandingOver', 'HandingOver', '', { questions: [question] });
-    const { pods, members } = urgentOf({ ...seen('VipMoved'), decisions: [asking] }, new Map());
+    const asking = (question: Question) => {
+      const decision = decide('orders-0', 'HandingOver', 'HandingOver', '', { questions: [question] });
+      return urgentOf({ ...seen('VipMoved'), decisions: [decision] }, new Map());
+    };
+    const { pods, members } = asking({ kind: 'LiveLook', target: 'vip', after: 0 });
     assert.deepEqual(pods, new Set());
     assert.equal(members.size, 1);
+    const draining = asking({ kind: 'RelayRest', pod: 'orders-0', incarnation: '', applied: PLACE, received: PLACE });
+    assert.deepEqual(draining.pods, new Set(['orders-0']), 'what it still applies shows at a look');
   });
 });

@@ -10,7 +10,10 @@ const METADATA = { resourceVersion: '1', finalizers: [FINALIZER] };
 const SOON = { intervalMs: 1, deadlineMs: 5_000 };
 
 /** Writes end when the test lets them. */
-function held(): { writer: StatusWriter; writes: { status: Status; done: () => void }[] } {
+function held(signal = new AbortController().signal): {
+  writer: StatusWriter;
+  writes: { status: Status; done: () => void }[];
+} {
   const writes: { status: Status; done: () => void }[] = [];
   const resource = { metadata: METADATA };
   const kube = {
@@ -25,7 +28,7 @@ function held(): { writer: StatusWriter; writes: { status: Status; done: () => v
     kube: kube as unknown as Parameters<typeof createStatusWriter>[0]['kube'],
     ref: { namespace: 'mxr', name: 'orders' },
     clock: systemClock,
-    signal: new AbortController().signal,
+    signal,
     onError: (error) => assert.fail(String(error)),
   });
   return { writer, writes };
@@ -37,6 +40,13 @@ function status(holder: string, to: string): Status {
 
 function moving(holder: string, replica: Record<string, unknown>): Status {
   return { holder, intent: { id: 'to-b', replicas: [replica] } } as unknown as Status;
+}
+
+/** Longer than writes are apart. */
+function pausePassed(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 120);
+  });
 }
 
 async function turns(): Promise<void> {
@@ -99,21 +109,51 @@ describe('writes in quick succession', () => {
     assert.equal(writes.length, 2);
   });
 
-  test('in the middle of a move what is told waits; the intent of another move does not', async () => {
+  test('in the middle of a move what is told waits; an intent, and that a replica has arrived, do not', async () => {
     const { writer, writes } = held();
-    writer.offer(moving('a', { pod: 'r0', arrived: true }), true);
+    writer.offer(status('a', 'b'), true);
     await turns();
-    assert.equal(writes.length, 0, 'that it has arrived can wait');
+    assert.equal(writes.length, 0);
     writer.offer(moving('a', { pod: 'r1' }), true);
     await turns();
     assert.equal(writes.length, 1);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
     writer.offer(moving('b', { pod: 'r1' }), true);
+    await pausePassed();
+    assert.equal(writes.length, 1);
+    writer.offer(moving('b', { pod: 'r1', arrived: true }), true);
+    await turns();
+    assert.equal(writes.length, 2);
+    writes[1]?.done();
+  });
+
+  test('after a write there is a pause, also for what was offered while it was under way', async () => {
+    const { writer, writes } = held();
+    writer.offer(status('a', 'b'));
+    await until('the first write is under way', () => writes.length === 1, SOON);
+    writer.offer(status('b', 'b'));
+    await pausePassed();
+    writes[0]?.done();
     await turns();
     assert.equal(writes.length, 1);
-    await until('it is told', () => writes.length === 2, SOON);
+    await until('the next one is under way', () => writes.length === 2, SOON);
     writes[1]?.done();
+  });
+
+  test('at the end of the process what still waits is stored', async () => {
+    const end = new AbortController();
+    const { writer, writes } = held(end.signal);
+    writer.offer(status('a', 'b'), true);
+    await turns();
+    end.abort();
+    const ended = writer.end(5_000);
+    await until('it is written', () => writes.length === 1, SOON);
+    writes[0]?.done();
+    await ended;
+    assert.equal(writes[0]?.status.holder, 'a');
+    await writer.end(5_000);
+    assert.equal(writes.length, 1, 'once');
   });
 
   test('what waits is not put off by what comes after it, and goes with what does not wait', async () => {
@@ -127,7 +167,7 @@ describe('writes in quick succession', () => {
     await until('a write is under way', told, SOON);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pausePassed();
     writer.offer(next(), true);
     writer.offer(next());
     await turns();

@@ -123,6 +123,21 @@ describe('the state of a publisher', () => {
   });
 });
 
+test('what a standby still receives or applies is waited for more closely', () => {
+  const w = world();
+  assert.equal(w.state.isTakingIn(), false);
+  w.look();
+  assert.equal(w.state.isTakingIn(), true, 'it receives');
+  const [link] = standbyLook().links;
+  assert.ok(link);
+  w.look({ links: [{ ...link, io: 'Connecting' }] });
+  assert.equal(w.state.isTakingIn(), false);
+  w.look({ links: [{ ...link, io: 'No', sqlState: 'Reading event from the relay log' }] });
+  assert.equal(w.state.isTakingIn(), true, 'it applies');
+  w.look({ vip: true, links: [], readOnly: false });
+  assert.equal(w.state.isTakingIn(), false);
+});
+
 describe('the journal', () => {
   test('gets every change of VIP, role and identity at once, and those alone are told', () => {
     const w = world();
