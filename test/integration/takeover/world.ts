@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import assert from 'node:assert/strict';
 import type { Proof, Verdict } from '../../../src/api/reasons.ts';
-import type { Status } from '../../../src/api/v1alpha1.ts';
+import { Status } from '../../../src/api/status.ts';
 import type { Acceptance } from '../../../src/operator/accept/accept.ts';
 import { createReplicaAccount, createSourceAccounts, newAccounts } from '../../support/accounts.ts';
 import { type LinkMode, attach, linkState, ownPosition, slaveStatus } from '../../support/link.ts';
@@ -174,6 +174,13 @@ export class World {
     await this.mxr.statusIs('the standby was seen where it stands', ({ source }) => {
       const applied = source.members[1]?.lastStandby?.applied;
       return applied?.file === file && applied.position === position;
+    });
+    // A look reads one thing after the other, and the one that has just seen the end may have read its GTID before.
+    await this.mxr.lookedAgain();
+    // What the next process knows.
+    await until('that is stored', () => {
+      const stored = Status.safeParse(this.#stored.status);
+      return stored.success && stored.data.source.members[1]?.lastStandby !== undefined;
     });
   }
 
