@@ -9,11 +9,16 @@ const FINALIZER = 'mxr.dev/handover';
 const METADATA = { resourceVersion: '1', finalizers: [FINALIZER] };
 const SOON = { intervalMs: 1, deadlineMs: 5_000 };
 
-/** Writes end when the test lets them. */
+/** Longer than writes are apart. */
+const PAUSE_MS = 120;
+
+/** Writes end when the test lets them; `pass` turns the writer's clock. */
 function held(signal = new AbortController().signal): {
   writer: StatusWriter;
   writes: { status: Status; done: () => void }[];
+  pass: (ms: number) => void;
 } {
+  let ahead = 0;
   const writes: { status: Status; done: () => void }[] = [];
   const resource = { metadata: METADATA };
   const kube = {
@@ -27,11 +32,11 @@ function held(signal = new AbortController().signal): {
   const writer = createStatusWriter({
     kube: kube as unknown as Parameters<typeof createStatusWriter>[0]['kube'],
     ref: { namespace: 'mxr', name: 'orders' },
-    clock: systemClock,
+    clock: { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + ahead },
     signal,
     onError: (error) => assert.fail(String(error)),
   });
-  return { writer, writes };
+  return { writer, writes, pass: (ms) => (ahead += ms) };
 }
 
 function status(holder: string, to: string): Status {
@@ -40,13 +45,6 @@ function status(holder: string, to: string): Status {
 
 function moving(holder: string, replica: Record<string, unknown>): Status {
   return { holder, intent: { id: 'to-b', replicas: [replica] } } as unknown as Status;
-}
-
-/** Longer than writes are apart. */
-function pausePassed(): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, 120);
-  });
 }
 
 async function turns(): Promise<void> {
@@ -110,7 +108,7 @@ describe('writes in quick succession', () => {
   });
 
   test('in the middle of a move what is told waits; an intent, and that a replica has arrived, do not', async () => {
-    const { writer, writes } = held();
+    const { writer, writes, pass } = held();
     writer.offer(status('a', 'b'), true);
     await turns();
     assert.equal(writes.length, 0);
@@ -119,8 +117,9 @@ describe('writes in quick succession', () => {
     assert.equal(writes.length, 1);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
+    pass(PAUSE_MS);
     writer.offer(moving('b', { pod: 'r1' }), true);
-    await pausePassed();
+    await turns();
     assert.equal(writes.length, 1);
     writer.offer(moving('b', { pod: 'r1', arrived: true }), true);
     await turns();
@@ -129,11 +128,11 @@ describe('writes in quick succession', () => {
   });
 
   test('after a write there is a pause, also for what was offered while it was under way', async () => {
-    const { writer, writes } = held();
+    const { writer, writes, pass } = held();
     writer.offer(status('a', 'b'));
     await until('the first write is under way', () => writes.length === 1, SOON);
     writer.offer(status('b', 'b'));
-    await pausePassed();
+    pass(PAUSE_MS);
     writes[0]?.done();
     await turns();
     assert.equal(writes.length, 1);
@@ -157,7 +156,7 @@ describe('writes in quick succession', () => {
   });
 
   test('what waits is not put off by what comes after it, and goes with what does not wait', async () => {
-    const { writer, writes } = held();
+    const { writer, writes, pass } = held();
     let holder = 0;
     const next = (): Status => status(`h${(holder += 1)}`, 'b');
     const told = (): boolean => {
@@ -167,7 +166,7 @@ describe('writes in quick succession', () => {
     await until('a write is under way', told, SOON);
     writes[0]?.done();
     await until('it is stored', () => writer.stored() !== null, SOON);
-    await pausePassed();
+    pass(PAUSE_MS);
     writer.offer(next(), true);
     writer.offer(next());
     await turns();

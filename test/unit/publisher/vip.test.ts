@@ -135,6 +135,21 @@ describe("keepalived's pipe", () => {
     assert.equal(watch.held(), false);
   });
 
+  test('once the change is found they are asked as in calm again', async () => {
+    const fd = makePipe();
+    const { watch, set, asked } = watched({ fifo: path });
+    await until('it listens', () => lines.includes('listening to keepalived'), { deadlineMs: 2_000, intervalMs: 5 });
+    const before = asked();
+    writeSync(fd, 'INSTANCE "VI_1" MASTER 100\n');
+    await until('it asks often', () => asked() >= before + 5, { deadlineMs: 2_000, intervalMs: 1 });
+    set('10.0.0.100');
+    await until('the address is seen', () => watch.held() === true, { deadlineMs: 2_000, intervalMs: 1 });
+    const found = { asked: asked(), atMs: systemClock.monotonicMs() };
+    await until('it asked four times more', () => asked() >= found.asked + 4, { deadlineMs: 5_000, intervalMs: 1 });
+    const took = systemClock.monotonicMs() - found.atMs;
+    assert.ok(took >= 250, `ten times a second, not a hundred times: it took ${took} ms`);
+  });
+
   test('is opened again when keepalived makes it anew, and may be missing', async () => {
     makePipe();
     const { asked } = watched({ fifo: path });
