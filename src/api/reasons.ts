@@ -131,6 +131,8 @@ export const FINDING_TEXT = {
   StandbyNotApplying: 'A standby does not receive or does not apply.',
   StandbyLagging: 'A standby is behind the holder.',
   StandbyOwnWrites: 'A standby has transactions of its own that the holder lacks.',
+  StandbyWritable: 'A member without the VIP takes writes.',
+  PeerLinkBroken: 'The holder does not take in what the other primary writes.',
   StandbyLogSlaveUpdatesOff:
     'A standby does not log what it applies: its binlog cannot continue a replica by GTID alone.',
   ReplicaLogSlaveUpdatesOff: 'A replica does not log what it applies: its content cannot be compared.',

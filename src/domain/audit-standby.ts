@@ -55,7 +55,9 @@ function auditOne(input: AuditInput, holder: MemberObservation, standby: MemberO
   return [
     ...historyBroken(input, name),
     ...applying(input, holder, standby, look),
+    ...peerLink(input, holder, standby),
     ...ownWrites(input, holder, standby),
+    ...writable(input, holder, standby),
     ...logsUpdates(look, name),
   ];
 }
@@ -120,6 +122,39 @@ function notApplying(
   return `${name} replicates from ${link.host}:${link.port} with server_id ${link.sourceServerId}, which is none of the members. Point it at ${holder.name}`;
 }
 
+/** Of two primaries that follow each other; a promoted standby keeps a link whose threads were stopped on purpose. */
+function peerLink({ policy }: AuditInput, holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
+  const link = linkTo(holder, standby);
+  if (link === undefined || feeds(link)) return [];
+  const declared = policy.topology === 'DualPrimary';
+  if (!declared && link.io === 'No' && link.sql === 'No') return [];
+  const [errno, text] =
+    link.io === 'Yes' || link.ioErrno === 0 ? [link.sqlErrno, link.sqlError] : [link.ioErrno, link.ioError];
+  const message = `the link of ${holder.name} to ${standby.name} is broken (Slave_IO_Running: ${link.io}, Slave_SQL_Running: ${link.sql}): ${error(errno, text)}. What ${standby.name} writes is missing on ${holder.name} and on the replicas. Mend the link and START SLAVE on ${holder.name}`;
+  return [finding('PeerLinkBroken', declared ? 'error' : 'warning', holder.name, message)];
+}
+
+function linkTo(from: MemberObservation, to: MemberObservation): Link | undefined {
+  if (!from.look.known || !to.look.known) return undefined;
+  const { serverId } = to.look.value.identity;
+  if (serverId === from.look.value.identity.serverId) return undefined;
+  return from.look.value.links.find((link) => link.sourceServerId === serverId);
+}
+
+function feeds({ io, sql }: Link): boolean {
+  return io === 'Yes' && sql === 'Yes';
+}
+
+/** Of two primaries each may be written to; else what a client writes there by mistake splits the pair. */
+function writable({ policy }: AuditInput, holder: MemberObservation, standby: MemberObservation): AuditFinding[] {
+  if (policy.topology === 'DualPrimary' || !standby.look.known || standby.look.value.readOnly) return [];
+  const link = linkTo(holder, standby);
+  if (link !== undefined && feeds(link)) return [];
+  const { name } = standby;
+  const message = `${name} does not hold the VIP and takes writes (read_only=0): what somebody writes there by mistake is missing on ${holder.name}, and stops every replica as a split brain. Set read_only=1 there and let its promotion open it; where both are meant to be written to, set source.topology: DualPrimary`;
+  return [finding('StandbyWritable', 'warning', name, message)];
+}
+
 function error(errno: number, text: string): string {
   return errno === 0 ? 'it was stopped' : `${errno} ${text}`;
 }
@@ -158,8 +193,7 @@ export function ownTransactionsOf(
   const before = seenBefore(holder.look.at, seen);
   const [there, { serverId }] = [holder.look.value, standby.look.value.identity];
   if (before === undefined || serverId === there.identity.serverId) return [];
-  if (there.links.some((link) => link.io === 'Yes' && link.sql === 'Yes' && link.sourceServerId === serverId))
-    return [];
+  if (there.links.some((link) => feeds(link) && link.sourceServerId === serverId)) return [];
   const logged = binlogStateOf(there);
   const own = stateOf(ofServer(gtidsOf(before), serverId));
   return beyond(own, mergeStates(logged, stateOfPosition(there.gtidSlavePos))).filter((gtid) => {

@@ -1,3 +1,4 @@
+import { claimingHosts } from './claiming-hosts.ts';
 import { valueOf } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import { beyond, formatGtid, gtidsOf, ofServer, stateHas, stateOf } from './gtid.ts';
@@ -59,7 +60,10 @@ export interface SplitNow {
 /** Nobody else may have been seen at the VIP or writing for so long before one member is said to hold it alone. */
 const SETTLED_MS = 10_000;
 
-/** Three moves by VRRP take longer than this. */
+/** Of the address, without a silence: once there and back is a flap of a healthy pair, of which nobody may be read-only. */
+const CHANGES_OF_TWO = 3;
+
+/** So many moves by VRRP take longer than this. */
 const RAPID_MS = 3_000;
 
 /** A demoted server is read-only within this. */
@@ -104,10 +108,16 @@ function beginning({ observation, pair }: SplitInput, holder: Holder): Split {
  */
 function claimedByTwo(pair: SplitMemory, observation: Observation, holder: Holder): boolean {
   const changes = recentChanges(pair, observation);
-  if (changes.filter((at) => observation.now - at < RAPID_MS).length >= 3) return true;
+  if (changes.filter((at) => observation.now - at < RAPID_MS).length >= CHANGES_OF_TWO) return true;
   const demotedAt = (changes.at(-1) ?? 0) + DEMOTION_MS;
-  const others = observation.members.filter((member) => member.name !== holder.member.name);
-  return changes.length >= 2 && others.some(({ look }) => look.at >= demotedAt && valueOf(look)?.readOnly !== true);
+  return (
+    changes.length >= CHANGES_OF_TWO &&
+    others(observation, holder).some(({ look }) => look.at >= demotedAt && valueOf(look)?.readOnly !== true)
+  );
+}
+
+function others({ members }: Observation, holder: Holder): MemberObservation[] {
+  return members.filter((member) => member.name !== holder.member.name);
 }
 
 function recentChanges({ unexplainedChanges }: SplitMemory, { now }: Observation): readonly number[] {
@@ -117,6 +127,10 @@ function recentChanges({ unexplainedChanges }: SplitMemory, { now }: Observation
 function signOf({ observation, pair }: Pick<SplitInput, 'observation' | 'pair'>, holder: Holder): string | null {
   if (claimedByTwo(pair, observation, holder)) {
     return 'fresh connections to the VIP end on different members in turn: two hosts claim it';
+  }
+  const [claimant] = claimingHosts(observation, holder.member);
+  if (claimant !== undefined) {
+    return `the publishers of ${holder.member.name} and ${claimant} each say that their own host has the VIP, and both servers are writable: two hosts claim it`;
   }
   const [wrote] = accused(observation, pair, holder);
   if (wrote === undefined) return null;
@@ -178,8 +192,7 @@ export function ownSince(split: Split, { name, look }: MemberObservation): reado
 
 /** Why the split cannot be said to have left one history: "could not ask" is never "wrote nothing". */
 function doubtOf(split: Split, { observation }: SplitInput, holder: Holder): string | null {
-  const others = observation.members.filter((member) => member.name !== holder.member.name);
-  const doubts = others.flatMap((member) => doubtAbout(split, member, holder) ?? []);
+  const doubts = others(observation, holder).flatMap((member) => doubtAbout(split, member, holder) ?? []);
   if (doubts.length === 0) return null;
   const own = ownSince(split, holder.member);
   const holderWrote = own.length === 0 ? '' : `; ${holder.member.name} itself wrote ${listed(own)}`;

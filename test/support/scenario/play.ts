@@ -48,7 +48,6 @@ export interface Played {
   readonly broken: readonly string[];
 }
 
-const PASSES = 5;
 const PASS_MS = 1000;
 
 /** Looks at each phase a few times, as mxr does: questions get the file's answers, the last pass is what counts. */
@@ -80,7 +79,7 @@ function playPhase(playing: Playing, scenario: Scenario, phase: Phase): Played {
   if (phase.newProcess) newProcess(playing);
   if (phase.gates?.approve === true && playing.awaiting !== null) playing.approved.add(playing.awaiting);
   let played = pass(playing, scenario, phase);
-  for (let left = PASSES; left > 1; left -= 1) played = pass(playing, scenario, phase);
+  for (let left = phase.looks; left > 1; left -= 1) played = pass(playing, scenario, phase);
   playing.awaiting = played.gated.awaiting ?? printedId(played);
   return played;
 }

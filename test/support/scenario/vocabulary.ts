@@ -222,6 +222,8 @@ export const Phase = z.strictObject({
   answers: z.array(Answer).optional(),
   /** Seconds that pass before it. */
   after: z.int().default(0),
+  /** So many looks, one each second; the last one is what counts. */
+  looks: z.int().min(1).default(5),
   /** Replicas whose link has an account that was changed since. */
   relink: z.array(z.string()).default([]),
   /** A new process of mxr: it knows what the status says. */

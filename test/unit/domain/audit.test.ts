@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { audit } from '../../../src/domain/audit.ts';
 import type { AuditFinding, AuditInput } from '../../../src/domain/audit.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
-import type { MemberObservation } from '../../../src/domain/observation.ts';
+import type { Link, MemberObservation } from '../../../src/domain/observation.ts';
 import { newLineage, rememberMember } from '../../../src/domain/lineage.ts';
 import type { PairChange } from './pair-fixture.ts';
 import {
@@ -62,6 +62,30 @@ describe('the standby', () => {
     const finding = only(withMembers(value, members));
     assert.deepEqual([finding.finding, finding.severity, finding.subject], ['StandbyUnreachable', 'error', 'b']);
     assert.match(finding.message, /10\.0\.0\.12:3306.*no answer within 1000 ms/);
+  });
+
+  test('that takes writes, unless both are meant to', () => {
+    const open = { b: { readOnly: false } };
+    const finding = only(input(open));
+    assert.deepEqual([finding.finding, finding.severity, finding.subject], ['StandbyWritable', 'warning', 'b']);
+    assert.match(finding.message, /read_only=0.*Set read_only=1 there.*source\.topology: DualPrimary/);
+    assert.deepEqual(audit(input(open, { policy: { ...POLICY, topology: 'DualPrimary' } })), []);
+    const ring = { ...open, a: { links: [link({ sourceServerId: 2 })] } };
+    assert.deepEqual(audit(input(ring)), [], 'the holder takes in what is written there');
+  });
+
+  test('whose writes do not reach the holder: its link to it is broken, not stopped by a promotion', () => {
+    const peer = (change: Partial<Link>) => ({ a: { links: [link({ sourceServerId: 2, ...change })] } });
+    const stopped = peer({ io: 'No', sql: 'No' });
+    assert.deepEqual(found(input(stopped)), []);
+    const dual = { policy: { ...POLICY, topology: 'DualPrimary' } } as const;
+    assert.deepEqual(found(input(stopped, dual)), ['PeerLinkBroken error a']);
+    assert.deepEqual(found(input(peer({}), dual)), []);
+    const cut = peer({ io: 'Connecting', ioErrno: 2003, ioError: 'cannot connect' });
+    assert.deepEqual(found(input(cut)), ['PeerLinkBroken warning a']);
+    const failed = only(input(peer({ sql: 'No', sqlErrno: 1062, sqlError: 'Duplicate entry' }), dual));
+    assert.deepEqual([failed.finding, failed.severity, failed.subject], ['PeerLinkBroken', 'error', 'a']);
+    assert.match(failed.message, /link of a to b is broken.*1062 Duplicate entry.*START SLAVE on a/);
   });
 
   test('is still the standby while nobody answers on the VIP', () => {
@@ -182,7 +206,8 @@ describe("a standby's own writes", () => {
   test('that the holder takes in (dual primaries) are none', () => {
     const both = { a: { links: [link({ host: '10.0.0.12', sourceServerId: 2 })] }, b: errant };
     assert.deepEqual(found(input(both)), []);
-    const stopped = { a: { links: [link({ host: '10.0.0.12', sourceServerId: 2, io: 'No' as const })] }, b: errant };
+    const no = { io: 'No', sql: 'No' } as const;
+    const stopped = { a: { links: [link({ host: '10.0.0.12', sourceServerId: 2, ...no })] }, b: errant };
     assert.deepEqual(found(input(stopped)), ['StandbyOwnWrites error b']);
   });
 

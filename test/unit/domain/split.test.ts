@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { unknown } from '../../../src/domain/fact.ts';
 import type { MemberObservation, Observation } from '../../../src/domain/observation.ts';
+import type { PublisherLook } from '../../../src/domain/published.ts';
 import type { Diagnosis, PairMemory } from '../../../src/domain/situation.ts';
 import { diagnosePair, NEW_PAIR, rememberPair } from '../../../src/domain/situation.ts';
 import type { Link, ServerLook } from '../../../src/domain/observation.ts';
-import { calmPair, down, memberAt, NOW, POLICY, position, state, WALL } from './pair-fixture.ts';
+import {
+  calmPair,
+  down,
+  memberAt,
+  NOW,
+  POLICY,
+  position,
+  published,
+  state,
+  WALL,
+  withPublisher,
+} from './pair-fixture.ts';
 
 interface Seen {
   /** Ms after the first look. */
@@ -15,6 +27,8 @@ interface Seen {
   readonly holder?: 'a' | 'b' | 'silent';
   readonly a?: Partial<ServerLook>;
   readonly b?: Partial<ServerLook> | 'down';
+  /** What is different in what their publishers say; a member that is not named has none. */
+  readonly claims?: { readonly a?: Partial<PublisherLook>; readonly b?: Partial<PublisherLook> };
 }
 
 /** The pair as a sequence of looks; the last diagnosis and what is remembered after it. */
@@ -37,11 +51,13 @@ class History {
   }
 }
 
-function observe({ at, vipAt = at + 1, holder = 'a', a, b }: Seen): Observation {
+function observe({ at, vipAt = at + 1, holder = 'a', a, b, claims = {} }: Seen): Observation {
   const calm = calmPair({ ...(a === undefined ? {} : { a }), ...(b === undefined || b === 'down' ? {} : { b }) });
+  const told = (member: MemberObservation, look: ServerLook, claim?: Partial<PublisherLook>) =>
+    claim === undefined ? member : withPublisher(member, published(look, claim), NOW + at);
   const members: MemberObservation[] = [
-    memberAt('a', '10.0.0.11', calm.a, NOW + at),
-    b === 'down' ? down('b', '10.0.0.12') : memberAt('b', '10.0.0.12', calm.b, NOW + at),
+    told(memberAt('a', '10.0.0.11', calm.a, NOW + at), calm.a, claims.a),
+    told(b === 'down' ? down('b', '10.0.0.12') : memberAt('b', '10.0.0.12', calm.b, NOW + at), calm.b, claims.b),
   ];
   const answering = holder === 'b' ? calm.b : calm.a;
   const lockOwners = { a: holder === 'a' ? 7 : null, b: holder === 'b' ? 7 : null };
@@ -208,10 +224,77 @@ test('an address that goes to and fro is a split while both sides are writable, 
     [{}, 'Stable'],
   ] as const) {
     const history = new History();
-    const steps = ['a', 'a', 'b', 'a', 'a'] as const;
-    for (const [index, holder] of steps.entries()) history.see({ at: index * 500, holder, b });
+    const steps = ['a', 'a', 'b', 'a', 'b', 'a'] as const;
+    for (const [index, holder] of steps.entries()) history.see({ at: index * 1_200, holder, b });
     assert.equal(history.diagnosis?.situation, 'Stable', 'the loser may be about to be demoted');
-    assert.equal(history.see({ at: 4_000, b }).situation, expected);
+    assert.equal(history.see({ at: 8_100, b }).situation, expected);
     assert.equal(history.see({ at: 40_000, b }).situation, 'Stable', 'nobody wrote: it ends by proof');
   }
+});
+
+test('an address that goes and comes back once is no split, though nobody is ever read-only', () => {
+  for (const step of [250, 500, 1_000, 2_000]) {
+    const history = new History();
+    const steps = ['a', 'a', 'b', 'b', 'a', ...Array.from({ length: 60 }, () => 'a' as const)] as const;
+    const seen = steps.map((holder, index) => history.see({ at: index * step, holder, b: OPEN }).situation);
+    assert.ok(!seen.includes('SplitBrain'), `${step}: ${seen.join()}`);
+  }
+});
+
+describe('both hosts have the VIP on an interface, and fresh connections all end on one', () => {
+  const BOTH = { a: { vipHeldSince: NOW - 60_000 }, b: { vipHeld: true, vipHeldSince: NOW + 300 } };
+
+  /** When it was first called a split, in ms after b took the address as well; undefined: never. */
+  function firstSplit(change: Partial<Seen>, probeMs = 250): number | undefined {
+    const history = new History();
+    for (let at = 0; at <= 10_000; at += probeMs) {
+      const claims = at < 300 ? { a: BOTH.a, b: { vipHeld: false, vipHeldSince: NOW - 60_000 } } : BOTH;
+      const { situation, message } = history.see({ at, b: OPEN, claims, ...change });
+      if (situation !== 'SplitBrain') continue;
+      assert.match(message, /publishers of a and b each say that their own host has the VIP/);
+      return at - 300;
+    }
+    return undefined;
+  }
+
+  test('is a split within the detection bound, when both are writable', () => {
+    for (const probeMs of [250, 500, 1_000]) {
+      const ms = firstSplit({}, probeMs);
+      const boundMs = 2 * probeMs + 1_000 + 1_000;
+      assert.ok(ms !== undefined && ms >= 1_000 && ms <= boundMs, `${probeMs}: ${ms} ms`);
+    }
+  });
+
+  test('is none where one of them is read-only, or one of the publishers says otherwise or speaks of another server', () => {
+    const of = (change: Partial<PublisherLook>) => ({ claims: { ...BOTH, b: { ...BOTH.b, ...change } } });
+    assert.equal(firstSplit({ b: {} }), undefined);
+    assert.equal(firstSplit(of({ vipHeld: false })), undefined);
+    assert.equal(firstSplit(of({ vipHeld: null })), undefined);
+    assert.equal(firstSplit(of({ databaseAnswers: false })), undefined);
+    assert.equal(firstSplit(of({ identity: null })), undefined);
+    assert.equal(firstSplit(of({ member: 'a' })), undefined);
+    const other = published(calmPair().a).identity;
+    assert.equal(firstSplit(of({ identity: other })), undefined);
+    assert.equal(firstSplit({ claims: { ...BOTH, a: { vipHeld: false } } }), undefined);
+    assert.equal(firstSplit({ claims: { b: BOTH.b } }), undefined, 'one alone is not believed');
+    assert.equal(firstSplit({ b: 'down' }), undefined);
+  });
+
+  test('for less than a second is a move', () => {
+    const history = new History();
+    for (let at = 0; at <= 900; at += 100)
+      history.see({ at, b: OPEN, claims: { a: BOTH.a, b: { vipHeld: true, vipHeldSince: NOW } } });
+    const moved = { a: { vipHeld: false, vipHeldSince: NOW + 900 }, b: { vipHeld: true, vipHeldSince: NOW } };
+    const steps = [1_000, 1_250, 3_000].map((at) => history.see({ at, b: OPEN, holder: 'b', claims: moved }).situation);
+    assert.ok(!steps.includes('SplitBrain'), steps.join());
+  });
+
+  test('ends by proof when one of them lets go and the other wrote nothing', () => {
+    const history = new History();
+    for (const at of [0, 1_000, 2_000]) history.see({ at, b: OPEN, claims: BOTH });
+    assert.equal(history.diagnosis?.situation, 'SplitBrain');
+    const alone = { a: BOTH.a, b: { vipHeld: false, vipHeldSince: NOW + 2_500 } };
+    assert.match(history.see({ at: 3_000, b: OPEN, claims: alone }).message, /waiting until a has held the VIP alone/);
+    assert.equal(history.see({ at: 20_000, b: OPEN, claims: alone }).situation, 'Stable');
+  });
 });
