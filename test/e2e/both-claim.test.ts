@@ -1,0 +1,69 @@
+// Both hosts have the VIP and both servers are writable, and every fresh connection of the operator still ends on the same
+// one: nothing shows it but the publishers of the two.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { assertRight } from '../support/judge.ts';
+import { calm } from './support/begin.ts';
+import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
+import { insertAt, remember } from './support/refusal.ts';
+import { allFrozen, assertFrozen, bothServe, endedByProof, oneHolderAgain, seesVipAt } from './support/split.ts';
+import { NAMESPACE, Stage } from './support/stage.ts';
+import { Telling } from './support/telling.ts';
+
+/** 2 x probeIntervalMs + probeTimeoutMs + 1 s, as the stage configures them. */
+const BOUND_MS = 2 * 250 + 1_000 + 1_000;
+/** The machine runs the pair, the cluster and all replicas on few cores, and other benches beside them. */
+const SLOW_MACHINE = 3;
+
+let stage: Stage;
+let publishers: readonly PublisherProcess[] = [];
+
+before(async () => {
+  stage = await Stage.open({ bench: { readOnly: false } });
+  const { bench, api } = stage;
+  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
+  publishers = await Promise.all(bench.members.map(async (member) => PublisherProcess.start(bench, member)));
+  await stage.startOperator();
+  await stage.createResource(publishing(bench));
+});
+after(async () => {
+  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
+  await stage.close();
+});
+
+test('a pair that never sets read_only is calm; that the standby takes writes is a finding', async () => {
+  await calm(stage);
+  const { source, findings } = await stage.statusIs('the finding is told', ({ findings: all }) =>
+    all.some(({ finding }) => finding === 'StandbyWritable'),
+  );
+  assert.equal(source.situation, 'Stable');
+  assert.deepEqual(
+    findings.filter(({ finding }) => finding === 'StandbyWritable').map(({ severity, subject }) => [severity, subject]),
+    [['warning', stage.bench.b.name]],
+  );
+});
+
+test('VRRP is cut: frozen by what the two publishers say, reads go on, ended by proof', async (t) => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await seesVipAt(bench, a);
+  const telling = new Telling(stage);
+  await Promise.all([a.cutVrrp(), b.cutVrrp()]);
+  await bothServe(bench);
+  const since = performance.now();
+  const status = await stage.statusIs('every replica is frozen', allFrozen);
+  await telling.stop();
+  const frozenAt = telling.told.find((told) => allFrozen(told.status))?.at ?? Number.POSITIVE_INFINITY;
+  const tookMs = Math.round(frozenAt - since);
+  t.diagnostic(`frozen ${tookMs} ms after both were writable and held the VIP, bound ${BOUND_MS} ms`);
+  assert.ok(tookMs < BOUND_MS * SLOW_MACHINE, `frozen after ${tookMs} ms`);
+  assert.match(status.source.message, /publishers of hci-a and hci-b each say that their own host has the VIP/);
+  await assertFrozen(bench, status);
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+  await untouched();
+
+  await oneHolderAgain(bench, a, async () => Promise.all([a.healVrrp(), b.healVrrp()]));
+  await endedByProof(stage, a, 60_000);
+  await assertRight(bench, a);
+});
