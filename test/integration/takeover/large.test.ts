@@ -6,10 +6,11 @@ import type { Proof } from '../../../src/api/reasons.ts';
 import { ownPosition, slaveStatus } from '../../support/link.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { until } from '../../support/wait.ts';
-import { prepareVersions } from '../versions/servers.ts';
+import { orOwn, prepareVersions } from '../versions/servers.ts';
 import { World } from './world.ts';
 
 const { '10.5': version } = await prepareVersions();
+const { title: VERSION, tools } = orOwn(version);
 const FULL = process.env['MXR_FULL'] === '1';
 const MB = 1_000_000;
 const ARRIVES_MS = 60_000;
@@ -41,12 +42,14 @@ function titleOf({ positioning, logs, parallel, forgets }: Pair): string {
 async function inCalm(pair: Pair, story: (world: World) => Promise<void>): Promise<void> {
   const { positioning, logs, parallel } = pair;
   const world = await World.open({
-    tools: version.tools,
+    tools,
     standbyLink: logs ? 'gtid' : 'file',
     server: { 'log-slave-updates': logs, 'binlog-format': 'ROW' },
     b: { 'slave-parallel-threads': parallel },
     replica: {
       'slave-parallel-threads': parallel,
+      // A worker is given all of it at once, so that its SQL thread says that it has read all.
+      'slave-parallel-max-queued': 2 * WHOLE.mb * MB,
       ...(positioning === 'FilePosition' ? { 'skip-slave-start': 1 } : {}),
     },
     spec: { link: { positioning } },
@@ -130,7 +133,31 @@ async function seenWaiting({ b, mxr }: World): Promise<void> {
   await mxr.statusIs('that was seen', ({ source }) => source.members[1]?.lastStandby?.drained === true);
 }
 
-describe('one large transaction, on MariaDB 10.5', { concurrency: 2, skip: version.skip }, () => {
+const HOLDS = 'SELECT SLEEP(600)';
+
+/** Nothing is applied to the table until the function that it resolves with is called. */
+async function lockTable(server: MariaDbServer): Promise<() => Promise<void>> {
+  const session = server.sql(`LOCK TABLES app.big READ; ${HOLDS}`, [], 600_000).catch(() => undefined);
+  const find = `SELECT id FROM information_schema.processlist WHERE info = '${HOLDS}'`;
+  const id = await until('the lock is held', async () => (await server.sql(find))[0]?.['id']);
+  return async () => {
+    await server.sql(`KILL ${id}`);
+    await session;
+  };
+}
+
+/** All of it is in the relay log and none of it applied: nothing may end the link that this relay log belongs to. */
+async function waitsForIt({ a, replica, mxr }: World, large: Large): Promise<void> {
+  await until('all of it is received', async () => (await received(replica)) === large.to);
+  for (let look = 0; look < 8; look += 1) {
+    await mxr.lookedAgain();
+    assert.ok(!mxr.status.replicas.some(({ ready }) => ready), 'ready before it has applied all');
+  }
+  const link = await slaveStatus(replica);
+  assert.equal(link?.['Master_Port'], String(a.port), 'its link was not touched');
+}
+
+describe(`one large transaction, on ${VERSION}`, { concurrency: 2 }, () => {
   for (const [pair, size] of [
     [BASE, WHOLE],
     [{ ...BASE, positioning: 'FilePosition', forgets: true }, SIZE],
@@ -170,6 +197,7 @@ describe('one large transaction, on MariaDB 10.5', { concurrency: 2, skip: versi
       inCalm(pair, async (world) => {
         const { a, b, replica } = world;
         await receivesSlowly(replica, size);
+        const unlock = await lockTable(replica);
         const large = await writeLarge(a, size);
         await holdAtHalf(replica, large);
         await a.sql('SET GLOBAL read_only = 1');
@@ -177,6 +205,8 @@ describe('one large transaction, on MariaDB 10.5', { concurrency: 2, skip: versi
         await world.promote('STOP SLAVE', 1);
         await world.mxr.statusIs('the VIP is seen on the new holder', ({ holder }) => holder === b.name);
         await receives(replica, 0);
+        await waitsForIt(world, large);
+        await unlock();
         await world.assertProven('TakeoverPoint', ARRIVES_MS);
         await world.sameRows(b);
         assert.equal(await bigRows(replica), size.mb * 1_000);
