@@ -5,10 +5,11 @@ import { describe, test } from 'node:test';
 import type { Proof } from '../../../src/api/reasons.ts';
 import type { LinkMode } from '../../support/link.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
-import { prepareVersions } from '../versions/servers.ts';
+import { orOwn, prepareVersions } from '../versions/servers.ts';
 import { World } from './world.ts';
 
 const { '10.5': version } = await prepareVersions();
+const { title: VERSION, tools } = orOwn(version);
 const FULL = process.env['MXR_FULL'] === '1';
 
 interface Pair {
@@ -52,13 +53,13 @@ async function run(server: MariaDbServer, statements: string): Promise<void> {
   await server.sql(`USE app; ${statements.replaceAll('%FILE', file).replaceAll('%', String(names))}`);
 }
 
-describe('around a takeover on MariaDB 10.5', { concurrency: 4, skip: version.skip }, () => {
+describe(`around a takeover on ${VERSION}`, { concurrency: 4 }, () => {
   for (const [what, statements] of Object.entries(STATEMENTS)) {
     for (const { positioning, standbyLink, logs, format } of PAIRS) {
       const proof: Proof = logs ? 'Contained' : 'TakeoverPoint';
       test(`${what}, binlog_format=${format}, ${positioning}, log_slave_updates=${logs ? 1 : 0}: ${proof}`, async () => {
         const world = await World.open({
-          tools: version.tools,
+          tools,
           standbyLink,
           server: { 'log-slave-updates': logs, 'binlog-format': format },
           replica: positioning === 'FilePosition' ? { 'skip-slave-start': 1 } : {},

@@ -130,22 +130,61 @@ describe('the standby replicates one database only (replicate-do-db)', { concurr
     ));
 });
 
-test('a database that the members leave out of their binlogs (binlog-ignore-db): found, and no hole', () =>
-  inWorld({ standbyLink: 'gtid', server: { 'log-slave-updates': 1, 'binlog-ignore-db': 'scratch' } }, async (world) => {
-    const { a, b, replica } = world;
-    await a.sql('CREATE DATABASE scratch; USE scratch; CREATE TABLE t (n INT); INSERT INTO t VALUES (1)');
-    await inCalm(world);
-    assert.match(finding(world, 'MemberFilters'), /^warning .*binlog_ignore_db=scratch.*a failover loses it/);
-    await world.write(a);
-    await a.sql('USE scratch; INSERT INTO t VALUES (2)');
-    await world.settled();
-    await world.seenStandby();
-    await a.sql('SET GLOBAL read_only = 1');
-    await world.promote('STOP SLAVE', 1);
-    await world.assertProven('Contained');
-    await world.sameRows(b, 'app');
-    assert.deepEqual(await replica.sql("SELECT 1 FROM information_schema.tables WHERE table_schema = 'scratch'"), []);
-  }));
+interface Ignored {
+  readonly positioning: 'GTID' | 'FilePosition';
+  readonly standbyLink: 'gtid' | 'file';
+  readonly logs: boolean;
+  readonly fault: 'planned' | 'killed';
+  /** `standby`: the old holder logged it, so the replica has it; the new one has it too, and not in its binlog. */
+  readonly by: 'both' | 'standby';
+}
+
+const BY_GTID = { positioning: 'GTID', standbyLink: 'gtid', logs: true } as const;
+const BY_FILE = { positioning: 'FilePosition', standbyLink: 'file', logs: false } as const;
+const IGNORED = ([BY_GTID, BY_FILE] as const).flatMap((link) =>
+  (['planned', 'killed'] as const).flatMap((fault) =>
+    (['both', 'standby'] as const).map((by): Ignored => ({ ...link, fault, by })),
+  ),
+);
+
+describe('a database that is left out of the binlog (binlog-ignore-db)', { concurrency: 4 }, () => {
+  for (const { positioning, standbyLink, logs, fault, by } of IGNORED) {
+    const proof: Proof = logs ? 'Contained' : 'TakeoverPoint';
+    const title = `by ${by === 'both' ? 'both members' : 'the standby'}, ${positioning}, standby by ${standbyLink}, log_slave_updates=${logs ? 1 : 0}, ${fault}`;
+    test(`${title}: found, and no hole: ${proof}`, () => {
+      const ignores = { 'binlog-ignore-db': 'scratch' };
+      return inWorld(
+        {
+          standbyLink,
+          server: { 'log-slave-updates': logs, ...(by === 'both' ? ignores : {}) },
+          b: ignores,
+          replica: positioning === 'FilePosition' ? { 'skip-slave-start': 1 } : {},
+          spec: { link: { positioning } },
+        },
+        async (world) => {
+          const { a, b, replica } = world;
+          await a.sql('CREATE DATABASE scratch; USE scratch; CREATE TABLE t (n INT); INSERT INTO t VALUES (1)');
+          await inCalm(world);
+          assert.match(finding(world, 'MemberFilters'), /^warning .*binlog_ignore_db=scratch.*a failover loses it/);
+          await world.write(a);
+          await a.sql('USE scratch; INSERT INTO t VALUES (2)');
+          await world.settled();
+          await world.seenStandby();
+          if (fault === 'planned') await a.sql('SET GLOBAL read_only = 1');
+          else await a.kill9();
+          await world.promote('STOP SLAVE', 1);
+          await world.assertProven(proof);
+          await world.sameRows(b, 'app');
+          if (by === 'standby') await world.sameRows(b, 'scratch');
+          else {
+            const there = "SELECT 1 FROM information_schema.tables WHERE table_schema = 'scratch'";
+            assert.deepEqual([await b.sql(there), await replica.sql(there)], [[], []]);
+          }
+        },
+      );
+    });
+  }
+});
 
 for (const standbyLink of ['file', 'gtid'] as const) {
   test(`one server_id without replicate_same_server_id, standby by ${standbyLink}: found, and Unproven`, () =>

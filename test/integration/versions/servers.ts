@@ -43,6 +43,12 @@ export async function prepareVersions(): Promise<Readonly<Record<VersionName, Ve
   return Object.fromEntries(prepared.map((version) => [version.name, version])) as Record<VersionName, Version>;
 }
 
+/** A version, or the one of this machine in its place: what it shows is not left out where it cannot be had. */
+export function orOwn({ name, tools, skip }: Version): { readonly title: string; readonly tools?: MariaDbTools } {
+  if (skip !== false) return { title: `the MariaDB of this machine (${skip})` };
+  return { title: `MariaDB ${name}`, ...(tools === undefined ? {} : { tools }) };
+}
+
 /** A server of this version with the accounts of docs/accounts.md, word for word. */
 export async function serverOf(
   version: Version,
