@@ -147,11 +147,11 @@ async function lockTable(server: MariaDbServer): Promise<() => Promise<void>> {
 }
 
 /** All of it is in the relay log and none of it applied: nothing may end the link that this relay log belongs to. */
-async function waitsForIt({ a, replica, mxr }: World, large: Large): Promise<void> {
-  await until('all of it is received', async () => (await received(replica)) === large.to);
+async function waitsForIt({ a, replica, mxr }: World): Promise<void> {
   for (let look = 0; look < 8; look += 1) {
     await mxr.lookedAgain();
-    assert.ok(!mxr.status.replicas.some(({ ready }) => ready), 'ready before it has applied all');
+    const [told] = mxr.status.replicas;
+    assert.deepEqual([told?.ready, told?.verdict], [false, 'HandingOver'], told?.message);
   }
   const link = await slaveStatus(replica);
   assert.equal(link?.['Master_Port'], String(a.port), 'its link was not touched');
@@ -205,7 +205,31 @@ describe(`one large transaction, on ${VERSION}`, { concurrency: 2 }, () => {
         await world.promote('STOP SLAVE', 1);
         await world.mxr.statusIs('the VIP is seen on the new holder', ({ holder }) => holder === b.name);
         await receives(replica, 0);
-        await waitsForIt(world, large);
+        await until('all of it is received', async () => (await received(replica)) === large.to);
+        await waitsForIt(world);
+        await unlock();
+        await world.assertProven('TakeoverPoint', ARRIVES_MS);
+        await world.sameRows(b);
+        assert.equal(await bigRows(replica), size.mb * 1_000);
+      }));
+  }
+
+  for (const [pair, size] of [
+    [{ ...BASE, positioning: 'FilePosition' }, SIZE],
+    [{ ...BASE, positioning: 'FilePosition', parallel: 4 }, SIZE],
+  ] satisfies [Pair, Size][]) {
+    test(`a crash once ${size.mb} MB are received and not applied: ${titleOf(pair)}: all of it is applied first`, () =>
+      inCalm(pair, async (world) => {
+        const { a, b, replica } = world;
+        const unlock = await lockTable(replica);
+        const large = await writeLarge(a, size);
+        await world.reached(b, a);
+        await world.seenStandby();
+        await until('all of it is received', async () => (await received(replica)) === large.to);
+        await a.kill9();
+        await world.promote('STOP SLAVE', 1);
+        await world.mxr.statusIs('the VIP is seen on the new holder', ({ holder }) => holder === b.name);
+        await waitsForIt(world);
         await unlock();
         await world.assertProven('TakeoverPoint', ARRIVES_MS);
         await world.sameRows(b);
