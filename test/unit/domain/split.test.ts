@@ -71,7 +71,7 @@ function observe({ at, vipAt = at + 1, holder = 'a', a, b, claims = {} }: Seen):
           silentSince: null,
           answersSince: NOW,
         };
-  return { now: NOW + at + 2, wallNow: WALL + at, vip, members, replicas: calm.observation.replicas };
+  return { now: NOW + Math.max(at, vipAt) + 2, wallNow: WALL + at, vip, members, replicas: calm.observation.replicas };
 }
 
 const ERRANT = { gtidBinlogState: state('0-1-100,0-2-103') };
@@ -109,6 +109,58 @@ test('a holder that logs what it applies takes the other side in: no split', () 
   for (const at of [0, 250]) history.see({ at, a: applying });
   for (const at of [500, 600, 700]) history.see({ at, a: applying, b: ERRANT });
   assert.equal(history.diagnosis?.situation, 'Stable');
+});
+
+/** Members and VIP are asked once per interval, the VIP this much of it later than the members. */
+interface Rhythm {
+  readonly intervalMs: number;
+  readonly phase: number;
+}
+
+const RHYTHMS: readonly Rhythm[] = [250, 500, 1_000].flatMap((intervalMs) =>
+  [0.01, 0.5, 0.99].map((phase) => ({ intervalMs, phase: phase * intervalMs })),
+);
+
+/** When the pair is said to be split that is calm until a moment after the look at 0; `world`: what is seen at that time. */
+function splitAfter({ intervalMs, phase }: Rhythm, world: World): number {
+  const history = new History();
+  for (let at = -4 * intervalMs; at <= 20_000; at += intervalMs) {
+    for (const vipAt of [at - intervalMs + phase, at + phase]) {
+      const seen = { at, vipAt, holder: world.holder(vipAt, intervalMs), ...world.members(at) };
+      if (history.see(seen).situation === 'SplitBrain') return Math.max(at, vipAt);
+    }
+  }
+  return Number.POSITIVE_INFINITY;
+}
+
+interface World {
+  readonly holder: (at: number, intervalMs: number) => 'a' | 'b';
+  readonly members: (at: number) => Pick<Seen, 'a' | 'b'>;
+}
+
+function assertBounds(world: World): void {
+  for (const rhythm of RHYTHMS) {
+    const tookMs = splitAfter(rhythm, world);
+    const boundMs = 2 * rhythm.intervalMs + 1_000 + 1_000;
+    assert.ok(tookMs > 0 && tookMs <= boundMs, `${JSON.stringify(rhythm)}: ${tookMs} ms, bound ${boundMs} ms`);
+  }
+}
+
+test('writes without the VIP are a split within the detection bound, at every probe interval', () => {
+  assertBounds({ holder: () => 'a', members: (at) => (at <= 0 ? {} : { b: { ...OPEN, ...ERRANT } }) });
+});
+
+test('writes that a half-open link does not bring are a split within the detection bound, at every probe interval', () => {
+  const [running] = calmPair().b.links;
+  assert.ok(running !== undefined);
+  const a = { links: [{ ...running, sourceServerId: 2, ioState: WAITS, read: place(700) }] };
+  const wrote = { ...ERRANT, end: place(900), readOnly: false };
+  assertBounds({ holder: () => 'a', members: (at) => (at <= 0 ? { a } : { a, b: wrote }) });
+});
+
+test('two writable members that claim the VIP in turn are a split within the detection bound, at every probe interval', () => {
+  const inTurn = (at: number, intervalMs: number) => (at > 0 && Math.ceil(at / intervalMs) % 2 === 1 ? 'b' : 'a');
+  assertBounds({ holder: inTurn, members: () => ({ b: OPEN }) });
 });
 
 /** The holder's link to b as it is `ms` after b has begun to write one transaction each 250 ms; b: what it has logged then. */
