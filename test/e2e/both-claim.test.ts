@@ -58,7 +58,7 @@ test('VRRP is cut: frozen by what the two publishers say, reads go on, ended by 
   t.diagnostic(`frozen ${tookMs} ms after both were writable and held the VIP, bound ${BOUND_MS} ms`);
   assert.ok(tookMs < BOUND_MS * SLOW_MACHINE, `frozen after ${tookMs} ms`);
   assert.match(status.source.message, /publishers of hci-a and hci-b each say that their own host has the VIP/);
-  await assertFrozen(bench, status);
+  await assertFrozen(stage, status);
   const untouched = await remember(bench.replicas);
   await insertAt(a.db, 3);
   await untouched();

@@ -142,7 +142,7 @@ test('both sides active, one of them wrote: frozen, ended by proof', async () =>
   const heal = await cutBetween(bench);
   await bothServe(bench, bench.holderDeadlineMs);
   const status = await frozenByTwoHolders(stage);
-  await assertFrozen(bench, status);
+  await assertFrozen(stage, status);
   const untouched = await remember(bench.replicas);
   await insertAt(a.db, 3);
   await untouched();
@@ -167,7 +167,7 @@ test('dirty data on the other side: frozen, each side lists its own, a person en
     const seen = await stage.status();
     return allFrozen(seen) && seen;
   });
-  await assertFrozen(bench, status);
+  await assertFrozen(stage, status);
   const untouched = await remember(bench.replicas);
   const ofA = await ownFrom(a);
   await insertAt(a.db, 3);

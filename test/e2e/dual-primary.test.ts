@@ -76,7 +76,7 @@ for (const mode of MODES) {
         t.diagnostic(`frozen ${tookMs} ms after the write, bound ${BOUND_MS} ms`);
         assert.ok(tookMs < BOUND_MS * SLOW_MACHINE, `frozen after ${tookMs} ms`);
         assert.match(await linkState(a.db), /IO=Yes SQL=Yes/, 'MariaDB itself notices nothing');
-        await assertFrozen(bench, status);
+        await assertFrozen(stage, status);
         const untouched = await remember(bench.replicas);
         await insertAt(a.db, 3);
         await untouched();

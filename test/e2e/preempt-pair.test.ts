@@ -137,7 +137,7 @@ test('both hold the VIP, and each still takes in what the other writes: frozen, 
   const since = performance.now();
   const status = await frozenByTwoHolders(stage);
   assertBound(t, since);
-  await assertFrozen(bench, status);
+  await assertFrozen(stage, status);
   const untouched = await remember(bench.replicas);
   await insertAt(a.db, 3);
   await untouched();
@@ -163,7 +163,7 @@ test('both hold the VIP and write, and neither sees the other: frozen until a pe
     return allFrozen(seen) && seen;
   });
   assertBound(t, since);
-  await assertFrozen(bench, status);
+  await assertFrozen(stage, status);
   const dirty = (await b.db.row('SELECT @@gtid_binlog_pos AS gtid'))['gtid'] ?? '';
   const untouched = await remember(bench.replicas);
   await insertAt(a.db, 3);

@@ -2,16 +2,17 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight, judge } from '../support/judge.ts';
 import { until } from '../support/wait.ts';
-import { begin, calm } from './support/begin.ts';
+import { begin } from './support/begin.ts';
 import { approvalAsked, insertAt, remember } from './support/refusal.ts';
 import {
   allFrozen,
-  bothServe,
-  frozenByTwoHolders,
+  healed,
   nobodyReceives,
   ownFrom,
   ownListed,
   seesVipAt,
+  split,
+  wroteOnOneSide,
 } from './support/split.ts';
 import type { Stage } from './support/stage.ts';
 
@@ -23,30 +24,7 @@ before(async () => {
 after(async () => stage.close());
 
 test('a split that wrote on one side only: frozen while it lasts, resumed by proof', async () => {
-  const { bench } = stage;
-  await calm(stage);
-  await bench.follows(bench.b.db, bench.a.db);
-  await split();
-  const status = await frozenByTwoHolders(stage);
-  assert.equal(status.source.situation, 'SplitBrain');
-  assert.equal(status.following, '0/3');
-  assert.equal(status.conditions.find(({ type }) => type === 'SourceUnambiguous')?.status, 'False');
-  assert.ok(
-    status.replicas.every(({ serving }) => serving),
-    'reads go on',
-  );
-  await nobodyReceives(bench);
-  const untouched = await remember(bench.replicas);
-  await insertAt(bench.a.db, 3);
-  await untouched();
-
-  await heal();
-  await seesVipAt(bench, null);
-  await bench.holderIs(bench.a);
-  const after = await stage.following('hci-a', 60_000);
-  assert.equal(after.source.split, undefined);
-  assert.deepEqual(after.approvals, []);
-  await assertRight(bench, bench.a);
+  await wroteOnOneSide(stage);
 });
 
 test('a split that wrote on both sides: frozen until a person approves, also by another process', async () => {
@@ -56,7 +34,7 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   // Before both announce it: seen on hci-b for a moment, it would be followed there.
   await seesVipAt(bench, bench.a);
   const ofB = await ownFrom(bench.b);
-  await split();
+  await split(stage.bench);
   await stage.statusIs('the VIP is seen on hci-a', ({ holder }) => holder === 'hci-a');
   await until('a member that writes without the VIP freezes every replica', async () => {
     await insertAt(bench.b.db, 1);
@@ -69,7 +47,7 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   const ofA = await ownFrom(bench.a);
   await insertAt(bench.a.db, 3);
 
-  await heal();
+  await healed(stage.bench);
   await seesVipAt(bench, null);
   await bench.holderIs(bench.a);
   await stage.operator.kill9();
@@ -97,19 +75,51 @@ test('a split that wrote on both sides: frozen until a person approves, also by 
   await assertRight(bench, bench.a);
 });
 
+test('the other side is switched off while the split lasts: nobody knows what it wrote, so only a person ends it', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await bench.rejoin(b, 'clone');
+  await stage.following(a.name, 60_000);
+  await seesVipAt(bench, a);
+  await split(stage.bench);
+  await until('a member that writes without the VIP freezes every replica', async () => {
+    await insertAt(b.db, 1);
+    return allFrozen(await stage.status());
+  });
+  const untouched = await remember(bench.replicas);
+  await insertAt(a.db, 3);
+
+  // As people end it, and fencing does.
+  await b.powerOff();
+  await healed(stage.bench);
+  await seesVipAt(bench, null);
+  await bench.holderIs(a);
+  const id = await approvalAsked(stage);
+  const { source } = await stage.status();
+  assert.ok(source.message.includes(`${b.name} does not answer, so nobody knows what it wrote`), source.message);
+  assert.equal(source.situation, 'SplitBrain');
+  await nobodyReceives(bench);
+  await untouched();
+
+  await stage.annotate({ 'mxr.dev/approve': id });
+  const after = await stage.following(a.name, 60_000);
+  assert.equal(after.source.split, undefined);
+  await assertRight(bench, a);
+});
+
 test('policy.onSplitBrain: Resume: the holder is followed again as soon as it is alone, by every replica that is proven there', async () => {
   const { bench } = stage;
   await bench.rejoin(bench.b, 'clone');
   await stage.patchSpec({ policy: { onSplitBrain: 'Resume' } });
   await stage.following('hci-a', 60_000);
   await seesVipAt(bench, bench.a);
-  await split();
+  await split(stage.bench);
   await until('writes on the other side freeze every replica', async () => {
     await insertAt(bench.b.db, 1);
     return allFrozen(await stage.status());
   });
   await insertAt(bench.a.db, 3);
-  await heal();
+  await healed(stage.bench);
   await seesVipAt(bench, null);
   await bench.holderIs(bench.a);
 
@@ -127,7 +137,7 @@ test('a split as it comes: clients write on both sides, and whoever is seen at t
   const { bench } = stage;
   await bench.rejoin(bench.b, 'clone');
   await stage.following('hci-a');
-  await split();
+  await split(stage.bench);
   const status = await until('writes on both sides freeze every replica', async () => {
     await Promise.all([insertAt(bench.a.db, 1), insertAt(bench.b.db, 1)]);
     const seen = await stage.status();
@@ -137,7 +147,7 @@ test('a split as it comes: clients write on both sides, and whoever is seen at t
   await nobodyReceives(bench);
   const untouched = await remember(bench.replicas);
   await Promise.all([insertAt(bench.a.db, 3), insertAt(bench.b.db, 3)]);
-  await heal();
+  await healed(stage.bench);
   await bench.holderIs(bench.a);
   const id = await approvalAsked(stage);
   await untouched();
@@ -157,15 +167,3 @@ test('a split as it comes: clients write on both sides, and whoever is seen at t
 });
 
 const JUDGED = ['Following', 'Ahead', 'Unproven', 'Diverged'];
-
-/** The members no longer hear each other: both take the address and open for writes. */
-async function split(): Promise<void> {
-  const { a, b } = stage.bench;
-  await Promise.all([a.cutVrrp(), b.cutVrrp()]);
-  await bothServe(stage.bench);
-}
-
-async function heal(): Promise<void> {
-  const { a, b } = stage.bench;
-  await Promise.all([a.healVrrp(), b.healVrrp()]);
-}

@@ -1,12 +1,22 @@
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import type { Bench } from '../../support/bench.ts';
+import { assertRight } from '../../support/judge.ts';
 import { linkState, slaveStatus } from '../../support/link.ts';
 import type { Member } from '../../support/member.ts';
 import { until } from '../../support/wait.ts';
+import { assertBound } from './bound.ts';
+import { calm } from './begin.ts';
 import { condition } from './moves.ts';
-import { allReached, insertAt } from './refusal.ts';
+import { allReached, insertAt, remember } from './refusal.ts';
+import { NAMESPACE } from './stage.ts';
 import type { Stage } from './stage.ts';
+import { Telling } from './telling.ts';
+
+/** Three probe intervals of the stage. */
+const TURN_MS = 750;
 
 export function allFrozen({ replicas }: Status): boolean {
   return replicas.every(({ verdict }) => verdict === 'Frozen');
@@ -21,6 +31,17 @@ export async function bothServe({ a, b }: Bench, deadlineMs?: number): Promise<v
   );
 }
 
+/** The members no longer hear each other: both take the address and open for writes. */
+export async function split(bench: Bench): Promise<void> {
+  await Promise.all([bench.a.cutVrrp(), bench.b.cutVrrp()]);
+  await bothServe(bench);
+}
+
+/** They hear each other again. */
+export async function healed({ a, b }: Bench): Promise<void> {
+  await Promise.all([a.healVrrp(), b.healVrrp()]);
+}
+
 /** Decides which of two hosts with one address the operator's host talks to; `null` leaves that to the network again. */
 export async function seesVipAt({ op, tools, vip }: Bench, member: Member | null): Promise<void> {
   if (member === null) {
@@ -31,17 +52,45 @@ export async function seesVipAt({ op, tools, vip }: Bench, member: Member | null
   await op.exec([tools.ip, 'neigh', 'replace', vip.host, 'lladdr', mac, 'nud', 'permanent', 'dev', 'eth0']);
 }
 
-/** The segment's opinion of who holds the address goes to and fro until every replica is frozen. */
+/**
+ * Shows a sign of the split again and again until the status says that every replica is frozen, which it has to within
+ * the detection bound from now on: call it at the moment at which the pair is split.
+ */
+export async function frozenWithinBound(t: TestContext, stage: Stage, sign: () => Promise<unknown>): Promise<Status> {
+  const telling = new Telling(stage);
+  const since = performance.now();
+  try {
+    const { at, status } = await until('the signs of a split freeze every replica', async () => {
+      await sign();
+      return telling.told.find(({ status: told }) => allFrozen(told));
+    });
+    assertBound(t, 'every replica is frozen', at - since);
+    return status;
+  } finally {
+    await telling.stop();
+  }
+}
+
+/** The segment's opinion of who holds the address goes to and fro once: slower than looks come, faster than VRRP moves it. */
+export async function toAndFro(bench: Bench): Promise<void> {
+  for (const member of [bench.b, bench.a]) {
+    await seesVipAt(bench, member);
+    await delay(TURN_MS);
+  }
+}
+
+/** The same, and mxr has seen each turn before the next, until every replica is frozen. */
 export async function frozenByTwoHolders(stage: Stage): Promise<Status> {
   const { bench } = stage;
-  return until('an address that goes to and fro freezes every replica', async () => {
+  const seeEachTurn = async () => {
     for (const member of [bench.b, bench.a]) {
       await seesVipAt(bench, member);
       await stage.statusIs(`the VIP is seen on ${member.name}`, ({ holder }) => holder === member.name);
     }
     const seen = await stage.status();
     return allFrozen(seen) && seen;
-  });
+  };
+  return until('an address that goes to and fro freezes every replica', seeEachTurn, { deadlineMs: 60_000 });
 }
 
 export async function nobodyReceives({ replicas }: Bench): Promise<void> {
@@ -87,7 +136,7 @@ export async function linkIsBroken(db: Member['db']): Promise<void> {
 }
 
 /** What is true of every replica while the pair is split. */
-export async function assertFrozen(bench: Bench, status: Status): Promise<void> {
+export async function assertFrozen({ api, bench }: Stage, status: Status): Promise<void> {
   assert.equal(status.source.situation, 'SplitBrain');
   assert.equal(condition(status, 'SourceUnambiguous'), 'False/SplitBrain');
   assert.equal(status.following, `0/${bench.replicas.length}`);
@@ -96,6 +145,8 @@ export async function assertFrozen(bench: Bench, status: Status): Promise<void> 
     'reads go on',
   );
   await nobodyReceives(bench);
+  const serving = await api.list({ api: 'v1', plural: 'pods', namespace: NAMESPACE }, 'mxr.dev/serving=true');
+  assert.equal(serving.length, bench.replicas.length, 'every pod stays in the read Service');
 }
 
 /** Dual primaries have the same rows, and so have the replicas of this one. */
@@ -135,4 +186,25 @@ export async function ownListed(stage: Stage, own: ReadonlyMap<Member, readonly 
     assert.ok(firstAt !== '' && firstAt <= lastAt, `${name}: ${firstAt} to ${lastAt}`);
     assert.ok(bytes > 100 * count, `${name}: ${bytes} bytes of ${count}`);
   }
+}
+
+/** The whole of a split in which only `hci-a` was written to: frozen while it lasts, resumed by proof. */
+export async function wroteOnOneSide(stage: Stage): Promise<void> {
+  const { bench } = stage;
+  await calm(stage);
+  await bench.follows(bench.b.db, bench.a.db);
+  await split(bench);
+  const status = await frozenByTwoHolders(stage);
+  await assertFrozen(stage, status);
+  const untouched = await remember(bench.replicas);
+  await insertAt(bench.a.db, 3);
+  await untouched();
+
+  await healed(bench);
+  await seesVipAt(bench, null);
+  await bench.holderIs(bench.a);
+  const after = await stage.following('hci-a', 60_000);
+  assert.equal(after.source.split, undefined);
+  assert.deepEqual(after.approvals, []);
+  await assertRight(bench, bench.a);
 }
