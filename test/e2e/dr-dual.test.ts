@@ -26,6 +26,7 @@ import {
   ownFrom,
   ownListed,
 } from './support/split.ts';
+import { NAME, NAMESPACE } from './support/stage.ts';
 import type { Stage } from './support/stage.ts';
 
 // A remote site: keepalived with nopreempt and long adverts, so the VIP is silent for long when a host dies; each server follows
@@ -36,6 +37,8 @@ const ADVERT_SECONDS = process.env['MXR_FULL'] === '1' ? 40 : 5;
 const SILENCE_MS = 2 * ADVERT_SECONDS * 1000;
 /** A move once the VIP answers; the machine is small and has much else to do. */
 const MOVE_DEADLINE_MS = 10_000;
+/** Whoever reads who approved, and when, thinks in these. */
+const MINUTES_MS = 3 * 60_000;
 let stage: Stage;
 
 before(async () => {
@@ -171,28 +174,32 @@ test('dirty data on the other side: frozen, each side lists its own, a person en
   const untouched = await remember(bench.replicas);
   const ofA = await ownFrom(a);
   await insertAt(a.db, 3);
+  const own = async () =>
+    new Map([
+      [a, await ofA()],
+      [b, await ofB()],
+    ]);
+  await ownListed(stage, await own());
+  assert.equal((await stage.status()).source.split?.endedAt, undefined, 'while it lasts');
 
   // The hosts hear each other again; what they wrote is not exchanged before a person has looked at it.
   for (const { db } of [a, b]) await db.sql('STOP SLAVE');
   await oneHolderAgain(bench, a, heal);
   const id = await approvalAsked(stage);
   const { source } = await stage.status();
-  await ownListed(
-    stage,
-    new Map([
-      [a, await ofA()],
-      [b, await ofB()],
-    ]),
-  );
+  await ownListed(stage, await own());
   assert.match(source.message, new RegExp(`${b.name} wrote up to 2-2-\\d+, which ${a.name} lacks`));
   await untouched();
 
-  await stage.annotate({ 'mxr.dev/approve': id });
+  const person = 'dba';
+  const annotation = [`mxr.dev/approve=${id}`, '--overwrite', `--field-manager=${person}`];
+  await stage.api.kubectl(['annotate', 'mxr', NAME, '--namespace', NAMESPACE, ...annotation]);
   const after = await stage.following(a.name, bench.holderDeadlineMs);
   assert.equal(after.source.split, undefined);
   const [approval] = after.approvals;
-  assert.deepEqual([approval?.id, approval?.via], [id, 'annotation']);
-  assert.ok(approval?.by !== undefined && approval.at !== '');
+  assert.deepEqual([approval?.id, approval?.by, approval?.via], [id, person, 'annotation']);
+  const agoMs = Date.now() - Date.parse(approval?.at ?? '');
+  assert.ok(Math.abs(agoMs) < MINUTES_MS, `approved at ${approval?.at}, ${agoMs} ms ago`);
   for (const { db } of [a, b]) await db.sql('START SLAVE');
   await caughtUp(bench, a);
   await assertRight(bench, a);
@@ -217,6 +224,34 @@ test('a replica that was off until what it needs was purged on both sides is Pur
   );
   assert.match(status.replicas[2]?.message ?? '', /purged/);
   assert.equal(condition(status, 'ReplicasIntact'), 'False/Purged');
+  await insertAt(a.db, 3);
+  await allReached(bench, [r1, r2], a.db);
+});
+
+test('a standby that was off until what it needs was purged is found: nobody could take over; the replicas go on', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  const [r1, r2] = bench.replicas;
+  assert.ok(r1 && r2);
+  await bench.follows(b.db, a.db);
+  const lives = await stage.statusIs('the standby is found to be well', ({ findings }) =>
+    findings.every(({ subject, severity }) => subject !== b.name || severity !== 'error'),
+  );
+  assert.match(condition(lives, 'FailoverReady'), /^True/);
+  await b.powerOff();
+  await insertAt(a.db, 5);
+  await allReached(bench, [r1, r2], a.db);
+  await purge(a.db);
+  await b.powerOn();
+
+  const status = await stage.statusIs('the standby is found to receive nothing', ({ findings }) =>
+    findings.some(
+      ({ finding, subject, message }) =>
+        finding === 'StandbyNotApplying' && subject === b.name && /does not receive.* 1236 /.test(message),
+    ),
+  );
+  assert.equal(condition(status, 'FailoverReady'), 'False/StandbyNotApplying');
+  assert.equal(status.holder, a.name);
   await insertAt(a.db, 3);
   await allReached(bench, [r1, r2], a.db);
 });
