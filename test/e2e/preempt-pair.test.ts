@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import { assertRight } from '../support/judge.ts';
 import type { Member } from '../support/member.ts';
@@ -19,6 +20,7 @@ import {
   ownListed,
 } from './support/split.ts';
 import { Stage } from './support/stage.ts';
+import { noteVerdicts } from './support/told.ts';
 
 // keepalived with preemption: the preferred host takes the VIP back as soon as its database serves again. Each server follows
 // the other, neither is ever closed for writes, and they replicate one database only to each other.
@@ -30,6 +32,8 @@ const MEMBER_SERVER = {
   // A link that was cut is seen as broken at once.
   'slave-net-timeout': 2,
 } as const;
+/** Longer than the loser of an address has to become read-only, and than the detection bound after that. */
+const UNREST_MS = 6_000;
 const APPROVAL = /mxr\.dev\/approve=([\w-]+)/;
 
 let stage: Stage;
@@ -57,12 +61,14 @@ test('the primary dies, boots, catches up and takes the VIP back by itself: one 
   const { a, b } = stage.bench;
   await stage.following(a.name);
   await caughtUp(stage.bench, a);
+  const notes = noteVerdicts(stage);
   await a.db.sql('CREATE DATABASE scratch');
   await a.db.sql('CREATE TABLE scratch.t (n INT) ENGINE=InnoDB; INSERT INTO scratch.t VALUES (1), (2)');
   await movesOnce(stage, () => movesUnderWrites(stage, { from: a, to: b, pause: true, fault: async () => a.kill9() }));
   assert.equal((await b.db.sql("SHOW DATABASES LIKE 'scratch'")).length, 0, 'that database is filtered');
   await movesOnce(stage, () => movesUnderWrites(stage, { from: b, to: a, fault: async () => a.db.start() }));
   await assertCalm(stage, a);
+  await assertNeverFrozen(notes);
   const { findings } = await stage.status();
   const filters = findings.filter(({ finding }) => finding === 'MemberFilters');
   assert.deepEqual(
@@ -74,10 +80,27 @@ test('the primary dies, boots, catches up and takes the VIP back by itself: one 
 test('an application health script stops keepalived, and starts it again: one move each, by proof', async () => {
   const { bench } = stage;
   const { a, b } = bench;
+  const notes = noteVerdicts(stage);
   const [stops, starts] = [() => a.keepalived.stop(), () => preempts(a)];
   await movesOnce(stage, () => movesUnderWrites(stage, { from: a, to: b, pause: true, fault: stops }));
   assert.ok(a.db.running, 'the database had nothing to do with it');
   await movesOnce(stage, () => movesUnderWrites(stage, { from: b, to: a, pause: true, fault: starts }));
+  await assertCalm(stage, a);
+  await assertNeverFrozen(notes);
+});
+
+test('keepalived restarts on the preferred host, neither server is ever read-only: there and back once is no split', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  const notes = noteVerdicts(stage);
+  await a.keepalived.stop();
+  await bench.holderIs(b);
+  await stage.statusIs('it is seen there', ({ holder }) => holder === b.name);
+  await preempts(a);
+  await stage.following(a.name);
+  await delay(UNREST_MS);
+  await assertNeverFrozen(notes);
+  await caughtUp(bench, a);
   await assertCalm(stage, a);
 });
 
@@ -107,6 +130,7 @@ test('the script flaps three times: the replicas end where the VIP ends, nothing
 
 test('the host dies amid writes: what only it has written is kept until it is back with the VIP', async () => {
   const { a, b } = stage.bench;
+  const notes = noteVerdicts(stage);
   // Rows that both change without having met end different on the members themselves.
   await movesAmidWrites(stage, { from: a, to: b, mix: 'equal', fault: async () => a.powerOff() });
   await a.powerOn();
@@ -115,11 +139,13 @@ test('the host dies amid writes: what only it has written is kept until it is ba
   await insertAt(a.db, 3);
   await allReached(stage.bench, stage.bench.replicas, a.db);
   await assertCalm(stage, a);
+  await assertNeverFrozen(notes);
 });
 
 test('it takes the VIP back without what the other one wrote: every replica is Ahead until it has that', async () => {
   const { bench } = stage;
   const { a, b } = bench;
+  const notes = noteVerdicts(stage);
   await takenBackBehind(stage);
   const status = await stage.status();
   assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
@@ -136,12 +162,14 @@ test('it takes the VIP back without what the other one wrote: every replica is A
   await insertAt(a.db, 3);
   await allReached(bench, bench.replicas, a.db);
   await assertCalm(stage, a);
+  await assertNeverFrozen(notes);
 });
 
 test('it is written to before it has that: nothing is missing, and a person who compared the rows lets the replicas go on', async () => {
   const { bench } = stage;
   const { a, b } = bench;
   await caughtUp(bench, a);
+  const notes = noteVerdicts(stage);
   await takenBackBehind(stage);
   await insertAt(a.db, 3);
   await a.db.sql('START SLAVE');
@@ -166,6 +194,7 @@ test('it is written to before it has that: nothing is missing, and a person who 
   await insertAt(a.db, 3);
   await allReached(bench, bench.replicas, a.db);
   await assertCalm(stage, a);
+  await assertNeverFrozen(notes);
 });
 
 test('both hold the VIP, and each still takes in what the other writes: frozen, reads go on, ended by proof', async (t) => {
@@ -260,4 +289,11 @@ async function assertCalm(stage: Stage, holder: Member): Promise<void> {
   const status = await stage.following(holder.name);
   assert.equal(status.source.situation, 'Stable');
   assert.equal(status.source.split, undefined);
+}
+
+/** What a healthy pair does is no split, not even for a moment. */
+async function assertNeverFrozen(notes: ReturnType<typeof noteVerdicts>): Promise<void> {
+  const told = [...(await notes.end())].map(([pod, verdicts]) => `${pod} ${[...verdicts].join()}`);
+  assert.equal(told.length, stage.bench.replicas.length);
+  for (const verdicts of told) assert.doesNotMatch(verdicts, /Frozen/);
 }
