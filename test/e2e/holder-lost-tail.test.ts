@@ -6,10 +6,10 @@ import { cloneData, snapshotData } from '../support/clone.ts';
 import { assertRight, judge } from '../support/judge.ts';
 import type { LinkMode } from '../support/link.ts';
 import { attach, ownPosition, slaveStatus } from '../support/link.ts';
-import { TABLES } from '../support/schema.ts';
 import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
 import { begin } from './support/begin.ts';
+import { tokensOf } from './support/lost-tail.ts';
 import { positionings } from './support/modes.ts';
 import { condition } from './support/moves.ts';
 import type { Stage } from './support/stage.ts';
@@ -48,9 +48,10 @@ for (const { name, by, options } of positionings({ readOnly: false, fall: 10 }))
       }
       assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
       assert.equal(condition(status, 'Ready'), 'False/Ahead');
+      const wanted = late();
       for (const replica of bench.replicas) {
         assert.deepEqual(
-          await tokensOf(replica, late),
+          await tokensOf(replica, wanted),
           [],
           `${replica.name} received what was written after the restart`,
         );
@@ -147,15 +148,4 @@ async function losesTail(writer: Writer): Promise<() => ReadonlySet<string>> {
     const failed = new Set(writer.failed.slice(0, unsure + 1).map(({ token }) => token));
     return new Set(writer.acknowledged.map(({ token }) => token).filter((one) => !known.has(one) && !failed.has(one)));
   };
-}
-
-/** The rows of a replica that carry one of these tokens. */
-async function tokensOf({ db }: Replica, late: () => ReadonlySet<string>): Promise<string[]> {
-  const wanted = late();
-  const found: string[] = [];
-  for (const table of TABLES) {
-    const rows = await db.sql(`SELECT token FROM app.${table}`);
-    found.push(...rows.flatMap(({ token }) => (token != null && wanted.has(token) ? [token] : [])));
-  }
-  return found;
 }

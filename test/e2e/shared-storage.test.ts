@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
-import { snapshotData } from '../support/clone.ts';
+import type { Replica } from '../support/bench.ts';
 import { assertRight } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
 import type { Member } from '../support/member.ts';
-import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
 import { begin } from './support/begin.ts';
+import { heldBackByLostTail, standsStill, WITH_ROWS } from './support/lost-tail.ts';
 import { positionings } from './support/modes.ts';
 import { condition, movesUnderWrites } from './support/moves.ts';
+import { allReached } from './support/refusal.ts';
+import { SHARED, takesOver } from './support/shared.ts';
 import type { Stage } from './support/stage.ts';
+import { statementsOf } from './support/statements.ts';
 
-// DRBD + heartbeat + VIP: one data directory, mounted by whoever is active. keepalived watches something else than the
-// database (`fall` is never reached), and who moves the VIP starts the database on the other host, as a cluster manager does.
-const SHARED = { shared: true, readOnly: false, fall: 10_000 } as const;
 const DECLARED = { source: { topology: 'SharedStorage' } };
 let stage: Stage;
 
@@ -30,13 +30,14 @@ for (const { name, by, options } of positionings(SHARED)) {
       const calm = await stage.following(a.name);
       assert.equal(condition(calm, 'FailoverReady'), 'True/NoFinding', 'that no standby answers is how it is');
       const status = await moves(a, b);
-      assertSameCoordinates(status, by === 'file');
+      if (by === 'file') assertSameCoordinates(status);
       assert.deepEqual(lineagesOf(status), [lineageOf(calm, a)], 'it is the same history');
     });
 
     test('and back: what was remembered of the first host is older than what the other one wrote', async () => {
       const { a, b } = stage.bench;
-      assertSameCoordinates(await moves(b, a), by === 'file');
+      const status = await moves(b, a);
+      if (by === 'file') assertSameCoordinates(status);
     });
 
     test('nobody watched the failover: the next operator proves it from what the status remembers', async () => {
@@ -44,7 +45,7 @@ for (const { name, by, options } of positionings(SHARED)) {
       const writer = new Writer(stage.bench);
       await writer.writes(50, a.name);
       await stage.operator.kill9();
-      await takesOver(a, b);
+      await takesOver(stage.bench, a, b);
       await writer.writes(50, b.name, 60_000);
       await stage.startOperator();
       await stage.following(b.name, 60_000);
@@ -54,7 +55,7 @@ for (const { name, by, options } of positionings(SHARED)) {
 
     test('the operator dies between the failover and the proof', async () => {
       const { a, b } = stage.bench;
-      await takesOver(b, a);
+      await takesOver(stage.bench, b, a);
       await stage.statusIs('the other host was seen', ({ source }) => source.members.some(isSeenOn(a)));
       await stage.operator.kill9();
       await stage.startOperator();
@@ -81,45 +82,34 @@ for (const { name, by, options } of positionings(SHARED)) {
     });
 
     test('a lost tail holds every replica back, and what is known of it is listed', async () => {
-      const { bench } = stage;
-      const { a, b } = bench;
-      const writer = new Writer(bench);
-      await writer.writes(100, a.name);
-      const [first, second, cut] = bench.replicas;
-      assert.ok(first !== undefined && second !== undefined && cut !== undefined);
-      const heal = await cut.host.drop({ direction: 'in', peer: a.address, port: bench.vip.port });
-      const restore = await snapshotData(a.db);
-      await writer.writes(8, a.name);
-      await writer.stop();
-      await Promise.all([first, second].map(({ db }) => bench.follows(db, a.db)));
-
-      await a.kill9();
-      await a.keepalived.stop();
-      await restore();
-      await heal();
-      await startsOn(b);
-
-      const status = await stage.statusIs('every replica is held back', ({ replicas }) =>
-        replicas.every(({ reason }) => reason === 'LostTail'),
-      );
-      assert.deepEqual(
-        status.replicas.map(({ pod, verdict, ready }) => [pod, verdict, ready]),
-        [
-          [first.name, 'Ahead', false],
-          [second.name, 'Ahead', false],
-          [cut.name, 'Unproven', false],
-        ],
-      );
-      for (const { pod, message, transactions } of status.replicas) {
-        assert.match(message, /lost is, as far as mxr knows, 0-1-\d+ to 0-1-\d+ \(\d+ transactions\)|0-1-\d+/);
-        assert.match(message, /reseed/);
-        assert.equal((transactions?.gtids.length ?? 0) > 0, pod !== cut.name, 'who has what was lost lists it');
-      }
-      assert.equal(condition(status, 'ReplicasIntact'), 'False/Ahead');
-      await standsStill();
+      await heldBackByLostTail(stage, WITH_ROWS);
     });
   });
 }
+
+test('by file and position, while nobody writes: each replica is told the very coordinates at which it stood', async () => {
+  const spec = { ...DECLARED, link: { positioning: 'FilePosition' } };
+  stage = await begin({ bench: { ...SHARED, replicas: { link: 'file', server: { 'skip-slave-start': 1 } } }, spec });
+  try {
+    const { bench } = stage;
+    const { a, b, replicas } = bench;
+    await stage.following(a.name);
+    const writer = new Writer(bench);
+    await writer.writes(50, a.name);
+    await writer.stop();
+    await allReached(bench, replicas, a.db);
+    const stood = await Promise.all(replicas.map(appliedTo));
+    for (const { db } of replicas) await db.sql('SET GLOBAL general_log = 1');
+
+    await takesOver(bench, a, b);
+
+    await stage.following(b.name, 60_000);
+    assert.deepEqual(replicas.map(toldPlace), stood);
+    await rightOn(b);
+  } finally {
+    await stage.close();
+  }
+});
 
 test('Auto finds the shared storage out', async () => {
   stage = await begin({ bench: SHARED });
@@ -127,7 +117,7 @@ test('Auto finds the shared storage out', async () => {
     const { a, b } = stage.bench;
     const calm = await stage.following(a.name);
     assert.match(findingOf(calm, 'StandbyUnreachable'), /set source.topology: SharedStorage/);
-    assertSameCoordinates(await moves(a, b), false);
+    await moves(a, b);
     const found = await stage.statusIs(
       'nothing is missing any more',
       (now) => condition(now, 'FailoverReady') === 'True/NoFinding',
@@ -136,7 +126,7 @@ test('Auto finds the shared storage out', async () => {
       found.source.members.map(({ sharedStorage }) => sharedStorage),
       [{ tenure: 0 }, { tenure: 1 }],
     );
-    assertSameCoordinates(await moves(b, a), false);
+    await moves(b, a);
   } finally {
     await stage.close();
   }
@@ -156,14 +146,16 @@ for (const topology of ['SharedStorage', 'Auto'] as const) {
       if (topology === 'SharedStorage')
         assert.match(findingOf(calm, 'BinlogNameFollowsHost'), /hci-a-bin.*log_bin=mysql-bin/);
 
-      await takesOver(a, b);
+      await takesOver(stage.bench, a, b);
 
+      const { state } = await b.db.row('SELECT @@gtid_binlog_state AS state');
+      assert.equal(state, '', 'under the new name nothing is known of what the data has');
       await isExplained(
-        /binlog of hci-b is called hci-b-bin and that of hci-a was hci-a-bin: the name follows the host/,
+        /binlog of hci-b is called hci-b-bin and that of hci-a was hci-a-bin: the name follows the host .*with an empty GTID state/,
       );
       await b.db.sql('INSERT INTO app.plain (token) VALUES ("of-the-other-host")');
       // Back on the old files: they are whole, and know nothing of what was written under the other name.
-      await takesOver(b, a);
+      await takesOver(stage.bench, b, a);
       await isExplained(
         /binlog of hci-a is called hci-a-bin and that of hci-b was hci-b-bin: the name follows the host/,
       );
@@ -181,24 +173,17 @@ async function isExplained(message: RegExp): Promise<void> {
     assert.equal(verdict, 'Unproven');
     assert.match(text, /Give it one name on both hosts \(log_bin=mysql-bin\); then reseed r\d/);
   }
-  await standsStill();
+  await standsStill(stage);
 }
 
 /** kill -9 of the active one under writes; the other one has the storage then. */
 async function moves(from: Member, to: Member): Promise<Status> {
-  return movesUnderWrites(stage, { from, to, proof: 'SameServer', fault: async () => takesOver(from, to) });
-}
-
-async function takesOver(from: Member, to: Member): Promise<void> {
-  await from.kill9();
-  await from.keepalived.stop();
-  await startsOn(to);
-}
-
-async function startsOn(member: Member): Promise<void> {
-  await member.db.start();
-  if (!member.keepalived.running) await member.keepalived.start();
-  await stage.bench.holderIs(member);
+  return movesUnderWrites(stage, {
+    from,
+    to,
+    proof: 'SameServer',
+    fault: async () => takesOver(stage.bench, from, to),
+  });
 }
 
 async function rightOn(member: Member): Promise<void> {
@@ -208,25 +193,28 @@ async function rightOn(member: Member): Promise<void> {
   await assertRight(stage.bench, member);
 }
 
-/** Nothing is received: nobody attached, and nobody was attached. */
-async function standsStill(): Promise<void> {
-  for (const { name, db } of stage.bench.replicas) {
-    await until(`${name} receives nothing`, async () => (await slaveStatus(db))?.['Slave_IO_Running'] === 'No');
-  }
-}
-
 function isSeenOn({ name }: Member): (member: Status['source']['members'][number]) => boolean {
   return (member) => member.name === name && member.reachable;
 }
 
-/** What the record says of each replica: by file the same place, by GTID the same position. */
-function assertSameCoordinates({ handovers }: Status, byFile: boolean): void {
+/** What the record says of each replica: the place that it had is the one that it was given. */
+function assertSameCoordinates({ handovers }: Status): void {
   const replicas = handovers[0]?.replicas ?? [];
   assert.equal(replicas.length, 3);
-  for (const { from, to } of replicas) {
-    const place = (one: typeof from): unknown => (byFile ? [one.file, one.position] : one.gtid);
-    assert.deepEqual(place(to), place(from));
-  }
+  for (const { from, to } of replicas) assert.deepEqual([to.file, to.position], [from.file, from.position]);
+}
+
+/** Up to where a replica has applied, as it says itself. */
+async function appliedTo({ db }: Replica): Promise<unknown> {
+  const link = await slaveStatus(db);
+  return [link?.['Relay_Master_Log_File'], Number(link?.['Exec_Master_Log_Pos'])];
+}
+
+/** The coordinates that a replica was told last, from its own log of statements. */
+function toldPlace({ db }: Replica): unknown {
+  const change = statementsOf(db).findLast((statement) => statement.includes('CHANGE MASTER')) ?? 'none';
+  const [, file, position] = /MASTER_LOG_FILE = '(.*?)', MASTER_LOG_POS = (\d+)/.exec(change) ?? [];
+  return file === undefined ? change : [file, Number(position)];
 }
 
 function lineageOf({ source }: Status, { name }: Member): string | undefined {
