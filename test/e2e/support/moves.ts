@@ -3,6 +3,7 @@ import type { Proof } from '../../../src/api/reasons.ts';
 import type { Status } from '../../../src/api/v1alpha1.ts';
 import { assertRight, compareTables, judge } from '../../support/judge.ts';
 import type { Member } from '../../support/member.ts';
+import { TABLES } from '../../support/schema.ts';
 import { Writer } from '../../support/writer.ts';
 import type { WriterConfiguration } from '../../support/writer.ts';
 import type { Stage } from './stage.ts';
@@ -29,7 +30,9 @@ export async function movesUnderWrites(stage: Stage, move: Move): Promise<Status
   const { bench } = stage;
   const { from, to, fault, pause = false, mix = 'mixed', proof = 'Contained' } = move;
   const before = (await stage.following(from.name)).handovers[0]?.id;
+  const changes = await changesAt(from);
   let writer = new Writer(bench, { mix });
+  const writers = [writer];
   await writer.writes(ENOUGH, from.name);
   if (pause) await writer.stop();
   if (pause)
@@ -39,7 +42,7 @@ export async function movesUnderWrites(stage: Stage, move: Move): Promise<Status
 
   await fault();
 
-  if (pause) writer = new Writer(bench, { mix });
+  if (pause) writers.push((writer = new Writer(bench, { mix })));
   await writer.writes(ENOUGH, to.name, 60_000);
   const status = await stage.statusIs(
     `the handover to ${to.name} is recorded and every replica follows`,
@@ -47,6 +50,11 @@ export async function movesUnderWrites(stage: Stage, move: Move): Promise<Status
     60_000,
   );
   await writer.stop();
+  await assertNothingMissing(
+    to,
+    writers.flatMap(({ acknowledged }) => acknowledged),
+    changes,
+  );
   await assertRight(bench, to);
   assertRecorded(status, from, to, proof);
   return status;
@@ -88,6 +96,27 @@ export async function movesAmidWrites(
     }
   }
   return status;
+}
+
+/** Rows by their token; of the table that is updated in place every change counts, for its tokens are overwritten. */
+async function assertNothingMissing(
+  { name, db }: Member,
+  acknowledged: Writer['acknowledged'],
+  changesBefore: number,
+): Promise<void> {
+  const there = new Set<string>();
+  for (const table of TABLES) {
+    for (const { token } of await db.sql(`SELECT token FROM app.${table}`)) there.add(token ?? '');
+  }
+  const missing = acknowledged.filter(({ table, token }) => table !== 'hot' && !there.has(token));
+  assert.deepEqual(missing, [], `${name} lacks what the application was told is written`);
+  const updated = acknowledged.filter(({ table }) => table === 'hot').length;
+  const changes = (await changesAt({ db })) - changesBefore;
+  assert.ok(changes >= updated, `${name} has ${changes} changes, and ${updated} were acknowledged`);
+}
+
+async function changesAt({ db }: Pick<Member, 'db'>): Promise<number> {
+  return Number((await db.row('SELECT SUM(changes) AS n FROM app.hot'))['n']);
 }
 
 /** The newest record: everything went over, each replica by its own proof. */
