@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { HandoverRecord, Status } from '../../src/api/v1alpha1.ts';
 import type { Replica } from '../support/bench.ts';
-import { assertRight } from '../support/judge.ts';
+import { assertRight, judge } from '../support/judge.ts';
 import { slaveStatus } from '../support/link.ts';
+import { openSession } from '../support/mariadb-sql.ts';
+import type { Member } from '../support/member.ts';
+import { until } from '../support/wait.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { begin, calm } from './support/begin.ts';
 import type { Boundary } from './support/killed-operator.ts';
@@ -12,7 +15,7 @@ import { boundaries, dies, LEASE, startArmedOperator } from './support/killed-op
 import type { Positioned } from './support/modes.ts';
 import { positionings } from './support/modes.ts';
 import { PUBLISHER_PORT, PUBLISHER_TOKEN, PublisherProcess } from './support/publisher-process.ts';
-import { allReached, insertAt } from './support/refusal.ts';
+import { allReached, insertAt, onlyServe } from './support/refusal.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
 import type { StageOptions } from './support/stage.ts';
 
@@ -216,6 +219,62 @@ for (const { mode, boundary } of DEATHS) {
       await rightWith(3);
     });
   });
+}
+
+test('a replica that restarts while it is filled forgets where that ends: what it gets beyond is listed, and it goes no further', async () => {
+  const options = filling({ name: '', by: 'gtid', options: { bench: { server: { 'log-slave-updates': 0 } } } });
+  stage = await begin(options);
+  try {
+    const { bench } = stage;
+    const [r1] = bench.replicas;
+    assert.ok(r1);
+    const { heal } = await nobodyHasAll();
+    const more = await lastTwo(bench.a);
+
+    await bench.a.kill9();
+    await bench.holderIs(bench.b);
+    await heal();
+    await insertAt(bench.b.db, 3);
+    // Its applier waits in the middle.
+    const session = await openSession({ name: 'r1', user: 'root', socketPath: r1.db.socket });
+    await session.sql('LOCK TABLES app.plain WRITE');
+    await bench.a.db.start();
+    await until('r1 is being filled', async () => (await slaveStatus(r1.db))?.['Until_Condition'] === 'Gtid');
+    await r1.db.kill9();
+    session.close();
+    await r1.db.start();
+    assert.equal((await slaveStatus(r1.db))?.['Until_Condition'], 'None', 'it started by itself, without an end');
+
+    const isTold = ({ pod, verdict }: Status['replicas'][number]): boolean =>
+      verdict === (pod === 'r1' ? 'Ahead' : 'Following');
+    const status = await stage.statusIs(
+      'r1 is ahead, the others were filled up to the takeover point and follow hci-b',
+      ({ holder, replicas }) =>
+        holder === 'hci-b' && replicas.every(isTold) && replicas[0]?.transactions?.bytes !== undefined,
+      60_000,
+    );
+    assert.deepEqual(status.replicas[0]?.transactions?.gtids, more);
+    await onlyServe(stage, ['r2', 'r3']);
+    await until('r1 receives nothing', async () => (await slaveStatus(r1.db))?.['Slave_IO_Running'] === 'No');
+    await insertAt(bench.b.db, 3);
+    const rest = bench.replicas.slice(1);
+    await allReached(bench, rest, bench.b.db);
+    const judgements = await judge(bench, bench.b, { replicas: rest });
+    assert.deepEqual(
+      judgements.flatMap(({ findings }) => findings),
+      [],
+    );
+    const [of] = await r1.db.sql("SELECT COUNT(*) AS n FROM app.plain WHERE token LIKE 'hci-b-%'");
+    assert.equal(of?.['n'], '0', 'nothing of the new holder');
+  } finally {
+    await stage.close();
+  }
+});
+
+/** What a server wrote last. */
+async function lastTwo({ db }: Member): Promise<string[]> {
+  const { gtid } = await db.row('SELECT @@gtid_binlog_pos AS gtid');
+  return [1, 0].map((back) => (gtid ?? '').replace(/\d+$/, (seq) => String(Number(seq) - back)));
 }
 
 async function comesBack(boundary: Boundary | null): Promise<void> {

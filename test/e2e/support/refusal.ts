@@ -4,6 +4,7 @@ import { slaveStatus } from '../../support/link.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { COLUMNS, TABLES } from '../../support/schema.ts';
 import { until } from '../../support/wait.ts';
+import { NAMESPACE } from './stage.ts';
 import type { Stage } from './stage.ts';
 
 /** What a refusal must leave as it was: where the link points, how it asks, where the replica stands, and every row. */
@@ -61,6 +62,20 @@ export async function purge(db: MariaDbServer): Promise<void> {
   await until(`${db.name} has purged all before ${newest}`, async () => {
     const left = await db.sql(`PURGE BINARY LOGS TO '${newest}'; SHOW BINARY LOGS`);
     return left.length === 1;
+  });
+}
+
+/** Resolves when the read Service has exactly these pods: those with the label that it selects. */
+export async function onlyServe(stage: Stage, pods: readonly string[]): Promise<void> {
+  const label = 'mxr.dev/serving=true';
+  await until(`${pods.join(', ') || 'no pod'} alone can be read from`, async () => {
+    const serving = await stage.api.list({ api: 'v1', plural: 'pods', namespace: NAMESPACE }, label);
+    return (
+      serving
+        .map(({ metadata }) => metadata?.name ?? '')
+        .toSorted()
+        .join() === pods.toSorted().join()
+    );
   });
 }
 
