@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
 import { begin, calm } from './support/begin.ts';
-import { allReached, insertAt, remember } from './support/refusal.ts';
+import { allReached, insertAt, onlyServe, remember } from './support/refusal.ts';
 import { allSaved, SalvageVolume } from './support/salvaged.ts';
 import type { Stage } from './support/stage.ts';
 
@@ -48,6 +48,7 @@ test('Diverged: the same GTIDs with other content, under equal server ids', asyn
     assert.ok(message.includes('not the same transaction on both sides'), message);
   }
   assert.equal(status.verdict, 'Diverged');
+  await onlyServe(stage, []);
   const saved = await allSaved(
     stage,
     bench.replicas.map(({ name }) => name),
@@ -60,6 +61,10 @@ test('Diverged: the same GTIDs with other content, under equal server ids', asyn
   await bench.b.planned();
   await bench.holderIs(bench.a);
   await stage.following('hci-a');
+  await onlyServe(
+    stage,
+    bench.replicas.map(({ name }) => name),
+  );
   await insertAt(bench.a.db, 3);
   await assertRight(bench, bench.a);
 });
