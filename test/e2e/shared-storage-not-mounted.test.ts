@@ -8,6 +8,7 @@ import { standsStill } from './support/lost-tail.ts';
 import { allReached, insertAt, remember } from './support/refusal.ts';
 import { SHARED, startsOn } from './support/shared.ts';
 
+// The mount point is empty, or a database was installed below it once: it has the ids and the file names of the other one.
 test('the storage is not mounted on the other host, where a database runs on a directory of its own', async () => {
   const stage = await begin({ bench: SHARED, spec: { source: { topology: 'SharedStorage' } } });
   try {

@@ -15,6 +15,8 @@ import { SHARED, takesOver } from './support/shared.ts';
 import type { Stage } from './support/stage.ts';
 import { statementsOf } from './support/statements.ts';
 
+// DRBD + heartbeat + VIP: one data directory, mounted by whoever is active. keepalived watches something else than the
+// database (`fall` is never reached), and who moves the VIP starts the database on the other host, as a cluster manager does.
 const DECLARED = { source: { topology: 'SharedStorage' } };
 let stage: Stage;
 

@@ -1,10 +1,7 @@
 import type { Bench, BenchOptions } from '../../support/bench.ts';
 import type { Member } from '../../support/member.ts';
 
-/**
- * DRBD + heartbeat + VIP: one data directory, mounted by whoever is active. keepalived watches something else than the
- * database (`fall` is never reached), and who moves the VIP starts the database on the other host, as a cluster manager does.
- */
+/** One data directory for both hosts, of which only one runs a server; keepalived does not watch that. */
 export const SHARED = { shared: true, readOnly: false, fall: 10_000 } as const satisfies BenchOptions;
 
 /** kill -9 of the database of the active host; the other one has the storage then. */
