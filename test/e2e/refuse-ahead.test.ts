@@ -9,7 +9,7 @@ import { begin, calm } from './support/begin.ts';
 import { positionings } from './support/modes.ts';
 import { condition } from './support/moves.ts';
 import type { Stage } from './support/stage.ts';
-import { allReached, insertAt, remember } from './support/refusal.ts';
+import { allReached, insertAt, onlyServe, remember } from './support/refusal.ts';
 import { allSaved, eventNotes, SalvageVolume } from './support/salvaged.ts';
 
 const MORE = 5;
@@ -36,8 +36,10 @@ for (const { name, by, options } of positionings({}, { server: { 'log-slave-upda
       await bench.follows(bench.b.db, bench.a.db);
       await bench.b.db.sql('STOP SLAVE IO_THREAD');
       const heal = await r3.host.drop({ direction: 'in', peer: bench.a.address });
+      const since = Date.now();
       await insertAt(bench.a.db, MORE);
       await allReached(bench, [r1, r2], bench.a.db);
+      const written = { since, until: Date.now() };
       const untouched = await remember([r1, r2]);
 
       await bench.a.powerOff();
@@ -49,20 +51,17 @@ for (const { name, by, options } of positionings({}, { server: { 'log-slave-upda
         ({ replicas, holder, handovers }) =>
           holder === 'hci-b' &&
           replicas.map((one) => one.verdict).join() === 'Ahead,Ahead,Following' &&
-          replicas.slice(0, 2).every((one) => by === 'file' || one.transactions?.bytes !== undefined) &&
+          replicas.slice(0, 2).every((one) => one.transactions?.bytes !== undefined) &&
           handovers[0]?.to === 'hci-b',
         60_000,
       );
       for (const replica of status.replicas.slice(0, 2)) {
         assert.equal(replica.ready, false);
-        if (by === 'gtid') await assertListed(replica, r1);
-        else
-          assert.match(
-            replica.message,
-            /applied more than hci-b had when it took over \(\S+:\d+ against \S+:\d+\); salv/,
-          );
+        await assertListed(replica, r1, written);
+        assert.match(replica.message, MESSAGES[by]);
       }
       assertPartial(status, by);
+      await onlyServe(stage, ['r3']);
       await saved([r1, r2]);
       await insertAt(bench.b.db, 3);
       await bench.follows(r3.db, bench.b.db);
@@ -72,7 +71,16 @@ for (const { name, by, options } of positionings({}, { server: { 'log-slave-upda
   });
 }
 
-async function assertListed({ transactions, message }: ReplicaStatus, { db }: Replica): Promise<void> {
+const MESSAGES: Readonly<Record<LinkMode, RegExp>> = {
+  gtid: /5 transactions that hci-b lacks.*salvage.*From its own binlog: .*INSERT INTO app\.plain/,
+  file: /applied more than hci-b had when it took over \(\S+:\d+ against \S+:\d+\); salvage.*From its own binlog: .*INSERT INTO app\.plain/,
+};
+
+async function assertListed(
+  { transactions }: ReplicaStatus,
+  { db }: Replica,
+  written: { readonly since: number; readonly until: number },
+): Promise<void> {
   const last = (await db.row('SELECT @@gtid_slave_pos AS gtid'))['gtid'];
   const number = Number(last?.split('-')[2]);
   assert.equal(transactions?.count, MORE);
@@ -80,9 +88,16 @@ async function assertListed({ transactions, message }: ReplicaStatus, { db }: Re
     transactions.gtids,
     [4, 3, 2, 1, 0].map((back) => `0-1-${number - back}`),
   );
-  assert.ok(transactions.firstAt !== undefined && transactions.lastAt !== undefined);
+  const [first, end] = [Date.parse(transactions.firstAt ?? ''), Date.parse(transactions.lastAt ?? '')];
+  assert.ok(first > 0 && end > 0, 'the times are told');
+  // The binlog has whole seconds.
+  const times = [Math.floor(written.since / 1000) * 1000, first, end, written.until];
+  assert.deepEqual(
+    times,
+    times.toSorted((one, other) => one - other),
+    `${transactions.firstAt} to ${transactions.lastAt}`,
+  );
   assert.ok((transactions.bytes ?? 0) > 100 * MORE && transactions.atLeast === undefined);
-  assert.match(message, /5 transactions that hci-b lacks.*salvage.*From its own binlog: .*INSERT INTO app\.plain/);
 }
 
 /** Before anything may wipe them; once, whichever process asks. */
