@@ -20,6 +20,7 @@ export type Question =
   | RelayNextQuestion
   | RelayRestQuestion
   | OwnWritesQuestion
+  | FailedRowsQuestion
   | LiveLookQuestion;
 
 /** The Format_description and Gtid_list with which one binlog file begins. */
@@ -131,6 +132,18 @@ export interface OwnWritesQuestion {
   readonly key: string | null;
   readonly failedAt: Coordinates;
 }
+/** The rows of the event over which an applier stopped, as the server that it came from logged it. */
+export interface FailedRowsQuestion {
+  readonly kind: 'FailedRows';
+  readonly member: string;
+  readonly incarnation: string;
+  /** `database.table` */
+  readonly table: string;
+  /** The beginning of the transaction. */
+  readonly from: Coordinates;
+  /** Where the event ends. */
+  readonly end: number;
+}
 /** A look at this target that began after `after` (monotonic ms): an accusation is asked again before it is made. */
 export interface LiveLookQuestion {
   readonly kind: 'LiveLook';
@@ -211,6 +224,12 @@ export interface TransactionContent {
   } | null;
 }
 
+export interface FailedRows {
+  readonly count: number;
+  /** The primary keys of the first ones, with `-` between the values of several columns. */
+  readonly keys: readonly string[];
+}
+
 export interface OwnWrite {
   readonly gtid: Gtid;
   /** Wall clock ms (whole seconds). */
@@ -239,6 +258,8 @@ export interface Answers {
   RelayRest: 'Whole' | 'Half';
   /** Null: there is none. */
   OwnWrites: OwnWrite | null;
+  /** Null: they cannot be told (statements, no primary key, or one of dates). */
+  FailedRows: FailedRows | null;
   LiveLook: true;
 }
 

@@ -40,7 +40,7 @@ function renamed({ memory, look }: RestartInput, before: string): HeirJudgement 
   const [now, then] = [binlogName(look.logBinBasename), binlogName(memory.logBinBasename)];
   const why =
     followsHost(look) && followsHost(memory)
-      ? 'the name follows the host (log_bin is set without a name), so on the same data a new binlog began, with an empty GTID state, and numbers that were given before are given again'
+      ? 'the name follows the host (log_bin is set without a name), so on the same data another binlog is written (a new one begins with an empty GTID state), and numbers that were given before are given again'
       : 'another history began, and numbers that were given before may be given again';
   const message = `the binlog of ${memory.name} is called ${now} and that of ${before} was ${then}: ${why}. Give it one name on both hosts (log_bin=mysql-bin)`;
   return { kind: 'NewLineage', message };

@@ -1,7 +1,15 @@
 import type { Context } from './context.ts';
 import { baselineMember, memberOf } from './context.ts';
 import { answerTo } from './evidence.ts';
-import type { OwnWrite, OwnWritesQuestion, Question, RelayNextQuestion, TransactionQuestion } from './evidence.ts';
+import type {
+  FailedRowsQuestion,
+  OwnWrite,
+  OwnWritesQuestion,
+  Question,
+  RelayNextQuestion,
+  TransactionQuestion,
+} from './evidence.ts';
+import { wasAsked } from './fact.ts';
 import { formatGtid } from './gtid.ts';
 import { maskLiterals } from './mask.ts';
 import { incarnationKey } from './proof.ts';
@@ -22,7 +30,8 @@ export function localConflict(context: Context, message: string): Decision | nul
   const { link, look, pod } = replica;
   const table = COLLISIONS.includes(link.sqlErrno) ? tableOf(link.sqlError) : null;
   if (table === null || !look.logBin) return null;
-  const key = keyOf(link.sqlError);
+  const missing = missingRow(context, table);
+  const key = keyOf(link.sqlError) ?? missing.key;
   const question: OwnWritesQuestion = {
     kind: 'OwnWrites',
     pod,
@@ -35,8 +44,10 @@ export function localConflict(context: Context, message: string): Decision | nul
   };
   const answer = answerTo(evidence, question);
   const plan = protect(context);
-  if (!answer.known) {
-    return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan, questions: [question] });
+  // The key first: what it wrote is looked for by that.
+  if (missing.questions.length > 0 || !answer.known) {
+    const questions = missing.questions.length > 0 ? missing.questions : [question];
+    return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan, questions });
   }
   if (answer.value === null) return null;
   const source = ofSource(context);
@@ -97,7 +108,37 @@ interface Key {
   readonly value: string;
 }
 
-/** As a duplicate entry names it; a row that is missing is named by nobody. */
+const ER_KEY_NOT_FOUND = 1032;
+
+/**
+ * A row that is missing is not named by the server: the event that wanted to change it is, and of that the server that it
+ * came from knows the rows. Of several it is not said which one is missing, so none is named.
+ */
+function missingRow(
+  context: Context,
+  table: string,
+): { readonly key: Key | null; readonly questions: readonly Question[] } {
+  const nothing = { key: null, questions: [] };
+  const { replica, evidence } = context;
+  const end = /end_log_pos (\d+)/.exec(replica.link.sqlError)?.[1];
+  const member = memberOf(context, baselineMember(replica));
+  if (replica.link.sqlErrno !== ER_KEY_NOT_FOUND || end === undefined || member?.look.known !== true) return nothing;
+  const question: FailedRowsQuestion = {
+    kind: 'FailedRows',
+    member: member.name,
+    incarnation: incarnationKey(member),
+    table,
+    from: replica.link.exec,
+    end: Number(end),
+  };
+  const answer = answerTo(evidence, question);
+  if (!wasAsked(answer)) return { key: null, questions: [question] };
+  if (!answer.known || answer.value === null || answer.value.count > 1) return nothing;
+  const [value] = answer.value.keys;
+  return value === undefined ? nothing : { key: { name: 'PRIMARY', value }, questions: [] };
+}
+
+/** As a duplicate entry names it. */
 function keyOf(error: string): Key | null {
   const [, value, name] = /Duplicate entry '(.*?)' for key '([^']*)'/s.exec(error) ?? [];
   return value === undefined || name === undefined ? null : { name, value };

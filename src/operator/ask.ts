@@ -1,10 +1,11 @@
-import type { Answers, OwnWritesQuestion, Question } from '../domain/evidence.ts';
+import type { Answers, FailedRowsQuestion, OwnWritesQuestion, Question } from '../domain/evidence.ts';
 import { parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition } from '../domain/gtid.ts';
 import type { HistoryServer } from '../domain/histories.ts';
 import type { Picture } from '../domain/judge.ts';
 import type { Coordinates } from '../domain/observation.ts';
 import { MxrError } from '../errors.ts';
+import { failedRows } from '../sql/binlog/failed-rows.ts';
 import { fileHeader } from '../sql/binlog/file-header.ts';
 import { loggedSince } from '../sql/binlog/logged.ts';
 import { lastOwnWrite } from '../sql/binlog/own-write.ts';
@@ -14,6 +15,7 @@ import { transactionAt } from '../sql/binlog/transaction.ts';
 import { walk } from '../sql/binlog/walk.ts';
 import type { SqlSession, SqlTarget, StatementOptions } from '../sql/port.ts';
 import { newestFiles } from '../observe/binlog-files.ts';
+import { primaryKey } from '../observe/primary-key.ts';
 import { relayedFirst, relayedNext, relayedRest } from '../observe/relayed.ts';
 import { askFiles } from './fill-files.ts';
 import type { Runtime } from './runtime.ts';
@@ -90,6 +92,8 @@ async function answer(runtime: Runtime, question: Question): Promise<Answers[Que
       return relayRest(runtime, question.pod);
     case 'OwnWrites':
       return ownWrite(runtime, question);
+    case 'FailedRows':
+      return rowsThatFailed(runtime, question);
     case 'LiveLook':
       await lookLive(runtime, question.target);
       return true;
@@ -143,6 +147,13 @@ async function ownWrite(runtime: Runtime, question: OwnWritesQuestion): Promise<
     newestFiles(session, WALK_BYTES, limits),
   );
   return from === null ? null : lastOwnWrite(podTarget(runtime, question.pod), { ...question, from }, limits);
+}
+
+async function rowsThatFailed(runtime: Runtime, question: FailedRowsQuestion): Promise<Answers['FailedRows']> {
+  const limits = { deadlineMs: ASK_DEADLINE_MS, maxBytes: WALK_BYTES, signal: runtime.shared.signal };
+  const member = memberTarget(runtime, question.member);
+  const key = await onTarget(runtime, member, (session) => primaryKey(session, question.table, limits));
+  return key.length === 0 ? null : failedRows(dumpTarget(runtime, question.member), { ...question, key }, limits);
 }
 
 type Limits = Pick<StatementOptions, 'deadlineMs' | 'signal'>;

@@ -71,8 +71,8 @@ test('a row that a service deleted: LocalConflict, also where the source logs ro
   assert.match(
     message,
     new RegExp(
-      `stopped with 1032 at app\\.auto: .+, applying ${theirs} of hci-a: UPDATE app\\.auto SET filler=\\? WHERE id=\\?\\. ` +
-        `r2 itself wrote to that table, last in ${own} of \\d{4}-\\S+Z: (app: )?DELETE FROM app\\.auto WHERE id=\\?\\. Nothing is skipped`,
+      `stopped with 1032 at app\\.auto with PRIMARY = '100001', applying ${theirs} of hci-a: UPDATE app\\.auto SET filler=\\? WHERE id=\\?\\. ` +
+        `r2 itself wrote that key, last in ${own} of \\d{4}-\\S+Z: (app: )?DELETE FROM app\\.auto WHERE id=\\?\\. Nothing is skipped`,
     ),
   );
   await assertNotSkipped(r2, theirs);

@@ -58,10 +58,15 @@ function metadataSize(type: number): number | undefined {
  * The whole numbers and texts of each row image, as the server would print them in "Duplicate entry": with and without a
  * sign, for the binlog does not say. Enough to find the row that has a key; dates, decimals and the like are passed over.
  */
-export function* rowValues(
+export function* rowValues(event: RowsEvent, columns: readonly Column[]): Generator<ReadonlySet<string>> {
+  for (const image of rowsOf(event, columns)) yield new Set(image.flat());
+}
+
+/** The same by column: nothing for one that is NULL, not there, or of a type whose values are passed over. */
+export function* rowsOf(
   { rows, columns: present }: RowsEvent,
   columns: readonly Column[],
-): Generator<ReadonlySet<string>> {
+): Generator<readonly (readonly string[])[]> {
   const reader = new Reader(rows);
   const images = present.split(' ');
   // An image without a column would take nothing of what is left, for ever.
@@ -71,15 +76,15 @@ export function* rowValues(
   }
 }
 
-function imageOf(reader: Reader, columns: readonly Column[], present: string): ReadonlySet<string> {
-  const there = columns.filter((_, index) => present[index] === '1');
-  const nulls = reader.take(Math.ceil(there.length / 8));
-  const values = new Set<string>();
-  for (const [index, column] of there.entries()) {
-    if (((nulls[index >> 3] ?? 0) & (1 << (index % 8))) !== 0) continue;
-    for (const value of valueOf(reader, column)) values.add(value);
-  }
-  return values;
+function imageOf(reader: Reader, columns: readonly Column[], present: string): readonly (readonly string[])[] {
+  const there = columns.filter((_, index) => present[index] === '1').length;
+  const nulls = reader.take(Math.ceil(there / 8));
+  let at = -1;
+  return columns.map((column, index) => {
+    if (present[index] !== '1') return [];
+    at += 1;
+    return ((nulls[at >> 3] ?? 0) & (1 << (at % 8))) === 0 ? valueOf(reader, column) : [];
+  });
 }
 
 function valueOf(reader: Reader, { type, metadata }: Column): readonly string[] {

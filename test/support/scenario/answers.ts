@@ -68,6 +68,8 @@ function fits(question: Question, answer: Answer): Answers[Question['kind']] | u
       return answer.ask === 'Relayed' ? gtid(answer.first) : undefined;
     case 'OwnWrites':
       return answer.ask === 'OwnWrites' ? ownWrite(answer.wrote) : undefined;
+    case 'FailedRows':
+      return answer.ask === 'FailedRows' ? { count: answer.keys.length, keys: answer.keys } : undefined;
     case 'LiveLook':
       return undefined;
     default:

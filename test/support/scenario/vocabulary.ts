@@ -192,6 +192,7 @@ export const Answer = z.discriminatedUnion('ask', [
   z.strictObject({ ask: z.literal('RelayRest'), of: z.string(), rest: z.enum(['Whole', 'Half']) }),
   z.strictObject({ ask: z.literal('RelayNext'), of: z.string(), next: gtid.nullable() }),
   z.strictObject({ ask: z.literal('OwnWrites'), of: z.string(), wrote: gtid.nullable() }),
+  z.strictObject({ ask: z.literal('FailedRows'), of: z.string(), keys: z.array(z.string()) }),
   z.strictObject({ ask: z.literal('LiveLook') }),
   /** Whatever is asked of it cannot be asked. */
   z.strictObject({ ask: z.literal('Failure'), of: z.string(), code: z.string() }),

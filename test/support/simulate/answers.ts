@@ -39,6 +39,7 @@ export function answerFrom(world: World, question: Exclude<Question, { kind: 'Li
       return { accepted: false, why: 'nobody hands them out here' };
     case 'Relayed':
     case 'OwnWrites':
+    case 'FailedRows':
       return null;
     default:
       return question satisfies never;
