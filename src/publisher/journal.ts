@@ -89,6 +89,8 @@ class DiskJournal implements PublisherJournal {
   /** Each reads whole files into memory: one after the other. */
   #pages: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
+  /** Monotonic ms at which the disk was asked last to keep what it has. */
+  #syncAskedAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: JournalOptions, disk: JournalDisk) {
@@ -141,8 +143,8 @@ class DiskJournal implements PublisherJournal {
     this.#appended += 1;
     this.#latest = checked.data;
     this.#tail.push(lineOf(checked.data));
-    this.#syncSoon();
     const wait = flush || this.#tail.length > CROWDED;
+    if (!wait) this.#syncSoon();
     const settled = this.#settle(wait);
     if (wait) await this.#bounded(settled);
   }
@@ -190,6 +192,7 @@ class DiskJournal implements PublisherJournal {
   }
 
   async #run(sync: boolean): Promise<void> {
+    if (sync && this.#tail.length > 0) this.#syncAskedAt = this.#options.clock.monotonicMs();
     try {
       for (;;) {
         const line = this.#tail.after(this.#disk.writtenSeq);
@@ -202,16 +205,18 @@ class DiskJournal implements PublisherJournal {
     } catch (error) {
       await this.#failed(error);
     }
+    if (sync && this.#tail.length > 0) this.#syncSoon();
   }
 
+  /** A second after the last one, which is now when that was longer ago: what comes once a second is safe at once. */
   #syncSoon(): void {
     if (this.#timer !== null || this.#closed) return;
-    this.#timer = setTimeout(() => {
+    const sinceMs = this.#options.clock.monotonicMs() - this.#syncAskedAt;
+    const sync = (): void => {
       this.#timer = null;
-      void this.#settle(true).then(() => {
-        if (this.#tail.length > 0) this.#syncSoon();
-      });
-    }, SYNC_EVERY_MS).unref();
+      void this.#settle(true);
+    };
+    this.#timer = setTimeout(sync, Math.max(0, SYNC_EVERY_MS - sinceMs)).unref();
   }
 
   async #bounded(work: Promise<void>): Promise<void> {

@@ -37,7 +37,7 @@ export interface PublisherState {
 
 type Entry = Omit<JournalEntry, 'seq' | 'at'>;
 
-/** Positions are written at most this often. */
+/** Positions are written at most this often, and none is older than this when it is written. */
 const POSITIONS_EVERY_MS = 1_000;
 
 export function createState(options: StateOptions): PublisherState {
@@ -57,6 +57,7 @@ export function createState(options: StateOptions): PublisherState {
   let written = latest === null ? '' : factsOf(latest);
   let writtenAt = Number.NEGATIVE_INFINITY;
   let writing = 0;
+  let dueTimer: NodeJS.Timeout | null = null;
   let trouble: string | null = null;
 
   return { coordinates, sawDatabase, sawVip: settle, sawPeer, sawImported, awaitsOwn, isTakingIn, onChange, flush };
@@ -134,10 +135,20 @@ export function createState(options: StateOptions): PublisherState {
     const now = entry();
     const roleNow = roleOf(now);
     const isChange = roleNow !== role;
-    const isDue = clock.monotonicMs() - writtenAt >= POSITIONS_EVERY_MS && writing === 0;
+    const isNew = factsOf(now) !== written;
+    const waitMs = POSITIONS_EVERY_MS - (clock.monotonicMs() - writtenAt);
     role = roleNow;
-    if (isChange || (isDue && factsOf(now) !== written)) write(now, isChange);
+    if (isChange || (isNew && waitMs <= 0 && writing === 0)) write(now, isChange);
+    else if (isNew && waitMs > 0) settleIn(waitMs);
     if (isChange) for (const listener of [...listeners]) listener();
+  }
+
+  /** The next look may be later, or never come. */
+  function settleIn(ms: number): void {
+    dueTimer ??= setTimeout(() => {
+      dueTimer = null;
+      settle();
+    }, ms).unref();
   }
 
   function write(now: Entry, flush: boolean): void {

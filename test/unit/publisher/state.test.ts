@@ -188,6 +188,27 @@ describe('the journal', () => {
     assert.equal(w.journal.entries.length, 6);
   });
 
+  test('gets a position that is not followed by a look when it is a second since the last one', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const w = world();
+    const pass = (ms: number): void => {
+      w.now += ms;
+      t.mock.timers.tick(ms);
+    };
+    w.look();
+    await w.settled();
+    pass(10);
+    w.look(applied(101, 1010));
+    pass(200);
+    w.look(applied(102, 1020));
+    pass(789);
+    assert.equal(w.journal.entries.length, 1);
+    pass(1);
+    assert.equal(w.journal.entries.length, 2);
+    assert.equal(w.journal.entries.at(-1)?.slave?.position, 1020);
+    assert.deepEqual([w.journal.flushed, w.changes()], [[1], 1]);
+  });
+
   test('gets where a takeover record ended at once, but that is no change of role', async () => {
     const w = world();
     w.look();
