@@ -1,7 +1,7 @@
 import type { Fact } from '../../../src/domain/fact.ts';
 import { known, unknown } from '../../../src/domain/fact.ts';
 import type { ServerLook } from '../../../src/domain/observation.ts';
-import type { PublishedTakeover, PublisherLook } from '../../../src/domain/published.ts';
+import type { ImportedPosition, PublishedTakeover, PublisherLook } from '../../../src/domain/published.ts';
 import { lastOf, placeOf, position, state } from './words.ts';
 import { START, startOf } from './times.ts';
 import type { Member } from './vocabulary.ts';
@@ -39,11 +39,20 @@ export function publisherOf(said: NonNullable<Member['publisher']>, truth: Truth
     slavePos: look.gtidSlavePos,
     takeover: said.takeover === undefined ? null : takeoverOf(said.takeover, truth, observedAt),
     peer: null,
-    imported: { masterEnd: null, slaveEnd: null },
+    imported: {
+      masterEnd: importedOf(said.imported?.masterEnd, observedAt),
+      slaveEnd: importedOf(said.imported?.slaveEnd, observedAt),
+    },
     observedAt,
     ageMs,
   };
   return known(value, at);
+}
+
+type SaidPosFile = NonNullable<NonNullable<Member['publisher']>['imported']>['masterEnd'];
+
+function importedOf(said: SaidPosFile, observedAt: number): ImportedPosition | null {
+  return said === undefined ? null : { ...placeOf(said.at), at: observedAt - 1000 * said.ago };
 }
 
 type SaidTakeover = NonNullable<NonNullable<Member['publisher']>['takeover']>;

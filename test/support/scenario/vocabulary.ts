@@ -9,6 +9,8 @@ const place = z.string().regex(/^[^:]*:\d+$/);
 const gtid = z.string();
 /** Minutes after which the server was started; each number is another life. */
 const life = z.int().min(0);
+/** A `.pos` file of older scripts; `ago`: seconds by the clock of its host, before the publisher looked at its database last. */
+const posFile = z.strictObject({ at: place, ago: z.number().default(1) });
 
 export const Member = z
   .strictObject({
@@ -70,6 +72,8 @@ export const Member = z
           /** Seconds by the clock of its host, before it looked at its database last. */
           ago: z.number().default(1),
         }),
+        /** The `.pos` files that it reads; by default there are none. */
+        imported: z.strictObject({ masterEnd: posFile.optional(), slaveEnd: posFile.optional() }),
         /** Hours by which the clock of its host is wrong. */
         clock: z.number(),
         /** It does not answer, with this code. */
