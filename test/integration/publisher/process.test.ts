@@ -6,6 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { Coordinates } from '../../../src/api/publisher.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { startMariaDb } from '../../support/mariadb.ts';
+import { provision } from '../../support/provision.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
 import { LOOK_GRANTS, PASSWORD, createAccount } from '../observe/servers.ts';
@@ -18,11 +19,16 @@ function of(publisher: PublisherProcess, what: 'cmdline' | 'environ' | 'comm'): 
   return readFileSync(`/proc/${publisher.pid}/${what}`, 'utf8');
 }
 
-/** As `mariadb -e 'SHOW MASTER STATUS\\G'` prints it. */
-async function statusText(server: MariaDbServer): Promise<string> {
-  const row = await server.row('SHOW MASTER STATUS');
-  const lines = Object.entries(row).map(([name, value]) => `${name.padStart(16)}: ${value ?? 'NULL'}\n`);
-  return `*************************** 1. row ***************************\n${lines.join('')}`;
+/** What the scripts wrote into their files. */
+async function statusText({ socket }: MariaDbServer): Promise<string> {
+  const { mariadb } = await provision(() => undefined);
+  const args = ['--no-defaults', '--user=root', `--socket=${socket}`, '-e', String.raw`SHOW MASTER STATUS\G`];
+  return execFileSync(mariadb.client, args, { encoding: 'utf8' });
+}
+
+async function endOf(server: MariaDbServer): Promise<{ readonly file: string; readonly position: number }> {
+  const { File: file, Position: position } = await server.row('SHOW MASTER STATUS');
+  return { file: file ?? '', position: Number(position) };
 }
 
 describe('the process of a publisher', { timeout: 180_000 }, () => {
@@ -115,6 +121,8 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
       server,
       flags: [`--vip=${VIP}`, `--notify-fifo=${fifo}`],
     });
+    const listens = { message: 'listening to keepalived', path: fifo };
+    await until('it listens to keepalived', () => publisher.said(listens));
     await publisher.coordinatesWhen('it does not hold it', (now) => now.databaseAnswers && now.vipHeld === false);
     const heard: string[] = [];
     const events = await fetch(`${publisher.url}/v1/events`);
@@ -136,10 +144,15 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
     const [old, next] = ['0123456789abcdef-old', '0123456789abcdef-new'];
     const token = join(sandbox, 'token-changed');
     const directory = join(sandbox, 'pos-changed');
-    const masterEnd = join(directory, 'mysql-bin-master-end.pos');
+    const [masterEnd, slaveEnd] = ['master', 'slave'].map((of) => join(directory, `mysql-bin-${of}-end.pos`));
+    assert.ok(masterEnd !== undefined && slaveEnd !== undefined);
     mkdirSync(directory);
     writeFileSync(token, old);
+    const ends = { masterEnd: await endOf(server), slaveEnd: { file: '', position: 0 } };
     writeFileSync(masterEnd, await statusText(server));
+    await server.sql('FLUSH BINARY LOGS');
+    ends.slaveEnd = await endOf(server);
+    writeFileSync(slaveEnd, await statusText(server));
     const publisher = await PublisherProcess.start({
       name: 'files',
       server,
@@ -148,9 +161,12 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
     const ask = (bearer: string): Promise<Response> =>
       fetch(`${publisher.url}/v1/coordinates`, { headers: { authorization: `Bearer ${bearer}` } });
     const { imported } = Coordinates.parse(await (await ask(old)).json());
-    const { File: file, Position: position } = await server.row('SHOW MASTER STATUS');
-    assert.deepEqual([imported.masterEnd?.file, imported.masterEnd?.position], [file, Number(position)]);
-    assert.equal(imported.slaveEnd, null);
+    for (const which of ['masterEnd', 'slaveEnd'] as const) {
+      const { file, position, writtenAt } = imported[which] ?? {};
+      assert.deepEqual({ file, position }, ends[which]);
+      assert.ok(Math.abs(Date.now() - Date.parse(writtenAt ?? '')) < 60_000, `${which} was written at ${writtenAt}`);
+    }
+    assert.notEqual(imported.masterEnd?.file, imported.slaveEnd?.file);
     writeFileSync(token, next);
     writeFileSync(masterEnd, 'File: half');
     await until('the old token is refused', async () => (await ask(old)).status === 401, { intervalMs: 200 });

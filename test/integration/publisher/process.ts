@@ -102,6 +102,11 @@ export class PublisherProcess {
     return this.lines.map((line) => JSON.stringify(line)).join('\n') + this.#errors;
   }
 
+  /** Whether a line of its log has all these fields. */
+  said(fields: Readonly<Record<string, unknown>>): boolean {
+    return this.lines.some((line) => Object.entries(fields).every(([name, value]) => line[name] === value));
+  }
+
   async coordinates(): Promise<Coordinates> {
     return Coordinates.parse(await this.#get('/v1/coordinates'));
   }
@@ -133,6 +138,11 @@ export class PublisherProcess {
       from = page.next;
     }
     return entries;
+  }
+
+  /** What it says of its journal: what is missing, or not trusted. */
+  async damage(): Promise<readonly string[]> {
+    return Journal.parse(await this.#get('/v1/journal')).damage;
   }
 
   /** The exit code. */
