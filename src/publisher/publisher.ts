@@ -60,6 +60,7 @@ export async function runPublisher(config: PublisherConfig, parts: PublisherPart
     log.info('publishing', { member: config.member, host: config.listen.host, port: server.port });
     try {
       parts.onListening?.(server.port);
+      tellOfLoopback(config, log);
       warnOfClearText(config, log);
       followOthers(config, { state, server, log, signal: helpers.signal });
       await aborted(signal);
@@ -165,6 +166,13 @@ function every(ms: number, signal: AbortSignal, look: () => Promise<void>): void
 }
 
 const LOOPBACK_URL = /^http:\/\/(localhost|127\.[\d.]+|\[::1\])(:|\/|$)/u;
+
+/** The operator and the other member are not on this host. */
+function tellOfLoopback({ token, listen }: PublisherConfig, log: Logger): void {
+  if (token !== null) return;
+  const why = 'it has no token: set MXR_PUBLISHER_TOKEN_FILE, and a certificate, to let others ask it';
+  log.info('listening on loopback only: nobody but this host can ask', { host: listen.host, why });
+}
 
 /** A token in clear text can be read, and used, by whoever sees the packets. */
 function warnOfClearText({ token, tls, peer, listen }: PublisherConfig, log: Logger): void {

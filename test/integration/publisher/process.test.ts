@@ -88,6 +88,31 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
     });
   }
 
+  test('without a token it listens on loopback only, and says so; with one and no certificate everywhere, with a warning', async () => {
+    const others = '10.9.0.7';
+    const loopbackOnly = 'listening on loopback only: nobody but this host can ask';
+    const clearText =
+      'the token is sent in clear text: set a certificate, or keep this port inside a network that is trusted';
+    execFileSync('ip', ['address', 'add', `${others}/32`, 'dev', 'lo']);
+    const asked = async ({ url }: PublisherProcess): Promise<number> => {
+      const there = url.replace('127.0.0.1', others);
+      return (await fetch(`${there}/v1/coordinates`, { signal: AbortSignal.timeout(5_000) })).status;
+    };
+    const without = await PublisherProcess.start({ name: 'without-token', server });
+    await until('it says so', () => without.said({ level: 'info', message: loopbackOnly, host: '127.0.0.1' }));
+    assert.match(without.output, /it has no token: set MXR_PUBLISHER_TOKEN_FILE/u);
+    assert.equal((await fetch(`${without.url}/v1/coordinates`)).status, 200);
+    await assert.rejects(asked(without), (error: Error) => /ECONNREFUSED/u.test(String(error.cause)));
+    assert.equal(await without.end(), 0);
+    const token = join(sandbox, 'token-without-tls');
+    writeFileSync(token, 'of-a-publisher-without-a-certificate');
+    const plain = await PublisherProcess.start({ name: 'without-tls', server, flags: [`--token-file=${token}`] });
+    await until('it warns', () => plain.said({ level: 'warn', message: clearText }));
+    assert.equal(await asked(plain), 401);
+    assert.equal(await plain.end(), 0);
+    assert.ok(!plain.said({ message: loopbackOnly }) && !without.said({ message: clearText }));
+  });
+
   test('does not start with a password in its arguments', async () => {
     const started = PublisherProcess.start({ name: 'refused', server, flags: ['--db-password', PASSWORD] });
     await assert.rejects(started, (error: Error) => {
