@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
+import { fetchCoordinates } from '../../src/publisher/client.ts';
+import type { Certificates } from '../support/certificates.ts';
 import { makeCertificates } from '../support/certificates.ts';
+import { assertRight } from '../support/judge.ts';
+import type { Member } from '../support/member.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
+import { PUBLISHER_PORT, PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
+import { allReached, remember } from './support/refusal.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
 
 const FULL = process.env['MXR_FULL'] === '1';
@@ -12,6 +17,7 @@ const FULL = process.env['MXR_FULL'] === '1';
 // Only the VIP and the publishers are routed: the operator reaches no MariaDB of a member by its own address, and has no `match`.
 let stage: Stage;
 let publishers: readonly PublisherProcess[] = [];
+const certificates = new Map<string, Certificates>();
 /** PEM; each publisher's certificate has one of its own. */
 const cas: string[] = [];
 
@@ -23,14 +29,13 @@ before(async () => {
       await host.drop({ direction: 'out', peer: member.address, port: bench.vip.port });
     }
   }
-  publishers = await Promise.all(
-    bench.members.map(async (member) => {
-      const directory = join(member.host.directory, 'certificates');
-      const certificate = makeCertificates(directory, `IP:${member.address}`);
-      cas.push(certificate.ca);
-      return PublisherProcess.start(bench, member, certificate);
-    }),
-  );
+  for (const { name, address, host } of bench.members) {
+    const certificate = makeCertificates(join(host.directory, 'certificates'), `IP:${address}`);
+    certificates.set(name, certificate);
+    cas.push(certificate.ca);
+  }
+  publishers = await Promise.all(bench.members.map(started));
+  await Promise.all(publishers.map(async (publisher) => publisher.says('listening to keepalived')));
   await publisherAuth(PUBLISHER_TOKEN, cas);
   await stage.startOperator();
 });
@@ -38,6 +43,10 @@ after(async () => {
   await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
   await stage.close();
 });
+
+async function started(member: Member): Promise<PublisherProcess> {
+  return PublisherProcess.start(stage.bench, member, certificates.get(member.name));
+}
 
 /** The Secret that the resource names. */
 async function publisherAuth(token: string, trusted: readonly string[]): Promise<void> {
@@ -116,4 +125,72 @@ test('the publishers die: it is told, and what was seen before is enough for a k
     ['hci-a warning', 'hci-b warning'],
   );
   await movesUnderWrites(stage, { from: b, to: a, pause: true, fault: async () => b.kill9() });
+});
+
+/** The spec of a resource whose members have their publishers at these places. */
+function publishersAt(urls: Readonly<Record<string, string>>): Record<string, unknown> {
+  const members = stage.bench.members.map(({ name, address }) => {
+    return { name, host: address, publisher: { url: urls[name] } };
+  });
+  return { members, publisherAuth: { secretName: 'orders-publisher' } };
+}
+
+/** Nobody is taken for the holder, for this reason, and nobody's link is moved, stopped or fed anything else. */
+async function frozenFor(what: string, why: RegExp, untouched: () => Promise<void>): Promise<void> {
+  const { holder, replicas } = await stage.statusIs(
+    what,
+    ({ source, replicas: all }) =>
+      source.situation === 'HolderUnknown' &&
+      why.test(source.message) &&
+      all.every(({ verdict }) => verdict === 'Frozen'),
+    60_000,
+  );
+  assert.deepEqual([holder, replicas.length], ['', stage.bench.replicas.length]);
+  await untouched();
+}
+
+test('publishers at swapped URLs, and one that replays old answers, name no holder after a move, and the truth does', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await bench.rejoin(b, 'keep');
+  publishers = await Promise.all(bench.members.map(started));
+  const [atA, atB] = [a, b].map(({ address }) => `https://${address}:${PUBLISHER_PORT}`);
+  assert.ok(atA !== undefined && atB !== undefined);
+  await stage.following(a.name);
+  await allReached(bench, bench.replicas, a.db);
+  const ask = (url: string) =>
+    fetchCoordinates({ name: url, url, token: PUBLISHER_TOKEN, ca: cas.join('\n') }, { deadlineMs: 5_000 });
+  const [ofA, ofB] = [await ask(atA), await ask(atB)];
+  assert.deepEqual([ofA.vipHeld, ofB.vipHeld], [true, false]);
+  const untouched = await remember(bench.replicas);
+
+  // The server of b was started anew since the operator has seen it: nothing but a publisher can name it.
+  await stage.patchSpec({ source: publishersAt({ [a.name]: atB, [b.name]: atA }) });
+  await stage.statusIs('each is said to run beside the other', ({ findings }) => {
+    return findings.filter(({ finding }) => finding === 'PublisherDisagrees').length === 2;
+  });
+  await a.planned();
+  await bench.holderIs(b);
+  await frozenFor(
+    'swapped, they name nobody',
+    /publisher of hci-a .*runs beside hci-b.*publisher\.url of hci-a/,
+    untouched,
+  );
+
+  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
+  await stage.patchSpec({ source: publishersAt({ [a.name]: atA.replace('https', 'http'), [b.name]: atB }) });
+  publishers = [await PublisherProcess.lying(a, { ...ofB, vipHeld: true })];
+  await frozenFor('an old answer of the other', /publisher of hci-a .*runs beside hci-b/, untouched);
+  await publishers[0]?.kill9();
+  publishers = [await PublisherProcess.lying(a, ofA)];
+  await frozenFor('an old answer of its own', /publisher of hci-a .*speaks of another server.*server_id 1,/, untouched);
+  const right = await started(b);
+  publishers = [...publishers, right];
+  await frozenFor('both claim the VIP', /publishers of hci-a and hci-b each say/, untouched);
+
+  await publishers[0]?.kill9();
+  publishers = [right, await started(a)];
+  await stage.patchSpec({ source: publishing(bench, 'https') });
+  await stage.following(b.name, 60_000);
+  await assertRight(bench, b);
 });

@@ -56,6 +56,13 @@ export class PublisherProcess {
     return publisher;
   }
 
+  /** Resolves when a line of its log has this message. */
+  async says(message: string): Promise<void> {
+    const part = `"message":"${message}"`;
+    const said = (): boolean => this.#lines.some((line) => line.includes(part));
+    await until(`the publisher of ${this.#name} says "${message}"`, said);
+  }
+
   async kill9(): Promise<void> {
     if (this.#ended()) return;
     const exit = once(this.#process, 'exit');
