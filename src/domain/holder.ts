@@ -1,5 +1,5 @@
 import { valueOf } from './fact.ts';
-import { sameIncarnation } from './memory.ts';
+import { sameIncarnation, sameServer } from './memory.ts';
 import type { Memory } from './memory.ts';
 import type { Identity, MemberObservation, Observation, ServerLook, VipLook } from './observation.ts';
 import { toldByPublisher } from './told-by-publisher.ts';
@@ -41,7 +41,8 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
   }
   const { identity } = vip.value;
   const byMatch = candidates.filter((member) => matchFits(member, identity));
-  const told = toldByPublisher(observation, byIdentity.length > 1 ? byIdentity : candidates, identity, byMatch);
+  const answering = { identity, knownAs: formerly(memory, identity) };
+  const told = toldByPublisher(observation, byIdentity.length > 1 ? byIdentity : candidates, answering, byMatch);
   if (told.member !== null) {
     return { kind: 'Found', holder: holder(behindVip(told.member, memory, vip.value), 'Publisher', vip.value, vip.at) };
   }
@@ -50,6 +51,11 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
     return { kind: 'Found', holder: holder(behindVip(matched, memory, vip.value), 'Match', vip.value, vip.at) };
   }
   return { kind: 'NoneOfTheMembers', identity, why: told.doubt ?? whyNone(byIdentity.length + byMatch.length) };
+}
+
+/** Members that are remembered as this server, restarted or not. */
+function formerly(memory: Memory, identity: Identity): readonly string[] {
+  return [...memory.members].flatMap(([name, known]) => (sameServer(known.identity, identity) ? [name] : []));
 }
 
 function whyNone(fits: number): string {

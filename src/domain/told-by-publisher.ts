@@ -11,6 +11,13 @@ export interface Testimony {
   readonly doubt: string | null;
 }
 
+/** The server that answers behind the VIP. */
+export interface Answering {
+  readonly identity: Identity;
+  /** Members that were this very server in a life before. */
+  readonly knownAs: readonly string[];
+}
+
 const SILENT: Testimony = { member: null, doubt: null };
 
 /**
@@ -21,7 +28,7 @@ const SILENT: Testimony = { member: null, doubt: null };
 export function toldByPublisher(
   { vip, members }: Observation,
   candidates: readonly MemberObservation[],
-  identity: Identity,
+  answering: Answering,
   matched: readonly MemberObservation[],
 ): Testimony {
   const since = vip.answersSince;
@@ -34,7 +41,7 @@ export function toldByPublisher(
   }
   const contradicted = contradictedByMatch(claimant, matched);
   if (contradicted !== null) return doubt(contradicted);
-  const flaw = flawOf(claimant, members, identity, since);
+  const flaw = flawOf(claimant, members, answering, since);
   if (flaw === null) return { member: claimant, doubt: null };
   // What names it without the publisher stands.
   if (matched.includes(claimant)) return SILENT;
@@ -65,7 +72,7 @@ function contradictedByMatch(claimant: MemberObservation, matched: readonly Memb
 function flawOf(
   claimant: MemberObservation,
   members: readonly MemberObservation[],
-  identity: Identity,
+  { identity, knownAs }: Answering,
   answersSince: number,
 ): string | null {
   const fact = claimant.publisher;
@@ -80,7 +87,11 @@ function flawOf(
   if (said.identity === null || databaseSeenAt(fact) < answersSince) {
     return 'its database has not answered it since the VIP answers as it does now';
   }
-  if (sameIncarnation(comparable(said.identity, identity), identity)) return null;
+  if (sameIncarnation(comparable(said.identity, identity), identity)) {
+    const [other] = knownAs;
+    if (other === undefined || knownAs.includes(name)) return null;
+    return `the server that answers there was ${other} before, and is only started anew`;
+  }
   const { hostname, serverId, startedAt } = said.identity;
   const what = `${hostname || 'a server without a hostname'} (server_id ${serverId}, started ${new Date(startedAt).toISOString()})`;
   return `it speaks of another server than the one that answers there: ${what}`;

@@ -162,6 +162,18 @@ describe('what publishers say, where only the VIP is routed', () => {
     assert.equal(nameOf(seen({ ...behind, lockOwners: { b: null } }, proven)), 'a by Publisher');
   });
 
+  test('it makes no member of a server that was another one before, restarted or not', () => {
+    const { memory, a: before } = calmPair();
+    const anew = { ...holding, identity: { ...before.identity, startedAt: before.identity.startedAt + 60_000 } };
+    const asked = { identity: anew.identity, look: anew };
+    const lies = withPublisher(noB, published(anew, { member: 'b' }));
+    const found = findHolder(seen(asked, [noA, lies]), memory);
+    assert.match(found.kind === 'NoneOfTheMembers' ? found.why : found.kind, /was a before, and is only started anew/);
+    assert.equal(nameOf(seen(asked, [withPublisher(noA, published(anew)), noB]), memory), 'a by Publisher');
+    // Nobody knows yet who is who.
+    assert.equal(nameOf(seen(asked, [noA, lies])), 'b by Publisher');
+  });
+
   test('with match it must agree', () => {
     const matching = (hostname: string) => ({ match: { hostname, serverId: 0 } });
     const agreeing = [withPublisher({ ...noA, ...matching('a') }, saysHeld), noB];
