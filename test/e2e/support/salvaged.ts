@@ -56,9 +56,11 @@ export class SalvageVolume {
 }
 
 /** What only these pods have is saved; resolves with the status that says so. */
-export async function allSaved(stage: Stage, pods: readonly string[]): Promise<Status> {
-  return stage.statusIs(`what only ${pods.join(', ')} have is saved`, ({ replicas }) =>
-    pods.every((pod) => replicas.some((one) => one.pod === pod && one.message.includes('Saved: '))),
+export async function allSaved(stage: Stage, pods: readonly string[], deadlineMs?: number): Promise<Status> {
+  return stage.statusIs(
+    `what only ${pods.join(', ')} have is saved`,
+    ({ replicas }) => pods.every((pod) => replicas.some((one) => one.pod === pod && one.message.includes('Saved: '))),
+    deadlineMs,
   );
 }
 
