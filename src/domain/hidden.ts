@@ -80,7 +80,7 @@ export function hiddenBefore(replica: ReplicaFacts, holder: Holder, memory: Memo
   const { name } = holder.member;
   const gtids = seenHidden(replica, holder, memory).map(formatGtid);
   if (gtids.length === 0) return null;
-  const message = `${name} was seen to have applied ${gtids.join(', ')} from another server, and does not log what it applies: ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
+  const message = `${name} has applied ${gtids.join(', ')} from another server, or may have while nobody watched, and does not log what it applies: ${replica.pod} never got it. Compare the data, then reseed ${replica.pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 

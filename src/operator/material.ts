@@ -2,6 +2,7 @@ import { APPROVE_ANNOTATION } from '../api/names.ts';
 import type { MemberStatus } from '../api/status-member.ts';
 import type { Transactions } from '../api/status-parts.ts';
 import type { Condition, ReplicaStatus, Status } from '../api/status.ts';
+import { SALVAGE_SAID } from './salvage.ts';
 
 /**
  * Whether the status must be written now. Positions, lag, sizes and the last look at a standby move all the time: they
@@ -76,6 +77,7 @@ function replicaOf(replica: ReplicaStatus): unknown {
     lacks,
     settled(transactions),
     salvage,
+    SALVAGE_SAID.exec(replica.message)?.[0],
     printsAnId(replica) ? replica.message : null,
   ];
 }

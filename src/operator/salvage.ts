@@ -96,6 +96,9 @@ async function copyOut(
   });
 }
 
+/** How what became of it begins in a message. */
+export const SALVAGE_SAID = /(?:Nothing (?:can be|is) saved|Not saved yet|Not saved|Saved): /;
+
 /** What became of it, for the end of the replica's message; empty: there is nothing to save. */
 export function salvageText(
   decision: Decision,

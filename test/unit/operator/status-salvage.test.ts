@@ -78,3 +78,11 @@ test('where it was saved is written at once and told once; it stays until the re
   assert.equal(down.replicas[0]?.salvage?.file, MANIFEST.file);
   assert.equal(seen({ verdict: 'Following', before: down }).replicas[0]?.salvage, undefined);
 });
+
+test('a process that finds it saved already by the one before says so at once', () => {
+  const saved = { kind: 'Saved', manifest: MANIFEST } as const;
+  const before = seen({ state: saved });
+  const reading = seen({ state: { kind: 'Pending' }, before });
+  assert.deepEqual(reading.replicas[0]?.salvage, before.replicas[0]?.salvage);
+  assert.equal(materialChange(reading, seen({ state: saved, before: reading })), true);
+});
