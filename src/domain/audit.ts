@@ -185,6 +185,8 @@ function syncBinlogOff({ observation }: AuditInput): AuditFinding[] {
     }));
 }
 
+const SHOWN_NUMBERS = 5;
+
 /** What was skipped shows nowhere: the data may differ already, and every proof by numbers holds all the same. */
 function slaveSkipErrors({ observation }: AuditInput): AuditFinding[] {
   return [...members(observation), ...replicas(observation)]
@@ -193,8 +195,14 @@ function slaveSkipErrors({ observation }: AuditInput): AuditFinding[] {
       finding: 'SlaveSkipErrors',
       severity: 'warning',
       subject: name,
-      message: `${name} has slave_skip_errors=${look.settings.slaveSkipErrors}: rows that did not fit were left out silently, so its data may differ already. Take it out of its configuration and compare the tables`,
+      message: `${name} has slave_skip_errors=${shortList(look.settings.slaveSkipErrors)}: rows that did not fit were left out silently, so its data may differ already. Take it out of its configuration and compare the tables`,
     }));
+}
+
+/** Of `all` MariaDB shows every number there is: what to do about it would be cut off. */
+function shortList(numbers: string): string {
+  const list = numbers.split(',');
+  return list.length <= SHOWN_NUMBERS ? numbers : `${list.slice(0, SHOWN_NUMBERS).join()},... (${list.length} of them)`;
 }
 
 function replicaLogSlaveUpdatesOff({ observation }: AuditInput): AuditFinding[] {

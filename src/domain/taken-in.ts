@@ -27,9 +27,16 @@ const ON_ITS_WAY_MS = 1_500;
  * run says little: over a half-open connection they run until slave_net_timeout (60 s by default), and nothing comes.
  */
 export function takenIn(holder: Holder, written: Written, before: Stalled | undefined): 'Yes' | 'OnItsWay' | 'No' {
+  if (hasLogged(holder, written)) return 'Yes';
   if (linkTo(holder, written.look) === undefined) return 'No';
   if (before === undefined || stallOf(holder, written) !== before.place) return 'Yes';
   return holder.lookAt < before.since + ON_ITS_WAY_MS ? 'OnItsWay' : 'No';
+}
+
+/** A link that breaks takes nothing back of what came over it before; numbers under one server id on both sides prove nothing. */
+function hasLogged({ look }: Holder, { look: { identity }, own }: Written): boolean {
+  if (look?.logSlaveUpdates !== true || look.identity.serverId === identity.serverId) return false;
+  return isWithin(stateOf(own), binlogStateOf(look));
 }
 
 /** `now`: monotonic ms. Null: its link does not stall. */

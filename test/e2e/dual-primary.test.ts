@@ -100,6 +100,23 @@ for (const mode of MODES) {
       await assertCalm(stage, a);
     });
 
+    test('the link from the other one to the holder is broken: a finding that names it, and no split', async () => {
+      const { a, b } = stage.bench;
+      const telling = new Telling(stage);
+      await a.db.sql('STOP SLAVE IO_THREAD');
+      await insertAt(a.db, 3);
+      const broken = await stage.statusIs('it is found', (status) => found(status, 'PeerLinkBroken', a.name));
+      assert.match(messageOf(broken, 'PeerLinkBroken'), new RegExp(`the link of ${a.name} to ${b.name} is broken`));
+      assert.equal(condition(broken, 'FailoverReady'), 'False/PeerLinkBroken');
+      await allReached(stage.bench, stage.bench.replicas, a.db);
+      await a.db.sql('START SLAVE IO_THREAD');
+      await stage.statusIs('it is mended', (status) => !found(status, 'PeerLinkBroken', a.name));
+      await telling.stop();
+      assertNoSplit(telling);
+      await peerWrites(stage, a, b);
+      await assertCalm(stage, a);
+    });
+
     if (!mode.readOnly) {
       test('the connection between the two is half-open and both write: frozen within the bound, ended by proof', async (t) => {
         const { bench } = stage;

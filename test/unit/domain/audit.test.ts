@@ -312,6 +312,13 @@ test('a server that skips errors, of the pair or a replica, may have other rows 
   assert.deepEqual(found(input({ replica: skips })), ['SlaveSkipErrors warning orders-0']);
 });
 
+test('of a server that skips all errors, which MariaDB shows as every number there is, the message still says what to do', () => {
+  const slaveSkipErrors = Array.from({ length: 4_000 }, (_, number) => number).join();
+  const { message } = only(input({ b: { settings: { ...look('b', 2).settings, slaveSkipErrors } } }));
+  assert.match(message, /slave_skip_errors=0,1,2,.* \(4000 of them\): .* compare the tables$/);
+  assert.ok(message.length < 300, message);
+});
+
 test('a server behind the VIP that is none of the members', () => {
   const diagnosis: Diagnosis = {
     situation: 'HolderUnknown',

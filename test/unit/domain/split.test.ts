@@ -111,6 +111,22 @@ test('a holder that logs what it applies takes the other side in: no split', () 
   assert.equal(history.diagnosis?.situation, 'Stable');
 });
 
+test('the link of the holder breaks after it has taken in what the other one wrote: no split, until that writes again', () => {
+  const history = new History();
+  const [running] = calmPair().b.links;
+  assert.ok(running !== undefined);
+  const linked = { ...running, sourceServerId: 2 };
+  const took = { gtidBinlogState: state('0-1-100,0-2-103') };
+  for (const at of [0, 250]) history.see({ at, a: { links: [linked] } });
+  for (const at of [500, 750]) history.see({ at, a: { ...took, links: [linked] }, b: ERRANT });
+  const broken = { ...took, links: [{ ...linked, io: 'No' }] } as const;
+  const steps = [1_000, 1_250, 1_500, 1_750].map((at) => history.see({ at, a: broken, b: ERRANT }).situation);
+  assert.deepEqual(new Set(steps), new Set(['Stable']));
+  const again = { gtidBinlogState: state('0-1-100,0-2-104') };
+  for (const at of [2_000, 2_250, 2_500]) history.see({ at, a: broken, b: again });
+  assert.equal(history.diagnosis?.situation, 'SplitBrain');
+});
+
 /** Members and VIP are asked once per interval, the VIP this much of it later than the members. */
 interface Rhythm {
   readonly intervalMs: number;
