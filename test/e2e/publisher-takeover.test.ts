@@ -10,6 +10,7 @@ import { until } from '../support/wait.ts';
 import { Writer } from '../support/writer.ts';
 import { assertRecorded } from './support/moves.ts';
 import { PUBLISHER_TOKEN, PublisherProcess, published, publishing } from './support/publisher-process.ts';
+import { remember } from './support/refusal.ts';
 import { NAMESPACE, Stage } from './support/stage.ts';
 
 const ENOUGH = 100;
@@ -97,6 +98,7 @@ test('a publisher that lies about the takeover is refused, and nothing is touche
   assert.ok(takeover !== null);
   const behindItsWrites = { ...takeover, ownFile: truth.file, ownPosition: truth.position };
   publishers.set(a.name, await PublisherProcess.lying(a, { ...truth, takeover: behindItsWrites }));
+  const untouched = await remember(stage.bench.replicas);
 
   await stage.startOperator();
 
@@ -107,6 +109,7 @@ test('a publisher that lies about the takeover is refused, and nothing is touche
     assert.ok(['TakeoverUnknown', 'WitnessesDisagree', 'NotPrefix'].includes(reason), reason);
     assert.deepEqual([ready, serving], [false, false]);
   }
+  await untouched();
 });
 
 test('the right publisher is back: each replica goes on by what it says', async () => {
