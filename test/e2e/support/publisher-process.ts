@@ -8,49 +8,59 @@ import type { Coordinates } from '../../../src/api/publisher.ts';
 import { fetchCoordinates } from '../../../src/publisher/client.ts';
 import type { Bench } from '../../support/bench.ts';
 import type { Certificates } from '../../support/certificates.ts';
+import type { PublisherSite, ShippedProgram } from '../../support/host-publisher.ts';
+import { publisherOfCompose, publisherOfUnit } from '../../support/host-publisher.ts';
 import type { Member } from '../../support/member.ts';
 import { until } from '../../support/wait.ts';
 
-const MAIN = join(import.meta.dirname, '../../../src/main.ts');
 const LYING = join(import.meta.dirname, 'lying-publisher-main.ts');
 export const PUBLISHER_PORT = 9480;
 export const PUBLISHER_TOKEN = 'token-of-the-publishers-51c0d8';
 
-/** The real `mxr publisher` on the host of a member, with the settings of examples/hosts. */
+/** As the unit does; another user than root has no number in the namespace of the bench. */
+const WITHOUT_CAPABILITIES = ['setpriv', '--bounding-set=-all', '--no-new-privs'] as const;
+
+/** The real `mxr publisher` on the host of a member, started as the files of examples/hosts start it. */
 export class PublisherProcess {
   readonly #name: string;
   readonly #process: ChildProcess;
   readonly #lines: string[] = [];
 
-  private constructor({ host, name }: Member, program: readonly string[]) {
+  private constructor({ host, name }: Member, { program, env }: ShippedProgram) {
     this.#name = name;
-    this.#process = spawn('nsenter', [...host.enter.slice(1), process.execPath, ...program], {
+    const words = [...host.enter.slice(1), ...WITHOUT_CAPABILITIES, process.execPath, ...program];
+    this.#process = spawn('nsenter', words, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'] },
+      env: { PATH: process.env['PATH'], ...env },
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#lines.push(line));
     }
   }
 
-  /** Resolves when it listens; over TLS where it has a certificate. */
+  /** By the shipped systemd unit. Resolves when it listens; over TLS where it has a certificate. */
   static async start(
     bench: Bench,
     member: Member,
     certificate?: Certificates,
     flags: readonly string[] = [],
   ): Promise<PublisherProcess> {
-    const tls = certificate === undefined ? [] : tlsFlags(certificate);
-    return PublisherProcess.#listening(member, [MAIN, 'publisher', ...flagsOf(bench, member), ...tls, ...flags]);
+    const { program, env } = publisherOfUnit(siteOf(bench, member, certificate));
+    return PublisherProcess.#listening(member, { program: [...program, ...flags], env });
+  }
+
+  /** By the shipped docker-compose.yaml. */
+  static async startOfCompose(bench: Bench, member: Member): Promise<PublisherProcess> {
+    return PublisherProcess.#listening(member, publisherOfCompose(siteOf(bench, member)));
   }
 
   /** One that says this instead of the truth. */
   static async lying(member: Member, coordinates: Coordinates): Promise<PublisherProcess> {
     const file = fileOf(member, 'lies', JSON.stringify(coordinates));
-    return PublisherProcess.#listening(member, [LYING, file, String(PUBLISHER_PORT)]);
+    return PublisherProcess.#listening(member, { program: [LYING, file, String(PUBLISHER_PORT)], env: {} });
   }
 
-  static async #listening(member: Member, program: readonly string[]): Promise<PublisherProcess> {
+  static async #listening(member: Member, program: ShippedProgram): Promise<PublisherProcess> {
     const publisher = new PublisherProcess(member, program);
     await until(`the publisher of ${member.name} listens`, () => publisher.#listens(), { deadlineMs: 30_000 });
     return publisher;
@@ -84,25 +94,26 @@ export class PublisherProcess {
   }
 }
 
-function flagsOf(bench: Bench, member: Member): readonly string[] {
+function siteOf(bench: Bench, member: Member, certificate?: Certificates): PublisherSite {
   const { vip, accounts } = bench;
-  const directory = join(member.host.directory, 'publisher');
-  return [
-    `--member=${member.name}`,
-    `--vip=${vip.host}`,
-    `--db-socket=${member.db.socket}`,
-    `--db-user=${accounts.look.user}`,
-    `--db-password-file=${fileOf(member, 'password', accounts.look.password)}`,
-    `--token-file=${fileOf(member, 'token', PUBLISHER_TOKEN)}`,
-    `--peer-url=${urlOf(bench.other(member))}`,
-    `--notify-fifo=${member.keepalived.fifo}`,
-    `--state-dir=${directory}`,
-    `--port=${PUBLISHER_PORT}`,
-  ];
-}
-
-function tlsFlags({ server }: Certificates): readonly string[] {
-  return [`--tls-cert-file=${server['ssl-cert']}`, `--tls-key-file=${server['ssl-key']}`];
+  const tls =
+    certificate === undefined
+      ? {}
+      : { 'tls.crt': { file: certificate.server['ssl-cert'] }, 'tls.key': { file: certificate.server['ssl-key'] } };
+  return {
+    values: {
+      MXR_PUBLISHER_MEMBER: member.name,
+      MXR_PUBLISHER_LISTEN_HOST: member.address,
+      MXR_PUBLISHER_PEER_URL: urlOf(bench.other(member)),
+      MXR_PUBLISHER_PORT: PUBLISHER_PORT,
+      MXR_PUBLISHER_VIP: vip.host,
+      MXR_PUBLISHER_DB_SOCKET: member.db.socket,
+      MXR_PUBLISHER_DB_USER: accounts.look.user,
+      MXR_PUBLISHER_NOTIFY_FIFO: member.keepalived.fifo,
+    },
+    secrets: { token: { text: PUBLISHER_TOKEN }, 'database-password': { text: accounts.look.password }, ...tls },
+    directory: join(member.host.directory, 'publisher'),
+  };
 }
 
 function fileOf({ host }: Member, name: string, text: string): string {

@@ -1,0 +1,52 @@
+// The operator looks once a minute: what tells it that the VIP moves are the events of the publishers. One of them is
+// started as the shipped systemd unit starts it, the other one as the shipped docker-compose.yaml does.
+import { after, before, test } from 'node:test';
+import { assertRight } from '../support/judge.ts';
+import { Writer } from '../support/writer.ts';
+import { assertRecorded } from './support/moves.ts';
+import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
+import { NAMESPACE, Stage } from './support/stage.ts';
+
+const ENOUGH = 100;
+const PROBE_INTERVAL_MS = 60_000;
+/** From the VIP answering at the new holder, which by itself would be seen after half a minute on average. */
+const FOLLOWING_MS = 10_000;
+let stage: Stage;
+let publishers: readonly PublisherProcess[] = [];
+
+before(async () => {
+  stage = await Stage.open();
+  const { bench, api } = stage;
+  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
+  publishers = await Promise.all([
+    PublisherProcess.start(bench, bench.a),
+    PublisherProcess.startOfCompose(bench, bench.b),
+  ]);
+  await stage.startOperator();
+  await stage.createResource(publishing(bench));
+});
+after(async () => {
+  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
+  await stage.close();
+});
+
+test('a planned move between two looks: the publishers tell of it, and the replicas follow within seconds', async () => {
+  const { bench } = stage;
+  const { a, b } = bench;
+  await stage.following(a.name);
+  const generation = await stage.patchSpec({ detection: { probeIntervalMs: PROBE_INTERVAL_MS } });
+  await stage.statusIs('the interval is known', ({ observedGeneration }) => observedGeneration === generation);
+  const writer = new Writer(bench);
+  // Each look that had begun with the interval of before ends meanwhile.
+  await writer.writes(ENOUGH, a.name);
+
+  await a.planned();
+
+  await bench.holderIs(b);
+  await stage.following(b.name, FOLLOWING_MS);
+  await writer.writes(ENOUGH, b.name);
+  await writer.stop();
+  await assertRight(bench, b);
+  const status = await stage.statusIs('it is recorded', ({ handovers }) => handovers[0]?.to === b.name);
+  assertRecorded(status, a, b);
+});
