@@ -1,21 +1,31 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import type { Status } from '../../src/api/v1alpha1.ts';
 import { slaveStatus } from '../support/link.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { Stage } from './support/stage.ts';
+import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
+import { NAMESPACE, Stage } from './support/stage.ts';
 
 // Primary and standby replicate by file and position; the standby does not log what it applies, so its binlog says
-// nothing of what it has; the replicas were attached by file and position through the VIP.
+// nothing of what it has; the replicas were attached by file and position through the VIP. The publishers run beside the
+// members in place of the old scripts.
 let stage: Stage;
+let publishers: readonly PublisherProcess[] = [];
 
 before(async () => {
   stage = await Stage.open({
     bench: { port: 63306, server: { 'log-slave-updates': 0 }, standbyLink: 'file', replicas: { link: 'file' } },
   });
+  const { bench, api } = stage;
+  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
+  publishers = await Promise.all(bench.members.map(async (member) => PublisherProcess.start(bench, member)));
   await stage.startOperator();
-  await stage.createResource();
+  await stage.createResource(publishing(bench));
 });
-after(async () => stage.close());
+after(async () => {
+  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
+  await stage.close();
+});
 
 test('replicas by file and position through the VIP are adopted: by GTID, to the address of the member', async () => {
   const { a, replicas } = stage.bench;
@@ -33,6 +43,15 @@ test('replicas by file and position through the VIP are adopted: by GTID, to the
   }
 });
 
+/** What the status says of the publishers: who answers, and who has the VIP. */
+function said({ source }: Status): string {
+  return source.members.map(({ name, publisher }) => `${name} ${publisher?.reachable} ${publisher?.vipHeld}`).join();
+}
+
+test('the publishers of both members are heard', async () => {
+  await stage.statusIs('both are reachable', (now) => said(now) === 'hci-a true true,hci-b true false');
+});
+
 test('a planned move of equal-size transactions: each replica goes on at the takeover point', async () => {
   const { a, b } = stage.bench;
   await movesUnderWrites(stage, {
@@ -42,6 +61,7 @@ test('a planned move of equal-size transactions: each replica goes on at the tak
     proof: 'TakeoverPoint',
     fault: async () => a.planned(),
   });
+  await stage.statusIs('the publishers say so too', (now) => said(now) === 'hci-a true false,hci-b true true');
 });
 
 test('the old primary is the standby now, and the VIP moves back to it', async () => {
