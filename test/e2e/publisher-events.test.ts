@@ -1,5 +1,7 @@
 // The operator looks once a minute: what tells it that the VIP moves are the events of the publishers. One of them is
-// started as the shipped systemd unit starts it, the other one as the shipped docker-compose.yaml does.
+// started as the shipped systemd unit starts it, the other one as the shipped docker-compose.yaml does; the servers
+// beside them have the shipped mariadb.cnf.
+import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
 import { Writer } from '../support/writer.ts';
@@ -15,7 +17,7 @@ let stage: Stage;
 let publishers: readonly PublisherProcess[] = [];
 
 before(async () => {
-  stage = await Stage.open();
+  stage = await Stage.open({ bench: { asShipped: true } });
   const { bench, api } = stage;
   await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
   publishers = await Promise.all([
@@ -28,6 +30,13 @@ before(async () => {
 after(async () => {
   await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
   await stage.close();
+});
+
+test('both members run with the shipped mariadb.cnf', async () => {
+  for (const { db, name } of stage.bench.members) {
+    const { strict, format } = await db.row('SELECT @@gtid_strict_mode AS strict, @@binlog_format AS format');
+    assert.deepEqual([strict, format], ['1', 'ROW'], name);
+  }
 });
 
 test('a planned move between two looks: the publishers tell of it, and the replicas follow within seconds', async () => {

@@ -1,5 +1,6 @@
 import { type Accounts, createReplicaAccount, createSourceAccounts, newAccounts } from './accounts.ts';
 import { cloneData } from './clone.ts';
+import { mariadbCnf } from './host-files.ts';
 import { type LinkMode, type LinkOptions, attach, hasReached, linkState } from './link.ts';
 import { MariaDbServer, type ServerOptions } from './mariadb.ts';
 import { Member, type PairOptions } from './member.ts';
@@ -28,6 +29,8 @@ export interface MemberSettings {
 export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
   /** Default: what `MXR_VERSIONS` says, else the MariaDB of this machine everywhere. */
   readonly versions?: VersionPair;
+  /** The members are set up by the shipped mariadb.cnf. */
+  readonly asShipped?: boolean;
   /** Options of both members; by default `log-slave-updates` and `sync-binlog` are on. */
   readonly server?: ServerOptions;
   readonly a?: MemberSettings;
@@ -245,12 +248,15 @@ export class Bench {
     settings: MemberSettings,
     { datadir, ...defaults }: { serverId: number; priority: number; datadir?: string },
   ): Member {
-    const { shared = false, server } = this.#options;
+    const { shared = false, asShipped = false, server } = this.#options;
+    const serverId = settings.serverId ?? defaults.serverId;
+    const optionFile = asShipped ? mariadbCnf({ server_id: serverId, log_basename: host.name }) : undefined;
     return new Member({
       host,
       tools: this.tools,
       priority: defaults.priority,
-      serverId: settings.serverId ?? defaults.serverId,
+      serverId,
+      ...(optionFile === undefined ? {} : { optionFile }),
       server: { ...MEMBER_SERVER, ...(shared ? SHARED_NAMES : {}), ...server, ...settings.server },
       ...(datadir === undefined ? {} : { datadir }),
       pair: this.#pair,

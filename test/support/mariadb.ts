@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -30,6 +30,8 @@ export interface MariaDbOptions {
   /** Command prefix that enters the namespaces of its host; default: this process's own. */
   readonly enter?: readonly string[];
   readonly server?: ServerOptions;
+  /** What is in its option file; what that says is no argument then. By default it has none. */
+  readonly optionFile?: string;
   /** Connection name of the replication that concerns the bench; by default the one without a name. */
   readonly channel?: string;
   /** Another server's, of which only one runs at a time; default: its own. */
@@ -197,7 +199,14 @@ export class MariaDbServer {
       port,
       ...server,
     };
-    return ['--no-defaults', ...Object.entries(options).map(([key, value]) => argument(key, value))];
+    const { optionFile } = this.#options;
+    const own = Object.entries(options);
+    if (optionFile === undefined) return ['--no-defaults', ...own.map(([key, value]) => argument(key, value))];
+    const path = join(this.directory, 'my.cnf');
+    writeFileSync(path, optionFile);
+    const said = new Set([...optionFile.matchAll(/^([a-z]\w*)/gmu)].map(([, name = '']) => name.replaceAll('_', '-')));
+    const left = own.filter(([key]) => !said.has(key));
+    return [`--defaults-file=${path}`, ...left.map(([key, value]) => argument(key, value))];
   }
 
   /** Also true when there is nothing left to wait for. */

@@ -29,6 +29,7 @@ export interface MemberOptions {
   readonly priority: number;
   readonly serverId: number;
   readonly server: ServerOptions;
+  readonly optionFile?: string;
   /** The storage that it shares with the other host. */
   readonly datadir?: string;
   readonly pair: PairOptions;
@@ -57,6 +58,7 @@ export class Member {
       tools: tools.mariadb,
       cache: tools.cache,
       ...(options.datadir === undefined ? {} : { datadir: options.datadir }),
+      ...(options.optionFile === undefined ? {} : { optionFile: options.optionFile }),
     });
     this.keepalived = new Keepalived({
       host,
