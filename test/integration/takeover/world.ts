@@ -180,7 +180,10 @@ export class World {
     // What the next process knows.
     await until('that is stored', () => {
       const stored = Status.safeParse(this.#stored.status);
-      return stored.success && stored.data.source.members[1]?.lastStandby !== undefined;
+      if (!stored.success) return false;
+      const { source, replicas } = stored.data;
+      const isAdopted = replicas.length > 0 && replicas.every(({ baseline }) => baseline !== undefined);
+      return isAdopted && source.members[1]?.lastStandby?.applied?.position === position;
     });
   }
 
