@@ -125,7 +125,9 @@ function orderOfGtids(
   if (asked.kind === 'Same') return confirmedByGtid(input);
   if (asked.kind === 'Asking') return asked;
   const sameGtids = [...replica.position].every(([domain, gtid]) => sameGtid(target.gtidSlavePos.get(domain), gtid));
-  if (asked.kind === 'Unknown' && sameGtids) return null;
+  // A clean restart begins a file: within one, a GTID that says that two places are the same may be what was only received.
+  const mayBeSame = own.file !== applied.file;
+  if (asked.kind === 'Unknown' && sameGtids && mayBeSame) return null;
   const distance = `${own.file}:${own.position} against ${applied.file}:${applied.position}`;
   const ahead = `${replica.pod} has applied more than ${holder.member.name} had when it took over (${distance}); salvage, then reseed it`;
   const has = stateOfPosition(target.gtidSlavePos);

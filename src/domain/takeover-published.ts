@@ -9,7 +9,7 @@ import { comparable } from './published.ts';
 /**
  * The takeover record of a member's publisher is a look at it as a standby, made on the spot, also while no process of mxr
  * ran. It has the rank of mxr's own last look: the later of the two counts, and two that contradict each other prove
- * nothing. Whatever it says is compared with the live server by the proof that rests on it, so one that lies is refused;
+ * nothing. Whatever it says is compared with the live server by the proof that rests on it, which refuses each single lie;
  * and it is never stored, so that a publisher which is mended later is believed then.
  */
 export type Standby =

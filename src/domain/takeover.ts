@@ -13,11 +13,12 @@ import {
   stateOf,
   stateOfPosition,
 } from './gtid.ts';
+import { looksAt } from './lineage.ts';
 import { binlogStateOf, standbyLinkOf, stateOfServer } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { hasFile } from './observation.ts';
+import { hasFile, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused, Undecided } from './proof.ts';
-import { asking, headOf, incarnationKey, lacking, lookAgain, missingCount, refused } from './proof.ts';
+import { asking, headOf, holderSays, incarnationKey, lacking, lookAgain, missingCount, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import { gaveOnlyItsOwn, handedBack, isOwn } from './ring.ts';
 import { compareByCoordinates } from './takeover-file.ts';
@@ -43,7 +44,7 @@ export function proveTakeover(input: ProofInput): ProofResult {
     const message = `${holder.member.name} does not log what it applies, and mxr never saw it as a standby: where its own history begins is not known. Set log_slave_updates=1 on the members, let mxr watch the pair in calm before the next move, or run mxr publisher beside them; reseed ${replica.pod} from ${holder.member.name}`;
     return refused('Unproven', 'StandbyNeverSeen', message);
   }
-  const place = standby.standby.usingGtid ? compareByGtid(input, standby) : compareByCoordinates(input, standby);
+  const place = comparePlaces(input, standby);
   if (place !== null && !(place.kind === 'Refused' && place.verdict === 'Behind')) return place;
   const restarted = sourceRestartDoubt(input);
   if (restarted !== null) return restarted;
@@ -56,7 +57,8 @@ export function proveTakeover(input: ProofInput): ProofResult {
   const follow = ownHistoryFollows(input, standby, at);
   if (follow !== null) return follow;
   const gtidText = formatPosition(replica.position);
-  const doubt = input.positioning === 'GTID' ? proveRehearsal(input, gtidText, null) : null;
+  const rehearsed = input.positioning === 'GTID' ? proveRehearsal(input, gtidText, null) : null;
+  const doubt = rehearsed ?? beginsThere(input, standby, at);
   if (doubt !== null) return doubt;
   return {
     kind: 'Proven',
@@ -66,6 +68,23 @@ export function proveTakeover(input: ProofInput): ProofResult {
     contains: replica.contains,
     because: `${holder.member.name} had applied exactly ${gtidText} when its own history went on at ${at.file}:${at.position}`,
   };
+}
+
+/**
+ * Its gtid_slave_pos says what it applied only where it went by GTID and mxr saw that (handover.md). Where only a publisher
+ * says so, what it had applied by coordinates must say the same.
+ */
+function comparePlaces(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
+  const byGtid = standby.standby?.usingGtid === true;
+  const there = byGtid ? compareByGtid(input, standby) : null;
+  return there !== null || (byGtid && wasSeenByGtid(input)) ? there : compareByCoordinates(input, standby);
+}
+
+function wasSeenByGtid({ target, targetMemory }: ProofInput): boolean {
+  const link = standbyLinkOf(target);
+  if (link !== undefined) return link.usingGtid !== 'No';
+  const looks = [...looksAt(targetMemory), targetMemory.lastStandby];
+  return looks.findLast((look) => look?.standby != null)?.standby?.usingGtid === true;
 }
 
 function notDrained({ replica, holder }: ProofInput): Undecided {
@@ -191,18 +210,9 @@ function errantOnStandby(input: ProofInput, errant: readonly Gtid[]): Refused {
 function ownHistoryFollows(input: ProofInput, standby: StandbyLook, from: Coordinates): Refused | Asking | null {
   const { target, holder } = input;
   if (target.end === null || isWithin(binlogStateOf(target), standby.binlogState)) return null;
-  const question: WalkQuestion = {
-    kind: 'Walk',
-    member: holder.member.name,
-    incarnation: incarnationKey(holder.member),
-    from,
-    through: from,
-    firstOnly: true,
-  };
-  const walk = answerTo(input.evidence, question);
-  if (!walk.known) return asking(`reading the first own transaction of ${holder.member.name}`, question);
-  const first = walk.value.transactions[0]?.gtid;
-  if (first === undefined) {
+  const first = firstAt(input, from);
+  if (first !== null && 'kind' in first) return first;
+  if (first === null) {
     return refused(
       'Unproven',
       'TakeoverUnknown',
@@ -220,6 +230,40 @@ function ownHistoryFollows(input: ProofInput, standby: StandbyLook, from: Coordi
   return first.seq < expected
     ? refused('Unproven', 'NotPrefix', message, { count: null, gtids: [formatGtid(first)] })
     : refused('Unproven', 'TakeoverUnknown', message);
+}
+
+/** Where only a publisher saw that place, the target itself says what stands there: a replica has all before, and not the next. */
+function beginsThere(input: ProofInput, standby: StandbyLook, at: Coordinates): Refused | Asking | null {
+  const { replica, holder, target, targetMemory } = input;
+  const seen = targetMemory.lastStandby;
+  if (seen !== null && sameCoordinates(seen.end, standby.end)) return null;
+  const { name } = holder.member;
+  const answer = holderSays(input, at);
+  if ('kind' in answer) return answer;
+  const { there } = answer;
+  const lacked = there === null ? [] : beyond(stateOfPosition(there), replica.contains);
+  const isEnd = target.end !== null && sameCoordinates(at, target.end);
+  const next = isEnd ? null : firstAt(input, at);
+  if (next !== null && 'kind' in next) return next;
+  const why: string[] = [];
+  if (there === null) why.push(`${name} says that this is no place in its binlog`);
+  if (lacked.length > 0) {
+    why.push(`before it ${name} has ${lacked.map(formatGtid).join(', ')}, which ${replica.pod} would never get`);
+  }
+  if (next !== null && stateHas(replica.contains, next)) {
+    why.push(`there ${name} has ${formatGtid(next)}, which ${replica.pod} has: it would come twice`);
+  }
+  if (why.length === 0) return null;
+  const message = `the publisher of ${name} saw it end at ${at.file}:${at.position} as a standby, where ${replica.pod} would go on, and ${why.join('; ')}. Find out where it took over, or reseed ${replica.pod}`;
+  return refused('Unproven', 'WitnessesDisagree', message);
+}
+
+function firstAt({ holder, evidence }: ProofInput, from: Coordinates): Gtid | Asking | null {
+  const asked = { member: holder.member.name, incarnation: incarnationKey(holder.member) };
+  const question: WalkQuestion = { kind: 'Walk', ...asked, from, through: from, firstOnly: true };
+  const walk = answerTo(evidence, question);
+  if (!walk.known) return asking(`reading the first own transaction of ${holder.member.name}`, question);
+  return walk.value.transactions[0]?.gtid ?? null;
 }
 
 /** Where its own history goes on; the file may be purged by now without anything that a replica needs. */

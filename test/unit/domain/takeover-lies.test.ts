@@ -110,7 +110,7 @@ const lies: fc.Arbitrary<Lie> = fc.record({
   end: said(fc.nat({ max: 9 })),
   logged: said(fc.nat({ max: 8 })),
   slavePos: said(fc.nat({ max: 8 })),
-  applied: said(fc.nat({ max: 8 })),
+  applied: said(fc.nat({ max: 4 })),
   appliedFile: said(fc.constantFrom('', 'a-bin.000002', 'a-bin.000004', 'c-bin.000003')),
   usingGtid: said(fc.boolean()),
   drained: said(fc.boolean()),
@@ -390,19 +390,26 @@ function check(among: fc.Arbitrary<Truth>, saying: fc.Arbitrary<Lie>): void {
   assert.ok(moved > NUM_RUNS / 200, `only ${moved} were moved`);
 }
 
-const byGtid = truths.filter(({ positioning, errant }) => positioning === 'GTID' && errant === null);
-
 test('whatever a publisher says of a standby that shows what its rows are, a replica is only moved to where it belongs', () => {
   check(
-    byGtid.filter((truth) => !showsMoreThanItsRows(truth)),
+    truths.filter((truth) => !showsMoreThanItsRows(truth)),
     lies,
   );
 });
 
-const FIELDS = ['end', 'logged', 'slavePos', 'applied', 'appliedFile', 'sourceServerId'] as const;
+const FIELDS = [
+  'end',
+  'logged',
+  'slavePos',
+  'applied',
+  'appliedFile',
+  'drained',
+  'usingGtid',
+  'sourceServerId',
+] as const;
 
 test('where the rows are behind what a standby by file and position shows, none is moved by one thing that is not so', () => {
-  const [behind, one] = [byGtid.filter(showsMoreThanItsRows), fc.constantFrom(...FIELDS)];
+  const [behind, one] = [truths.filter(showsMoreThanItsRows), fc.constantFrom(...FIELDS)];
   fc.assert(
     fc.property(behind, lies, one, (truth, lie, field) => {
       const result = proven(truth, recordOf(truth, { ...NOTHING, [field]: lie[field] }));
