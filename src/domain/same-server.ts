@@ -4,7 +4,7 @@ import { beyond, formatPosition, samePosition } from './gtid.ts';
 import { appliedThere, hiddenWrites, unloggedByTarget } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
-import { sameCoordinates } from './observation.ts';
+import { compareCoordinates, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { holderSays, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
@@ -92,10 +92,21 @@ function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   if (answer.there !== null && formatPosition(answer.there) === formatPosition(captured)) return at;
   const byGtid = placeByGtid(input, captured);
   if (byGtid !== null) return byGtid;
+  const purged = answer.there === null ? beforeTheOldest(input, at) : null;
+  if (purged !== null) return purged;
   const there = answer.there === null ? 'no place in its binlog' : formatPosition(answer.there);
   return refused(
     'Unproven',
     'LineageChanged',
     `${at.file}:${at.position} is ${there} on ${holder.member.name}, the replica had ${formatPosition(captured)} there`,
   );
+}
+
+/** A file from before the oldest that there is was purged: that the server knows no such place says nothing of its history. */
+function beforeTheOldest({ replica, holder, target }: ProofInput, at: Coordinates): Refused | null {
+  const [oldest] = target.files;
+  if (oldest === undefined || !(compareCoordinates({ ...at, position: 0 }, { file: oldest.name, position: 0 }) < 0))
+    return null;
+  const message = `${replica.pod} stands at ${at.file}:${at.position}, before ${oldest.name}, the oldest binlog that ${holder.member.name} still has: reseed ${replica.pod}, or restore the purged files there`;
+  return refused('Purged', 'Purged', message);
 }
