@@ -13,6 +13,16 @@ export async function freezeProcess(pid: number): Promise<void> {
   await until(`process ${pid} stands still`, stopped, { deadlineMs: DEADLINE_MS, intervalMs: 1 });
 }
 
+/** Whether a process is there and no thread of it runs. */
+export function isFrozen(pid: number): boolean {
+  try {
+    const states = threadStates(pid);
+    return states.length > 0 && states.every((state) => state === 'T' || state === 't');
+  } catch {
+    return false;
+  }
+}
+
 /** Stopped, or gone. */
 const STOPPED = new Set(['T', 't', 'Z', 'X']);
 

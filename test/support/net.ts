@@ -81,6 +81,13 @@ export interface Traffic {
   readonly percent?: number;
 }
 
+/** Ends the dropping. */
+export interface Drop {
+  (): Promise<void>;
+  /** Of those that were dropped so far; not after it has ended. */
+  readonly packets: () => Promise<number>;
+}
+
 /** A machine: network and host name of its own; processes and files are shared with the bench. */
 export class Host {
   readonly name: string;
@@ -141,6 +148,12 @@ export class Host {
     return exec([this.#tools.ip, 'link', 'set', this.#port, state]);
   }
 
+  /** Whether the host sees a carrier on its cable. */
+  async hasCarrier(): Promise<boolean> {
+    const text = await this.exec([this.#tools.ip, '-o', 'link', 'show', 'dev', 'eth0']);
+    return text.includes('LOWER_UP');
+  }
+
   /** Switches the interface itself off or on. */
   nic(state: 'up' | 'down'): Promise<string> {
     return this.exec([this.#tools.ip, 'link', 'set', 'eth0', state]);
@@ -166,17 +179,22 @@ export class Host {
   }
 
   /** Drops packets on this host; call the result to let them pass again. */
-  async drop(traffic: Traffic): Promise<() => Promise<void>> {
+  async drop(traffic: Traffic): Promise<Drop> {
     this.#drops += 1;
     const table = `drop${this.#drops}`;
     const hook = traffic.direction === 'in' ? 'input' : 'output';
     const chain = ['chain faults {', `type filter hook ${hook} priority 0`, ...dropRules(traffic), '}'];
     await this.exec([this.#tools.nft, [`table ip ${table} {`, ...chain, '}', ''].join('\n')]);
     let dropped = true;
-    return async () => {
+    const heal = async (): Promise<void> => {
       if (dropped) await this.exec([this.#tools.nft, `delete table ip ${table}`]);
       dropped = false;
     };
+    const packets = async (): Promise<number> => {
+      const text = await this.exec([this.#tools.nft, `list table ip ${table}`]);
+      return [...text.matchAll(/ counter packets (\d+) /g)].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    return Object.assign(heal, { packets });
   }
 
   /** What was dropped here passes again, and whoever it knew is looked for anew. */
@@ -195,7 +213,7 @@ export class Host {
 }
 
 function dropRules({ direction, peer, port, kind, percent }: Traffic): string[] {
-  const verdict = percent === undefined ? 'drop' : `numgen random mod 100 < ${percent} drop`;
+  const verdict = `${percent === undefined ? '' : `numgen random mod 100 < ${percent} `}counter drop`;
   const match: string[] = [];
   if (peer !== undefined) match.push(`ip ${direction === 'in' ? 'saddr' : 'daddr'} ${peer}`);
   if (kind === 'vrrp') match.push('ip protocol 112');

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { freezeProcess } from '../../support/freeze.ts';
+import { freezeProcess, isFrozen } from '../../support/freeze.ts';
 import type { Host } from '../../support/net.ts';
 import { until } from '../../support/wait.ts';
 
@@ -101,6 +101,10 @@ export class OperatorProcess {
 
   async freeze(): Promise<void> {
     if (this.#process.pid !== undefined) await freezeProcess(this.#process.pid);
+  }
+
+  get frozen(): boolean {
+    return isFrozen(this.pid);
   }
 
   thaw(): void {

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { freezeProcess } from '../freeze.ts';
+import { freezeProcess, isFrozen } from '../freeze.ts';
 import { until } from '../wait.ts';
 import type { ControlPlane } from './build.ts';
 import type { Daemon } from './daemon.ts';
@@ -44,6 +44,8 @@ export interface KubeApi extends KubeObjects {
   kubectl(args: readonly string[], stdin?: string): Promise<string>;
   /** Server-side apply of any number of documents. */
   apply(yaml: string): Promise<void>;
+  /** Of the API server's process. */
+  state(): 'Running' | 'Frozen' | 'Gone';
   /** Connections stay open and nothing answers. */
   freeze(): Promise<void>;
   thaw(): void;
@@ -96,6 +98,7 @@ export async function startKubeApi(options: KubeApiOptions): Promise<KubeApi> {
     as: target,
     kubectl,
     apply: async (yaml) => void (await kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], yaml)),
+    state: () => (apiserver.running() ? (isFrozen(apiserver.pid) ? 'Frozen' : 'Running') : 'Gone'),
     freeze: () => freezeProcess(apiserver.pid),
     thaw: () => apiserver.signal('SIGCONT'),
     kill: () => apiserver.stop(0),
