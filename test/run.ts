@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { controlPlane, helm, requireControlPlane } from './support/kube/build.ts';
+import { fakeTime } from './support/faketime.ts';
 import { ProvisionError, provision } from './support/provision.ts';
 import { checksOf, runCheck } from './support/runner/checks.ts';
 import { pooled } from './support/runner/command.ts';
@@ -82,6 +83,10 @@ async function setUp(): Promise<readonly OtherVersion[]> {
         missing.push(version);
         print(`MariaDB ${version} is not tested: ${found.absent}`);
       }
+    }
+    if (uses(/^test\/(chaos|integration\/bench)/)) {
+      const clocks = await fakeTime(print);
+      if ('absent' in clocks) print(`The clocks of databases are right: ${clocks.absent}`);
     }
     if (usesKube) {
       await controlPlane(print);

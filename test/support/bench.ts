@@ -13,6 +13,7 @@ import { until } from './wait.ts';
 export const VIP = '10.77.0.100';
 const ADDRESSES = { a: '10.77.0.11', b: '10.77.0.12', op: '10.77.0.50', app: '10.77.0.60' } as const;
 const FIRST_REPLICA = 21;
+const FIRST_REPLICA_ID = 101;
 const MEMBER_SERVER = { 'log-slave-updates': 1, 'sync-binlog': 1 };
 /** The same on both hosts: log-basename names the list of binlog files too. */
 const SHARED_NAMES = { 'log-basename': 'mysql', 'log-bin': 'mysql-bin' };
@@ -23,6 +24,8 @@ const FOLLOW_DEADLINE_MS = 30_000;
 
 export interface MemberSettings {
   readonly serverId?: number;
+  /** Of the process of its database. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly server?: ServerOptions;
 }
 
@@ -48,6 +51,8 @@ export interface BenchOptions extends Partial<Omit<PairOptions, 'vip'>> {
     readonly count?: number;
     /** By default `log-slave-updates` and `read-only` are on. */
     readonly server?: ServerOptions;
+    /** Of the process of each one's database. */
+    readonly envs?: readonly Readonly<Record<string, string>>[];
     readonly link?: LinkMode;
     /** Connection name of their link. */
     readonly channel?: string;
@@ -151,7 +156,7 @@ export class Bench {
     const { serverId, datadir } = this.a.db;
     const own = options.shared === true ? { serverId, datadir } : { serverId: 2 };
     this.b = this.#member(hosts.b, options.b ?? {}, { ...own, priority: 90 });
-    this.replicas = hosts.replicas.map((host, index) => this.#replica(host, 101 + index));
+    this.replicas = hosts.replicas.map((host, index) => this.#replica(host, index));
   }
 
   get members(): readonly Member[] {
@@ -258,16 +263,18 @@ export class Bench {
       serverId,
       ...(optionFile === undefined ? {} : { optionFile }),
       server: { ...MEMBER_SERVER, ...(shared ? SHARED_NAMES : {}), ...server, ...settings.server },
+      ...(settings.env === undefined ? {} : { env: settings.env }),
       ...(datadir === undefined ? {} : { datadir }),
       pair: this.#pair,
     });
   }
 
-  #replica(host: Host, serverId: number): Replica {
-    const { channel = '', server } = this.#options.replicas ?? {};
+  #replica(host: Host, index: number): Replica {
+    const { channel = '', server, envs } = this.#options.replicas ?? {};
     const db = new MariaDbServer({
       name: host.name,
-      serverId,
+      serverId: FIRST_REPLICA_ID + index,
+      env: envs?.[index] ?? {},
       host: host.address,
       bindAddress: '0.0.0.0',
       port: this.vip.port,

@@ -34,6 +34,8 @@ export interface MariaDbOptions {
   readonly optionFile?: string;
   /** Connection name of the replication that concerns the bench; by default the one without a name. */
   readonly channel?: string;
+  /** Of its process, beside what this one has. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Another server's, of which only one runs at a time; default: its own. */
   readonly datadir?: string;
   readonly tools: MariaDbTools;
@@ -94,6 +96,7 @@ export class MariaDbServer {
     const child = spawn(program, args, {
       stdio: ['ignore', log, log],
       cwd: this.directory,
+      env: { ...process.env, ...this.#options.env },
       // Out of the terminal's reach: Ctrl-C is for the bench, which ends its servers itself.
       detached: true,
     });
@@ -233,7 +236,7 @@ export class MariaDbServer {
 
 /** A running server on loopback with a free port, for tests that need no hosts; the test stops it. */
 export async function startMariaDb(
-  options: Partial<Pick<MariaDbOptions, 'name' | 'serverId' | 'port' | 'host' | 'server' | 'tools'>> = {},
+  options: Partial<Pick<MariaDbOptions, 'name' | 'serverId' | 'port' | 'host' | 'server' | 'tools' | 'env'>> = {},
 ): Promise<MariaDbServer> {
   const tools = await provision(() => undefined);
   const port = options.port ?? (await freePort());

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Keepalived } from './keepalived.ts';
 import type { Position } from './link.ts';
 import { MariaDbServer, type ServerOptions } from './mariadb.ts';
-import type { Host } from './net.ts';
+import type { Drop, Host } from './net.ts';
 import type { Tools } from './provision.ts';
 import { until } from './wait.ts';
 
@@ -30,6 +30,7 @@ export interface MemberOptions {
   readonly serverId: number;
   readonly server: ServerOptions;
   readonly optionFile?: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** The storage that it shares with the other host. */
   readonly datadir?: string;
   readonly pair: PairOptions;
@@ -41,7 +42,7 @@ export class Member {
   readonly db: MariaDbServer;
   readonly keepalived: Keepalived;
   readonly #vip: string;
-  #healVrrp: (() => Promise<void>)[] = [];
+  #healVrrp: Drop[] = [];
 
   constructor(options: MemberOptions) {
     const { host, tools, pair, serverId } = options;
@@ -57,6 +58,7 @@ export class Member {
       server: { ...(pair.readOnly ? { 'read-only': 1 } : {}), ...options.server },
       tools: tools.mariadb,
       cache: tools.cache,
+      ...(options.env === undefined ? {} : { env: options.env }),
       ...(options.datadir === undefined ? {} : { datadir: options.datadir }),
       ...(options.optionFile === undefined ? {} : { optionFile: options.optionFile }),
     });
@@ -151,6 +153,12 @@ export class Member {
     for (const direction of ['in', 'out'] as const) {
       this.#healVrrp.push(await this.host.drop({ direction, kind: 'vrrp' }));
     }
+  }
+
+  /** Adverts that it did not hear or was not heard with since they were cut off. */
+  async missedAdverts(): Promise<number> {
+    const missed = await Promise.all(this.#healVrrp.map((drop) => drop.packets()));
+    return missed.reduce((sum, packets) => sum + packets, 0);
   }
 
   async healVrrp(): Promise<void> {

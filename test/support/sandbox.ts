@@ -15,6 +15,7 @@ const INIT = `
 mount -t tmpfs -o mode=755 tmpfs /run || exit 70
 mkdir -p ${WORK} /run/netns /run/lock
 mount --bind /run/netns /run/netns || exit 71
+[ ! -d /dev/shm ] || mount -t tmpfs tmpfs /dev/shm || exit 73
 ip link set lo up || exit 72
 ( while read -r signal; do kill -s "$signal" "$(cat ${WORK}/main.pid)"; done; kill -KILL -1 ) <&3 >/dev/null 2>&1 &
 sh -c 'echo $$ > ${WORK}/main.pid; exec "$@"' main "$@" 3<&-

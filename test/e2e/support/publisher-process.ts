@@ -11,6 +11,7 @@ import type { Certificates } from '../../support/certificates.ts';
 import type { PublisherSite, ShippedProgram } from '../../support/host-publisher.ts';
 import { publisherOfCompose, publisherOfUnit } from '../../support/host-publisher.ts';
 import type { Member } from '../../support/member.ts';
+import { shifted } from '../../support/shifted.ts';
 import { until } from '../../support/wait.ts';
 
 const LYING = join(import.meta.dirname, 'lying-publisher-main.ts');
@@ -52,6 +53,16 @@ export class PublisherProcess {
   /** By the shipped docker-compose.yaml. */
   static async startOfCompose(bench: Bench, member: Member): Promise<PublisherProcess> {
     return PublisherProcess.#listening(member, publisherOfCompose(siteOf(bench, member)));
+  }
+
+  /** By the shipped unit, on a host whose wall clock is off. */
+  static async withClock(bench: Bench, member: Member, hours: number): Promise<PublisherProcess> {
+    const { program, env } = publisherOfUnit(siteOf(bench, member));
+    const clock = shifted(hours);
+    return PublisherProcess.#listening(member, {
+      program: [...clock.flags, ...program],
+      env: { ...env, ...clock.env },
+    });
   }
 
   /** One that says this instead of the truth. */
