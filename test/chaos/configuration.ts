@@ -16,7 +16,7 @@ export interface Configuration {
   /** `shared`: one data directory, which whoever is active runs. */
   readonly pair: 'standby' | 'dual' | 'shared';
   /** What the resource says of it. */
-  readonly topology: 'Auto' | 'SharedStorage';
+  readonly topology: 'Auto' | 'PrimaryStandby' | 'DualPrimary' | 'SharedStorage';
   /** Both members have the same server_id, as copies of one machine have. */
   readonly equalIds: boolean;
   /** What is not replicated of a second database that the application writes to; `none`: it has one only. */
@@ -48,9 +48,13 @@ export interface Configuration {
   readonly probeIntervalMs: number;
   /** How far the clock of the first process of mxr is off, and that of each later one. */
   readonly clockHours: readonly [number, number];
+  /** The same of the hosts of hci-a and hci-b: their databases and publishers; and of the first replica's database. */
+  readonly hostHours: readonly [number, number];
+  readonly replicaHours: number;
   readonly ratePerSecond: number;
 }
 
+const TOPOLOGIES = { standby: 'PrimaryStandby', dual: 'DualPrimary', shared: 'SharedStorage' } as const;
 const PAIRS = { standby: 55, dual: 33, shared: 12 } as const;
 const LAST_DELAYED = [2, 4] as const;
 
@@ -97,7 +101,7 @@ function drawFree(dice: Dice): Configuration {
   const replicas = dice.between(2, 3);
   return {
     pair,
-    topology: pair === 'shared' && dice.chance(0.7) ? 'SharedStorage' : 'Auto',
+    topology: dice.chance(pair === 'shared' ? 0.7 : 0.2) ? TOPOLOGIES[pair] : 'Auto',
     equalIds,
     filter: dice.weighted({ none: 85, 'binlog-ignore-db': 8, 'replicate-do-db': isStandby ? 7 : 0 }),
     publishers: dice.chance(0.25),
@@ -124,6 +128,8 @@ function drawFree(dice: Dice): Configuration {
     onGap: dice.chance(0.4) ? 'Fill' : 'Halt',
     probeIntervalMs: dice.pick([250, 250, 500, 1000]),
     clockHours: dice.pick([[0, 0] as const, [0, 0], [0, 0], [1, 1], [-1, -1], [0, 1], [1, 0]]),
+    hostHours: dice.pick([[0, 0] as const, [0, 0], [0, 0], [1, 0], [0, -1], [0.5, -0.5], [-1, -1]]),
+    replicaHours: dice.pick([0, 0, 0, 0, 1, -1]),
     ratePerSecond: dice.pick([40, 80]),
   };
 }
@@ -139,12 +145,13 @@ function drawDelays(dice: Dice, replicas: number): number[] {
 }
 
 export function configurationText(configuration: Configuration): string {
-  const { logSlaveUpdates, clockHours } = configuration;
+  const { logSlaveUpdates, clockHours, hostHours, replicaHours } = configuration;
   const isShared = configuration.pair === 'shared';
   const lsu = logSlaveUpdates.map((on) => (on ? '1' : '0')).join('/');
   const parts: readonly (string | false)[] = [
     isShared ? 'shared storage' : `${configuration.pair} by ${configuration.standbyLink}`,
-    isShared ? `topology ${configuration.topology}` : `lsu ${lsu}`,
+    !isShared && `lsu ${lsu}`,
+    (isShared || configuration.topology !== 'Auto') && `topology ${configuration.topology}`,
     configuration.equalIds && 'equal server ids',
     configuration.filter !== 'none' && configuration.filter,
     configuration.publishers && 'publishers',
@@ -165,6 +172,8 @@ export function configurationText(configuration: Configuration): string {
     configuration.onGap === 'Fill' && 'onGap Fill',
     `probe ${configuration.probeIntervalMs}`,
     clockHours.some((hours) => hours !== 0) && `clock ${clockHours.map(signed).join(' then ')} h`,
+    hostHours.some((hours) => hours !== 0) && `clocks of the pair ${hostHours.map(signed).join('/')} h`,
+    replicaHours !== 0 && `clock of r1 ${signed(replicaHours)} h`,
   ];
   return parts.filter((part) => part !== false).join(', ');
 }

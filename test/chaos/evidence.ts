@@ -1,8 +1,8 @@
-import { readFileSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Replica } from '../support/bench.ts';
 import { slaveStatus } from '../support/link.ts';
 import type { MariaDbServer } from '../support/mariadb.ts';
+import type { Logged } from './binlog.ts';
+import { binlogOf, differing, gtidOf, holes, reordered, transactionsIn, twins } from './binlog.ts';
 import { beyond, numbersOf } from './gtid.ts';
 import type { Numbers } from './gtid.ts';
 import { sideTokens } from './side.ts';
@@ -26,6 +26,22 @@ export interface Evidence {
   /** Rows of the updated table that the replica has changed more often than the holder. */
   readonly hotAhead: number;
   readonly hotBehind: number;
+  /** Inserted rows that the replica has more often than the holder, which has them too. */
+  readonly doubled: readonly string[];
+  /** GTIDs of the holder's binlog that the replica lacks although it has one that comes later there. */
+  readonly holes: readonly string[];
+  /** GTIDs of the holder's binlog that the replica lacks although it has a higher number of that domain. */
+  readonly passedOver: readonly string[];
+  /** GTIDs under which the replica and the holder logged other things. */
+  readonly differing: readonly string[];
+  /** Numbers of one domain that two servers gave, each without the other's. */
+  readonly twins: readonly string[];
+  /** What the replica applied before something that comes earlier in the holder's binlog. */
+  readonly reordered: readonly string[];
+  /** What another member logged itself and the holder lacks: GTIDs, and inserted rows. */
+  readonly elsewhere: readonly string[];
+  /** Another member has the holder's server id: its numbers say nothing of who wrote. */
+  readonly equalIds: boolean;
   readonly io: string;
   readonly sql: string;
   readonly sqlErrno: string;
@@ -36,7 +52,7 @@ export interface Evidence {
 }
 
 /** As the application writes them, see writer-main.ts. */
-const TOKEN = /[0-9a-f]{6}-\d+\.+/g;
+const TOKEN = /^[0-9a-f]{6}-\d+\.+$/;
 const INSERTED =
   'SELECT token FROM app.plain UNION ALL SELECT token FROM app.auto UNION ALL SELECT token FROM app.firsts';
 const VARIABLES =
@@ -49,16 +65,22 @@ export async function gather(
   isInserted: (token: string) => boolean,
 ): Promise<Evidence> {
   const [theirs, mine] = await Promise.all([look(holder), look(db)]);
-  const received = filesTokens(db, /-relay-bin\.\d+$/).filter((token) => isInserted(token));
-  const logged = loggedBy(holder);
+  const relayed = transactionsIn(db.datadir, /-relay-bin\.\d+$/);
+  const received = relayed.flatMap(({ words }) => words).filter((word) => TOKEN.test(word) && isInserted(word));
+  const binlogs = { holder: binlogOf(holder.datadir), replica: binlogOf(db.datadir) };
+  // On shared storage the other host has the same one.
+  const peers = others.filter(({ datadir }) => datadir !== holder.datadir);
+  const peerBinlogs = peers.flatMap(({ datadir }) => binlogOf(datadir));
+  const logged = wordsOf(binlogs.holder);
   const link = await slaveStatus(db);
-  const have = new Set([...mine.rows, ...received]);
+  const have = new Set([...mine.rows.keys(), ...received]);
   const kept = keepsReceived(link) ? have : mine.rows;
-  const lacks = [...theirs.rows].filter((token) => !kept.has(token));
+  const lacks = [...theirs.rows.keys()].filter((token) => !kept.has(token));
   const lacksForEver = lacks.filter((token) => !logged.has(token));
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
   const holderNumbers = numbersOf(theirs.variables['logged'], theirs.variables['applied']);
+  const has = hasOf({ ...mine, logs: mine.variables['lsu'] === '1' }, binlogs.replica, isInserted);
   return {
     more: [...[...have].filter((token) => !theirs.rows.has(token)), ...(await beyondSide(db, holder))],
     lacks,
@@ -70,6 +92,17 @@ export async function gather(
     gtidsAhead: beyond(withoutOwn(numbers, db), holderNumbers),
     unknownOrigins: [...numbersOf(theirs.variables['logged']).keys()].filter((key) => !numbers.has(key)),
     ...compareHot(theirs.hot, mine.hot),
+    doubled: doubled(mine.rows, theirs.rows),
+    holes: holes(binlogs.holder, has).map(gtidOf),
+    passedOver: binlogs.holder.filter((one) => has(one) === false && isBelow(one, numbers)).map(gtidOf),
+    differing: differing([...binlogs.replica, ...relayed], binlogs.holder),
+    twins: twins(binlogs.holder, binlogs.replica, relayed, peerBinlogs),
+    reordered: reordered(binlogs.replica, binlogs.holder),
+    elsewhere: [
+      ...(await ownWritesOf(peers, holderNumbers)),
+      ...[...wordsOf(peerBinlogs)].filter((word) => isInserted(word) && TOKEN.test(word) && !theirs.rows.has(word)),
+    ],
+    equalIds: peers.some(({ serverId }) => serverId === holder.serverId),
     io: link?.['Slave_IO_Running'] ?? 'none',
     sql: link?.['Slave_SQL_Running'] ?? 'none',
     sqlErrno: link?.['Last_SQL_Errno'] ?? '0',
@@ -80,13 +113,36 @@ export async function gather(
   };
 }
 
-function loggedBy(db: MariaDbServer): ReadonlySet<string> {
-  return new Set(filesTokens(db, /-bin\.\d+$/, /-relay-bin\./));
+/** A transaction may insert one row several times: how often it did is known of what the holder has. */
+export function doubled(mine: ReadonlyMap<string, number>, theirs: ReadonlyMap<string, number>): string[] {
+  return [...mine].flatMap(([token, copies]) => (copies > (theirs.get(token) ?? copies) ? [token] : []));
+}
+
+function wordsOf(binlog: readonly Logged[]): ReadonlySet<string> {
+  return new Set(binlog.flatMap(({ words }) => words));
+}
+
+/** Whether a replica has a transaction: by its own binlog, or by its rows, where it inserted some. */
+function hasOf(
+  { rows, logs }: { readonly rows: ReadonlyMap<string, number>; readonly logs: boolean },
+  binlog: readonly Logged[],
+  isInserted: (token: string) => boolean,
+): (logged: Logged) => boolean | undefined {
+  const logged = new Set(binlog.map(gtidOf));
+  return ({ gtid, words }) => {
+    if (logs) return logged.has(gtid);
+    const tokens = words.filter((word) => TOKEN.test(word) && isInserted(word));
+    return tokens.length === 0 ? undefined : tokens.every((token) => rows.has(token));
+  };
+}
+
+function isBelow({ domain, number }: Logged, numbers: Numbers): boolean {
+  return [...numbers].some(([key, reached]) => key.startsWith(`${domain}-`) && reached > number);
 }
 
 function hasLogged(db: MariaDbServer, tokens: readonly string[]): boolean {
   if (tokens.length === 0 || !db.running) return false;
-  const logged = loggedBy(db);
+  const logged = wordsOf(binlogOf(db.datadir));
   return tokens.every((token) => logged.has(token));
 }
 
@@ -102,13 +158,24 @@ async function beyondSide(replica: MariaDbServer, holder: MariaDbServer): Promis
 }
 
 interface Look {
-  readonly rows: ReadonlySet<string>;
+  /** Inserted ones, and how often each is there. */
+  readonly rows: ReadonlyMap<string, number>;
   readonly hot: ReadonlyMap<string, number>;
   readonly variables: Readonly<Record<string, string | null>>;
 }
 
+/** How often each token is in the tables whose rows are not updated. */
+export async function insertedRows(db: MariaDbServer): Promise<Map<string, number>> {
+  const rows = new Map<string, number>();
+  for (const row of await db.sql(INSERTED)) {
+    const token = (row['token'] ?? '').trim();
+    rows.set(token, (rows.get(token) ?? 0) + 1);
+  }
+  return rows;
+}
+
 async function look(db: MariaDbServer): Promise<Look> {
-  const rows = new Set((await db.sql(INSERTED)).map((row) => (row['token'] ?? '').trim()));
+  const rows = await insertedRows(db);
   const hot = new Map(
     (await db.sql('SELECT id, changes FROM app.hot')).map((row) => [row['id'] ?? '', Number(row['changes'])]),
   );
@@ -145,11 +212,4 @@ function withoutOwn(numbers: Numbers, db: MariaDbServer): Numbers {
 /** Whether `domain-server` names this server. */
 function isOf(key: string, { serverId }: MariaDbServer): boolean {
   return key.split('-')[1] === String(serverId);
-}
-
-/** Every token in the files of these names, as they are on disk at this moment. */
-function filesTokens({ datadir }: MariaDbServer, names: RegExp, but?: RegExp): string[] {
-  const files = readdirSync(datadir).filter((name) => names.test(name) && but?.test(name) !== true);
-  const texts = files.map((name) => readFileSync(join(datadir, name), 'latin1'));
-  return [...new Set(texts.flatMap((text) => text.match(TOKEN) ?? []))];
 }

@@ -4,7 +4,7 @@ import type { Member } from '../support/member.ts';
 import { monotonicMs } from '../support/monotonic.ts';
 import { beyond, numbersOf } from './gtid.ts';
 import type { Configuration } from './configuration.ts';
-import type { Comeback } from './plan.ts';
+import type { Comeback, Kind } from './plan.ts';
 import { Publishers } from './publishers.ts';
 import type { Said } from './rest.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -13,6 +13,12 @@ const ASK_MS = 2_000;
 
 /** What happened that a judge has to know. */
 export interface Past {
+  /** Faults that really happened, by their effect. */
+  readonly made: Kind[];
+  /** Members that held the VIP. */
+  readonly holders: Set<string>;
+  /** Two of them held it at one time. */
+  twoHolders: boolean;
   /** Members and replicas whose server died, restarted or got other data. */
   readonly restarted: Set<string>;
   /** Members that were given another server's data: with it their binlog begins anew. */
@@ -33,6 +39,9 @@ export interface Past {
 export function newPast(fills = false): Past {
   return {
     fills,
+    made: [],
+    holders: new Set(),
+    twoHolders: false,
     restarted: new Set(),
     cloned: new Set(),
     lostTail: new Set(),
@@ -59,7 +68,7 @@ export class Field {
   constructor(stage: Stage, supervisor: Supervisor, configuration: Configuration) {
     this.stage = stage;
     this.supervisor = supervisor;
-    this.publishers = new Publishers(stage);
+    this.publishers = new Publishers(stage, configuration.hostHours);
     this.configuration = configuration;
     const { onGap, positioning, filter, equalIds } = configuration;
     this.past = newPast(onGap === 'Fill' && positioning === 'Auto' && filter === 'none' && !equalIds);
@@ -86,9 +95,16 @@ export class Field {
 
   /** Who has the address now; where nobody has it, who had it last. */
   async holder(): Promise<Member> {
-    const [holder] = await this.bench.whoHoldsVip();
+    const [holder] = await this.whoHoldsVip();
     if (holder !== undefined) this.#lastHolder = holder;
     return this.#lastHolder;
+  }
+
+  async whoHoldsVip(): Promise<Member[]> {
+    const holders = await this.bench.whoHoldsVip();
+    for (const { name } of holders) this.past.holders.add(name);
+    this.past.twoHolders ||= holders.length > 1;
+    return holders;
   }
 
   /** Runs one thing at a time on each subject, in the order of the calls. */

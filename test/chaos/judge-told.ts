@@ -5,15 +5,15 @@ import type { MariaDbServer } from '../support/mariadb.ts';
 import type { Member } from '../support/member.ts';
 import { gather } from './evidence.ts';
 import type { Past } from './field.ts';
-import { canFollow } from './legal.ts';
 import { isRestless } from './rest.ts';
 import { SIDE, sideTokens } from './side.ts';
 import type { Told } from './truth.ts';
-import { untruthOf } from './truth.ts';
+import { untold, untruthOf } from './truth.ts';
 
 /**
- * `right`: ready, and it is. `refused`: under a verdict that is true. `silent`: called ready and wrong. `untrue`: under a
- * verdict that is not true. `denied`: refused although the history was legal and the holder can give it everything.
+ * `right`: ready, and it is. `refused`: under a verdict that is true. `silent`: called ready and wrong, or with rows lost or
+ * doubled that its verdict does not tell. `untrue`: under a verdict that is not true. `denied`: refused although the history
+ * was legal.
  * `restless`: its verdict changes for ever.
  */
 export const OUTCOMES = ['right', 'refused', 'silent', 'untrue', 'denied', 'restless'] as const;
@@ -26,7 +26,7 @@ export interface Ended {
   readonly verdict: string;
   readonly reason: string;
   readonly outcome: Outcome;
-  /** Rows of the holder that a replica that is called ready lacks, and those it has too often. */
+  /** Rows of the holder that it lacks without being told so, and those it has too often. */
   readonly lost: number;
   readonly doubled: number;
   readonly why: string;
@@ -84,8 +84,17 @@ async function refused(question: Question, replica: Replica, told: Told): Promis
   const evidence = await gather([holder.db, bench.other(holder).db], replica, isInserted);
   const untruth = untruthOf(told, evidence, past);
   const seen = `${told.message} | seen: ${JSON.stringify(evidence, shortened)}`;
+  const { lost, doubled } = untold(told, evidence);
+  if (lost.length + doubled.length > 0) {
+    const what = `${lost.length} transactions lost before others that it has, ${doubled.length} rows doubled`;
+    return {
+      ...ended(replica, told, 'silent', `${what} (${seen})`),
+      lost: lost.length,
+      doubled: doubled.length,
+    };
+  }
   if (untruth !== null) return ended(replica, told, 'untrue', `${untruth} (${seen})`);
-  if (legal && canFollow(evidence)) return ended(replica, told, 'denied', `the history was legal (${seen})`);
+  if (legal) return ended(replica, told, 'denied', `the history was legal (${seen})`);
   if (isRestless(past.said.get(replica.name))) return ended(replica, told, 'restless', saidText(past, replica));
   return ended(replica, told, 'refused', seen);
 }

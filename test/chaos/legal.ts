@@ -1,9 +1,7 @@
-import type { Evidence } from './evidence.ts';
 import type { Past } from './field.ts';
 import type { Configuration } from './configuration.ts';
 import type { Fault, Kind, Plan } from './plan.ts';
 import { harmless } from './plan.ts';
-import { isAhead, lacksForEver } from './truth.ts';
 
 const MOVES: readonly Kind[] = ['planned-move', 'drained-kill-holder'];
 
@@ -38,9 +36,4 @@ function isOrdered({ pair, preempt, readOnly }: Configuration): boolean {
 function isHarmless({ kind, comeback }: Fault, configuration: Configuration): boolean {
   const isDone = !MOVES.includes(kind) || configuration.pair !== 'standby' || comeback === 'keep';
   return harmless(configuration).includes(kind) && isDone;
-}
-
-/** Of one replica: it has nothing that the holder lacks, and the holder can give it all that it lacks. */
-export function canFollow(evidence: Evidence): boolean {
-  return !isAhead(evidence) && !lacksForEver(evidence);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { controlPlane, helm, requireControlPlane } from '../support/kube/build.ts';
+import { fakeTime } from '../support/faketime.ts';
 import { ProvisionError, provision } from '../support/provision.ts';
 import { OTHER_VERSIONS, mariaDbVersion } from '../support/versions.ts';
 import { FIXED_SEEDS } from './fixed-seeds.ts';
@@ -14,12 +15,11 @@ import { meanOf, phasesText } from './phases.ts';
 import { configurationText } from './configuration.ts';
 import { drawPlan, faultText } from './plan.ts';
 import type { RunResult } from './run-plan.ts';
-import { isFailed } from './run-plan.ts';
 import { Results } from './results.ts';
 import type { Source } from './source.ts';
 import { sourceOf } from './source.ts';
 import type { Row } from './table.ts';
-import { endedText, page, rowOf, totalsOf, totalsText } from './table.ts';
+import { again, counts, endedText, failureOf, page, rowOf, shareFailures, totalsText } from './table.ts';
 
 const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minutes M] [--floor P] [--table FILE] [--fixed] [--keep] [--dry]
   --runs     how many, with the seeds S, S+1, ...; default 20
@@ -28,15 +28,12 @@ const USAGE = `usage: npm run chaos -- [--runs N] [--seed S] [--width W] [--minu
   --minutes  no run begins after so many; default 60
   --floor    percent of the replicas that have to end Following, or all of it has failed; default 40
   --table    adds the runs to this page and, as they end, to the .jsonl beside it; seeds that are in it for this source
-             of src/{domain,act,observe,operator} are not run again, those of another source are not shown
+             (what counts of src/ is in docs/chaos.md) are not run again, those of another source are not shown
   --fixed    the seeds that every npm test runs, instead of --runs and --seed
   --keep     keeps logs and positions of every run, not only of failing ones
   --dry      prints what would be done`;
 const MOST_WIDTH = 8;
-const MOST_VOID = 0.2;
 const INTERRUPTED = 130;
-/** Few replicas say nothing of a share. */
-const LEAST_JUDGED = 20;
 
 const flags = readFlags();
 const drawn = flags.fixed ? FIXED_SEEDS : Array.from({ length: flags.runs }, (_, index) => flags.seed + index);
@@ -62,9 +59,9 @@ print(`\n${totalsText(rows)}`);
 print(paceText());
 if (table !== null) writePage(table);
 removeIfEmpty(directory);
-const failure = failureOf();
-if (failure !== '') print(`\nFAILED: ${failure}`);
-process.exit(stop.signal.aborted ? INTERRUPTED : failure === '' ? 0 : 1);
+const wrong = failure();
+if (wrong !== '') print(`\nFAILED: ${wrong}`);
+process.exit(stop.signal.aborted ? INTERRUPTED : wrong === '' ? 0 : 1);
 
 function onResult(result: RunResult): void {
   rows.push(rowOf(result));
@@ -76,11 +73,13 @@ function onResult(result: RunResult): void {
 
 function lineOf(result: RunResult): string {
   const { seed, seconds, configuration, faults, ended, legal, kept } = result;
-  const state = isFailed(result) ? 'FAILED' : result.void === '' ? 'ok' : 'void';
+  const row = rowOf(result);
+  const { state } = row;
   const lines = [
-    `seed ${seed} ${state} (${seconds} s${legal ? ', legal' : ''}): ${endedText(rowOf(result).ended)}`,
+    `seed ${seed} ${state} (${seconds} s${legal ? ', legal' : ''}): ${endedText(row.ended)}`,
     `  ${configuration}`,
     `  ${faults.join('; ')}`,
+    `  made ${row.made} of ${faults.length}${row.unmade.length === 0 ? '' : `, not ${row.unmade.join(', ')}`}${counts(row) ? '' : ': does not count'}`,
     `  seconds: ${phasesText(result.phases)}; of processors ${result.cpuSeconds.toFixed(1)}`,
     ...ended
       .filter(({ outcome }) => WRONG.includes(outcome))
@@ -90,6 +89,7 @@ function lineOf(result: RunResult): string {
   if (result.void !== '') lines.push(`  void: ${result.void}`);
   if (result.broken !== '') lines.push(`  broken: ${result.broken}`);
   if (kept !== '') lines.push(`  kept in ${kept}`);
+  if (state === 'FAILED') lines.push(`  again: ${again(seed)}`);
   return lines.join('\n');
 }
 
@@ -105,16 +105,13 @@ function planText(seed: number): string {
   return `seed ${seed}: ${configurationText(configuration)}\n  ${faults.map(faultText).join('; ')}`;
 }
 
-function failureOf(): string {
-  const totals = totalsOf(rows);
-  const reasons: string[] = [];
-  if (totals.failed > 0) reasons.push(`${totals.failed} of ${totals.runs} runs failed`);
-  if (totals.void > MOST_VOID * totals.runs)
-    reasons.push(`${totals.void} of ${totals.runs} runs left nothing to judge`);
-  if (totals.replicas >= LEAST_JUDGED && totals.following < flags.floor)
-    reasons.push(`${totals.following} % of the replicas ended Following, less than ${flags.floor} %`);
+/** Of this call, and of all runs that its table has. */
+function failure(): string {
+  const reasons = [failureOf(rows, flags.floor)];
   if (rows.length === 0 && seeds.length > 0) reasons.push('no run ended');
-  return reasons.join('; ');
+  if (table !== null)
+    reasons.push(...shareFailures(table.results.rows(), flags.floor).map((one) => `the table: ${one}`));
+  return reasons.filter((reason) => reason !== '').join('; ');
 }
 
 interface Table {
@@ -158,6 +155,8 @@ async function setUp(): Promise<void> {
       const found = await mariaDbVersion(version, print);
       if ('absent' in found) print(`MariaDB ${version} is not drawn: ${found.absent}`);
     }
+    const clocks = await fakeTime(print);
+    if ('absent' in clocks) print(`The clocks of databases are right: ${clocks.absent}`);
     await controlPlane(print);
     await helm(print);
   } catch (error) {

@@ -17,7 +17,7 @@ export const KINDS = {
   'cut-vrrp': 3,
   'silent-vip': 3,
   flap: 3,
-  'purge-holder': 2,
+  'purge-holder': 4,
   'kill-replica': 5,
   'restart-replica': 4,
   'freeze-replica': 4,

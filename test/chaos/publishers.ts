@@ -8,13 +8,16 @@ const CHECK_MS = 500;
 /** Does for the publishers what systemd does on the hosts: one that ended is started again, unless a fault keeps it down. */
 export class Publishers {
   readonly #stage: Stage;
+  readonly #clockHours: readonly [number, number];
   readonly #running = new Map<string, PublisherProcess>();
   readonly #starting = new Set<string>();
   readonly #down = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(stage: Stage) {
+  /** `clockHours`: how far the clocks of the two hosts are off. */
+  constructor(stage: Stage, clockHours: readonly [number, number]) {
     this.#stage = stage;
+    this.#clockHours = clockHours;
   }
 
   /** Resolves when both listen, and the resource that is created next has them. */
@@ -26,9 +29,13 @@ export class Publishers {
     this.#timer.unref();
   }
 
-  async kill(member: Member): Promise<void> {
+  /** Whether there was one to kill. */
+  async kill(member: Member): Promise<boolean> {
     this.#down.add(member.name);
-    await this.#running.get(member.name)?.kill9();
+    const publisher = this.#running.get(member.name);
+    const ran = publisher?.running === true;
+    await publisher?.kill9();
+    return ran;
   }
 
   release(): void {
@@ -54,8 +61,10 @@ export class Publishers {
 
   async #start(member: Member): Promise<void> {
     this.#starting.add(member.name);
+    const { bench } = this.#stage;
+    const hours = this.#clockHours[member === bench.a ? 0 : 1];
     try {
-      this.#running.set(member.name, await PublisherProcess.start(this.#stage.bench, member));
+      this.#running.set(member.name, await PublisherProcess.withClock(bench, member, hours));
     } finally {
       this.#starting.delete(member.name);
     }

@@ -15,6 +15,8 @@ const Line = z.strictObject({
   state: z.enum(['ok', 'FAILED', 'void']),
   configuration: z.string(),
   faults: z.array(z.string()),
+  made: z.int(),
+  unmade: z.array(z.string()),
   legal: z.boolean(),
   ended: z.array(End),
   why: z.string(),

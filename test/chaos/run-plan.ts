@@ -1,10 +1,13 @@
 import type { StandingGround } from '../e2e/support/ground.ts';
 import { Stage } from '../e2e/support/stage.ts';
 import type { Member } from '../support/member.ts';
+import { cachedFakeTime } from '../support/faketime.ts';
 import { monotonicMs } from '../support/monotonic.ts';
+import type { Acknowledged } from '../support/writer.ts';
 import { Writer } from '../support/writer.ts';
 import { Beside, shapeStatement } from './beside.ts';
 import { cpuSeconds } from './cpu.ts';
+import { insertedRows } from './evidence.ts';
 import { Field } from './field.ts';
 import type { Ended, Outcome } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
@@ -12,7 +15,7 @@ import { keep } from './keep.ts';
 import { isLegal } from './legal.ts';
 import type { Seconds } from './phases.ts';
 import { NO_TIME, Waterfall } from './phases.ts';
-import type { Plan } from './plan.ts';
+import type { Kind, Plan } from './plan.ts';
 import { configurationText } from './configuration.ts';
 import { faultText } from './plan.ts';
 import { askOf, comesToRest, textOf } from './rest.ts';
@@ -30,11 +33,14 @@ const SHAPE_EVERY_MS = 700;
 const SIDE_EVERY_MS = 150;
 const FIRST_WRITES = 20;
 const LAST_WRITES = 10;
+const SHOWN = 6;
 
 export interface RunResult {
   readonly seed: number;
   readonly configuration: string;
   readonly faults: readonly string[];
+  /** Of them those that really happened, by their effect. */
+  readonly made: readonly Kind[];
   readonly seconds: number;
   /** What it spent them on. */
   readonly phases: Seconds;
@@ -77,6 +83,7 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
   let result: RunResult = {
     seed: plan.seed,
     ...texts,
+    made: [],
     seconds: 0,
     phases: NO_TIME,
     cpuSeconds: 0,
@@ -89,7 +96,7 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
   };
   try {
     const ground = await standing;
-    const stage = await Stage.lay(ground, stageOptions(plan.configuration));
+    const stage = await Stage.lay(ground, stageOptions(plan.configuration, cachedFakeTime()));
     result = { ...result, ...(await play(stage, plan, keeping, waterfall)) };
     waterfall.enter('down');
     if (!isSpoiled(result)) await ground.clear();
@@ -100,7 +107,7 @@ export async function runPlan(standing: Promise<StandingGround>, plan: Plan, kee
   return { ...result, seconds, phases: waterfall.seconds(), cpuSeconds: cpuSeconds() - cpuBefore };
 }
 
-type Played = Pick<RunResult, 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;
+type Played = Pick<RunResult, 'made' | 'legal' | 'ended' | 'unplanned' | 'void' | 'broken' | 'kept'>;
 
 async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Waterfall): Promise<Played> {
   const supervisor = new Supervisor(stage, plan.configuration.clockHours);
@@ -108,6 +115,7 @@ async function play(stage: Stage, plan: Plan, keeping: Keeping, waterfall: Water
   let writer: Writer | null = null;
   const beside: Beside[] = [];
   let played: Played = {
+    made: field.past.made,
     legal: false,
     ended: [],
     unplanned: field.past.unplanned,
@@ -152,13 +160,13 @@ interface Around {
 }
 
 async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: Around): Promise<Partial<Played>> {
-  let holder: Member;
-  try {
-    waterfall.enter('calm');
-    holder = await calmDown(field, writer);
-  } catch (error) {
-    return { void: messageOf(error) };
-  }
+  waterfall.enter('calm');
+  const calm = await comesBack(
+    () => calmDown(field, writer),
+    () => field.supervisor.leads(),
+  );
+  if ('void' in calm) return calm;
+  const { holder } = calm;
   waterfall.enter('rest');
   const deadlineAt = monotonicMs() + SETTLE_DEADLINE_MS;
   let told = await comesToRest(field, plan.approves, deadlineAt);
@@ -166,6 +174,7 @@ async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: A
   await writer.writes(LAST_WRITES, holder.name);
   await Promise.all([writer, ...beside].map((one) => one.stop()));
   const legal = isLegal(plan, field.past);
+  if (legal) await assertKept(holder, writer);
   for (;;) {
     waterfall.enter('rest');
     told = await comesToRest(field, plan.approves, deadlineAt, told);
@@ -176,7 +185,7 @@ async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: A
       told,
       past: field.past,
       legal,
-      bothWrote: plan.configuration.pair === 'dual',
+      bothWrote: plan.configuration.pair === 'dual' && !legal,
       isInserted: insertedBy(writer),
       hasSide: plan.configuration.filter === 'replicate-do-db',
       settleMs: JUDGE_SETTLE_MS,
@@ -190,6 +199,34 @@ async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: A
       return { legal, ended };
     }
   }
+}
+
+/**
+ * The holder of a pair that is whole again. A pair that does not come back leaves nothing to judge; an operator that does not
+ * lead again beside one that does is a fault of mxr, and throws.
+ */
+export async function comesBack<T>(
+  pair: () => Promise<T>,
+  operator: () => Promise<void>,
+): Promise<{ readonly holder: T } | { readonly void: string }> {
+  // Both at one time: neither waits for the other.
+  const [holder, leads] = await Promise.allSettled([pair(), operator()]);
+  if (holder.status === 'rejected') return { void: messageOf(holder.reason) };
+  if (leads.status === 'rejected') throw leads.reason;
+  return { holder: holder.value };
+}
+
+/** In a legal history the pair loses nothing that it has acknowledged: else the bench is not what it is said to be. */
+async function assertKept({ name, db }: Member, writer: Writer): Promise<void> {
+  const rows = await insertedRows(db);
+  const gone = lostOf(writer.acknowledged, rows);
+  if (gone.length === 0) return;
+  throw new Error(`legal, and ${name} lacks ${gone.length} acknowledged rows: ${gone.slice(0, SHOWN).join(' ')}`);
+}
+
+/** Acknowledged rows of the tables in which rows stay as they are, and that are not there. */
+export function lostOf(acknowledged: readonly Acknowledged[], rows: ReadonlyMap<string, number>): string[] {
+  return acknowledged.flatMap(({ table, token }) => (table === 'hot' || rows.has(token) ? [] : [token]));
 }
 
 /** Tokens of rows that are never updated. */

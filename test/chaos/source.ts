@@ -2,13 +2,24 @@ import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 
 const root = dirname(dirname(import.meta.dirname));
-/** What decides and what moves: runs of another text of it say nothing of this one. */
-const DECIDES = ['domain', 'act', 'observe', 'operator'].map((folder) => `src/${folder}`);
+/**
+ * What decides and what moves: runs of another text of it say nothing of this one. Beside the four folders what reads the
+ * binlogs that proofs are made of, the publisher's record of a takeover, and who leads.
+ */
+export const DECIDES = [
+  'src/domain',
+  'src/act',
+  'src/observe',
+  'src/operator',
+  'src/sql/binlog',
+  'src/publisher/takeover.ts',
+  'src/kube/leader.ts',
+] as const;
 const SHOWN = 12;
 
 /** The text that runs are made with. */
 export interface Source {
-  /** git's tree of each folder that decides or moves. */
+  /** git's name of the text of each folder and file that decides or moves. */
   readonly trees: string;
   /** The last commit that changed one of them. */
   readonly commit: string;
@@ -18,7 +29,7 @@ export interface Source {
 export function sourceOf(): Source {
   const changed = git(['status', '--porcelain', '--', ...DECIDES]);
   if (changed !== '') throw new Error(`commit what is changed first: the table says of which source it is\n${changed}`);
-  const trees = DECIDES.map((folder) => `${folder}@${git(['rev-parse', `HEAD:${folder}`]).slice(0, SHOWN)}`);
+  const trees = DECIDES.map((path) => `${path}@${git(['rev-parse', `HEAD:${path}`]).slice(0, SHOWN)}`);
   return { trees: trees.join(' '), commit: git(['log', '-1', '--format=%h', '--', ...DECIDES]) };
 }
 

@@ -1,15 +1,17 @@
 import type { StageOptions } from '../e2e/support/stage.ts';
 import type { BenchOptions, MemberSettings } from '../support/bench.ts';
+import { clockOffBy } from '../support/faketime.ts';
 import type { ServerOptions } from '../support/mariadb.ts';
+import type { VersionPair } from '../support/versions.ts';
 import { versionPairOf } from '../support/versions.ts';
 import type { Configuration } from './configuration.ts';
 import { SIDE } from './side.ts';
 
-/** The bench and the resource of a drawn configuration. */
-export function stageOptions(configuration: Configuration): StageOptions {
+/** The bench and the resource of a drawn configuration. `library`: what gives a database another clock, where it can be had. */
+export function stageOptions(configuration: Configuration, library?: string): StageOptions {
   const { positioning, through, channel, onSplitBrain, onGap, probeIntervalMs, topology } = configuration;
   return {
-    bench: benchOptions(configuration),
+    bench: benchOptions(configuration, library),
     spec: {
       source: { topology },
       link: { positioning, through, channel },
@@ -19,7 +21,7 @@ export function stageOptions(configuration: Configuration): StageOptions {
   };
 }
 
-export function benchOptions(configuration: Configuration): BenchOptions {
+export function benchOptions(configuration: Configuration, library?: string): BenchOptions {
   const { pair, standbyLink, syncBinlog, readOnly, preempt, fall, resetSlaveAll, channel } = configuration;
   const { equalIds, filter } = configuration;
   const server: ServerOptions = {
@@ -27,10 +29,15 @@ export function benchOptions(configuration: Configuration): BenchOptions {
     'read-only': 1,
     ...(configuration.skipSlaveStart ? { 'skip-slave-start': 1 } : {}),
   };
+  const versions = versionPairOf(configuration.versions);
+  // MariaDB of another release has a C library of its own, for which this one is not made.
+  const clock = (who: keyof VersionPair, hours: number): { readonly env: Readonly<Record<string, string>> } => ({
+    env: library === undefined || versions[who] !== 'own' ? {} : clockOffBy(hours, library),
+  });
   return {
     pair: pair === 'dual' ? 'dual' : 'standby',
     shared: pair === 'shared',
-    versions: versionPairOf(configuration.versions),
+    versions,
     standbyLink,
     readOnly,
     preempt,
@@ -42,9 +49,15 @@ export function benchOptions(configuration: Configuration): BenchOptions {
       ...(filter === 'binlog-ignore-db' ? { 'binlog-ignore-db': SIDE } : {}),
       ...(filter === 'replicate-do-db' ? { 'replicate-do-db': 'app' } : {}),
     },
-    a: memberSettings(configuration, 0),
-    b: memberSettings(configuration, 1),
-    replicas: { count: configuration.replicas, link: configuration.replicaLink, server, channel },
+    a: { ...memberSettings(configuration, 0), ...clock('source', configuration.hostHours[0]) },
+    b: { ...memberSettings(configuration, 1), ...clock('source', configuration.hostHours[1]) },
+    replicas: {
+      count: configuration.replicas,
+      link: configuration.replicaLink,
+      server,
+      channel,
+      envs: [clock('replicas', configuration.replicaHours).env],
+    },
   };
 }
 

@@ -33,6 +33,7 @@ export async function storm(field: Field, plan: Plan): Promise<void> {
 /** Everything runs again that mxr does not start itself, and the pair has one holder that is written to. */
 export async function calmDown(field: Field, writer: Writer): Promise<Member> {
   const { bench, stage, supervisor } = field;
+  // What follows it may call this: the operator is let go at once.
   supervisor.release();
   field.publishers.release();
   stage.api.thaw();
@@ -47,13 +48,9 @@ export async function calmDown(field: Field, writer: Writer): Promise<Member> {
     await member.healVrrp();
     await startOrClone(field, member);
   }
-  const written = async (): Promise<Member> => {
-    const holder = await oneHolder(field);
-    field.note(`calm: ${holder.name} holds the VIP`);
-    await writer.writes(AFTERWARDS, holder.name);
-    return holder;
-  };
-  const [holder] = await Promise.all([written(), supervisor.leads()]);
+  const holder = await oneHolder(field);
+  field.note(`calm: ${holder.name} holds the VIP`);
+  await writer.writes(AFTERWARDS, holder.name);
   return holder;
 }
 
@@ -77,7 +74,7 @@ async function oneHolder(field: Field): Promise<Member> {
   return until(
     'one member holds the VIP and is writable',
     async () => {
-      const [holder, ...others] = await bench.whoHoldsVip();
+      const [holder, ...others] = await field.whoHoldsVip();
       if (holder === undefined || others.length > 0) return undefined;
       // It takes the address back as soon as it can.
       if (field.configuration.preempt && holder !== bench.a) return undefined;

@@ -1,10 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { snapshotData } from '../support/clone.ts';
 import type { Member } from '../support/member.ts';
 import type { Field } from './field.ts';
+import { losesTail } from './lost-tail.ts';
 import type { Fault, Kind } from './plan.ts';
-import { LOST_MS, nothing } from './strikes-pair.ts';
-import type { Strike } from './strikes-pair.ts';
+import type { Heal, Strike } from './struck.ts';
+import { NOT_MADE } from './struck.ts';
 
 /** What is different where a cluster manager gives one storage to one host: it starts the database where it goes to. */
 export const SHARED_STRIKES: Readonly<Partial<Record<Kind, Strike>>> = {
@@ -19,13 +18,9 @@ export const SHARED_STRIKES: Readonly<Partial<Record<Kind, Strike>>> = {
   'power-off-holder': leaves((holder) => holder.powerOff()),
   'lost-tail-holder': async (field, fault) => {
     const holder = await field.holder();
-    if (!holder.db.running) return nothing;
-    const putBack = await snapshotData(holder.db);
-    await delay((LOST_MS * (fault.level + 1)) / 100);
-    const heal = await leaves((member) => member.powerOff())(field, fault);
-    field.past.lostTail.add(holder.name);
-    await putBack();
-    return heal;
+    if (!holder.db.running) return NOT_MADE;
+    const made = await losesTail(field, { holder, fault, powerOff: () => holder.powerOff() });
+    return { made, heal: goesOn(field, fault, holder) };
   },
 };
 
@@ -33,9 +28,14 @@ export const SHARED_STRIKES: Readonly<Partial<Record<Kind, Strike>>> = {
 function leaves(end: (holder: Member) => Promise<void>): Strike {
   return async (field: Field, fault: Fault) => {
     const holder = await field.holder();
-    for (const { name } of field.bench.members) field.past.restarted.add(name);
+    const ran = holder.db.running;
     await end(holder);
-    const next = fault.comeback === 'bare' ? holder : field.bench.other(holder);
-    return () => field.startMember(next);
+    return { made: ran && !holder.db.running, heal: goesOn(field, fault, holder) };
   };
+}
+
+function goesOn(field: Field, { comeback }: Fault, holder: Member): Heal {
+  for (const { name } of field.bench.members) field.past.restarted.add(name);
+  const next = comeback === 'bare' ? holder : field.bench.other(holder);
+  return () => field.startMember(next);
 }

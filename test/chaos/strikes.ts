@@ -1,10 +1,12 @@
-import type { Host } from '../support/net.ts';
+import { isFrozen } from '../support/freeze.ts';
+import type { Host, Traffic } from '../support/net.ts';
 import { openSession } from '../support/mariadb-sql.ts';
 import type { Field } from './field.ts';
 import type { Fault, Kind } from './plan.ts';
-import { PAIR_STRIKES, nothing } from './strikes-pair.ts';
-import type { Heal, Strike } from './strikes-pair.ts';
+import { PAIR_STRIKES } from './strikes-pair.ts';
 import { SHARED_STRIKES } from './strikes-shared.ts';
+import type { Heal, Strike, Struck } from './struck.ts';
+import { NOT_MADE, nothing } from './struck.ts';
 
 const LOCKED = 'LOCK TABLES app.plain READ, app.auto READ, app.hot READ, app.firsts READ';
 const LEAST_LOSS = 15;
@@ -12,30 +14,40 @@ const LEAST_LOSS = 15;
 const REPLICA_STRIKES = {
   'kill-replica': async (field, fault) => {
     const { db, name } = field.replica(fault.replica);
-    field.past.restarted.add(name);
+    const ran = db.running;
+    if (ran) field.past.restarted.add(name);
     await db.kill9();
-    return async () => {
-      if (!db.running) await db.start();
+    return {
+      made: ran,
+      heal: async () => {
+        if (!db.running) await db.start();
+      },
     };
   },
   'restart-replica': async (field, fault) => {
     const { db, name } = field.replica(fault.replica);
-    field.past.restarted.add(name);
+    const ran = db.running;
+    if (ran) field.past.restarted.add(name);
     await db.restart();
-    return nothing;
+    return { made: ran, heal: nothing };
   },
   'freeze-replica': async (field, fault) => {
     const { db } = field.replica(fault.replica);
-    if (db.running) await db.freeze();
-    return async () => db.thaw();
+    if (!db.running) return NOT_MADE;
+    await db.freeze();
+    return { made: isFrozen(db.pid), heal: async () => db.thaw() };
   },
   'lock-replica': async (field, fault) => {
     const { db } = field.replica(fault.replica);
-    if (!db.running) return nothing;
+    if (!db.running) return NOT_MADE;
     const session = await openSession({ name: db.name, user: 'root', socketPath: db.socket }, 2_000);
+    let locked = false;
     // It waits for the applier's transaction, or comes to nothing with its server.
-    session.sql(LOCKED).catch(() => undefined);
-    return async () => session.close();
+    session.sql(LOCKED).then(
+      () => (locked = true),
+      () => undefined,
+    );
+    return { made: async () => locked, heal: async () => session.close() };
   },
 } as const satisfies Partial<Record<Kind, Strike>>;
 
@@ -47,37 +59,43 @@ const NETWORK_STRIKES = {
     const host = hosts[level % 4] ?? bench.op;
     const peer = level % 4 === 3 ? bench.vip.host : holder.address;
     // Of the pair only the database's port, or it would be a split.
-    return host.drop({ direction: level % 8 < 4 ? 'in' : 'out', peer, port: bench.vip.port });
+    return dropping(host, { direction: level % 8 < 4 ? 'in' : 'out', peer, port: bench.vip.port });
   },
   'packet-loss': async (field, { level, replica }) => {
     const { bench } = field;
     const hosts: readonly Host[] = [bench.op, field.replica(replica).host, (await field.holder()).host];
     const host = hosts[level % 3] ?? bench.op;
     const percent = LEAST_LOSS + (level % 40);
-    return host.drop({ direction: level % 2 === 0 ? 'in' : 'out', port: bench.vip.port, percent });
+    return dropping(host, { direction: level % 2 === 0 ? 'in' : 'out', port: bench.vip.port, percent });
   },
 } as const satisfies Partial<Record<Kind, Strike>>;
 
+/** A rule that nothing met has done nothing. */
+async function dropping(host: Host, traffic: Traffic): Promise<Struck> {
+  const drop = await host.drop(traffic);
+  return { made: async () => (await drop.packets()) > 0, heal: drop };
+}
+
 const CONTROL_STRIKES = {
   'api-down': async ({ stage }) => {
+    const ran = stage.api.state() !== 'Gone';
     await stage.api.kill();
-    return () => stage.api.restart();
+    return { made: ran && stage.api.state() === 'Gone', heal: () => stage.api.restart() };
   },
   'api-frozen': async ({ stage }) => {
+    if (stage.api.state() !== 'Running') return NOT_MADE;
     await stage.api.freeze();
-    return async () => stage.api.thaw();
+    return { made: stage.api.state() === 'Frozen', heal: async () => stage.api.thaw() };
   },
   'kill-operator': async ({ supervisor }) => {
-    await supervisor.kill();
-    return async () => supervisor.release();
+    return { made: await supervisor.kill(), heal: async () => supervisor.release() };
   },
   'freeze-operator': async ({ supervisor }) => {
-    await supervisor.freeze();
-    return async () => supervisor.release();
+    return { made: await supervisor.freeze(), heal: async () => supervisor.release() };
   },
   'publisher-down': async ({ bench, publishers }, { level }) => {
-    await publishers.kill(level % 2 === 0 ? bench.a : bench.b);
-    return async () => publishers.release();
+    const made = await publishers.kill(level % 2 === 0 ? bench.a : bench.b);
+    return { made, heal: async () => publishers.release() };
   },
 } as const satisfies Partial<Record<Kind, Strike>>;
 
@@ -103,11 +121,27 @@ function strikeOf({ isShared }: Field, kind: Kind): Strike {
 /** Makes one fault; resolves with its heal. A fault that could not be made is noted, and there is nothing to heal. */
 export async function strike(field: Field, fault: Fault): Promise<Heal> {
   const subject = subjectOf(field, fault);
-  let heal: Heal = nothing;
+  let struck: Struck = NOT_MADE;
   await tried(field, `strike ${fault.kind}`, subject, async () => {
-    heal = await strikeOf(field, fault.kind)(field, fault);
+    struck = await strikeOf(field, fault.kind)(field, fault);
+    if (struck.made === true) madeIt(field, fault);
   });
-  return () => tried(field, `heal ${fault.kind}`, subject, heal);
+  return () =>
+    tried(field, `heal ${fault.kind}`, subject, async () => {
+      await count(field, fault, struck);
+      await struck.heal();
+    });
+}
+
+/** What shows only while it lasts is looked at when it ends. */
+async function count(field: Field, fault: Fault, { made }: Struck): Promise<void> {
+  if (made === true) return;
+  if (made !== false && (await made().catch(() => false))) madeIt(field, fault);
+  else field.note(`${fault.kind} did nothing`);
+}
+
+function madeIt(field: Field, fault: Fault): void {
+  field.past.made.push(fault.kind);
 }
 
 async function tried(field: Field, what: string, subject: string, work: () => Promise<void>): Promise<void> {

@@ -6,11 +6,10 @@ import { NAMESPACE } from '../e2e/support/stage.ts';
 import type { Stage } from '../e2e/support/stage.ts';
 import { OPERATOR_USER } from '../support/kube/servers.ts';
 import { monotonicMs } from '../support/monotonic.ts';
+import { shifted } from '../support/shifted.ts';
 import { until } from '../support/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.ts');
-const CLOCK = join(import.meta.dirname, 'clock-shift.ts');
-const HOUR_MS = 3_600_000;
 const CHECK_MS = 250;
 /** Between two starts: without a control plane each of them ends at once. */
 const LEAST_BETWEEN_MS = 1_000;
@@ -72,9 +71,12 @@ export class Supervisor {
     await this.kill();
   }
 
-  async kill(): Promise<void> {
+  /** Whether there was a process to kill. */
+  async kill(): Promise<boolean> {
     this.#down = true;
+    const ran = this.#process?.running === true;
     await this.#process?.kill9();
+    return ran;
   }
 
   release(): void {
@@ -82,8 +84,11 @@ export class Supervisor {
     this.#process?.thaw();
   }
 
-  async freeze(): Promise<void> {
-    if (this.#process?.running === true) await this.#process.freeze();
+  /** Whether it stands still now. */
+  async freeze(): Promise<boolean> {
+    if (this.#process?.running !== true) return false;
+    await this.#process.freeze();
+    return this.#process.frozen;
   }
 
   tail(count = 20): string {
@@ -99,13 +104,14 @@ export class Supervisor {
     const kubeconfig = join(this.#stage.bench.op.directory, 'kubeconfig');
     writeFileSync(kubeconfig, this.#stage.api.userKubeconfig(OPERATOR_USER), { mode: 0o600 });
     const hours = this.#clockHours[this.#count === 1 ? 0 : 1];
+    const { flags, env } = shifted(hours);
     this.lines.push(`--- process ${this.#podName()}, its clock ${hours} h off`);
     this.#process = new OperatorProcess({
       host: this.#stage.bench.op,
       kubeconfig,
       podName: this.#podName(),
-      program: hours === 0 ? [MAIN, 'operator'] : ['--import', CLOCK, MAIN, 'operator'],
-      env: { ...LEASE, CHAOS_CLOCK_SHIFT_MS: String(hours * HOUR_MS) },
+      program: [...flags, MAIN, 'operator'],
+      env: { ...LEASE, ...env },
       onLine: (line) => this.lines.push(line),
     });
     this.#launchedAt = monotonicMs();

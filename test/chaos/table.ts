@@ -7,6 +7,9 @@ export interface Row {
   readonly seed: number;
   readonly configuration: string;
   readonly faults: readonly string[];
+  /** How many of them really happened, by their effect, and the kinds of those that did not. */
+  readonly made: number;
+  readonly unmade: readonly string[];
   readonly legal: boolean;
   readonly state: 'ok' | 'FAILED' | 'void';
   readonly ended: readonly RowEnd[];
@@ -25,15 +28,23 @@ interface RowEnd {
 
 const END_SEPARATOR = ' · ';
 const SHOWN_WHY = 400;
+/** With fewer that were made a run is no storm, and does not count. */
+export const LEAST_MADE = 3;
+const MOST_VOID = 0.2;
+/** Fewer replicas say little of a share; but not even one of several runs that follows is no chance. */
+const LEAST_JUDGED = 20;
+const LEAST_RUNS = 3;
 
 export function rowOf(result: RunResult): Row {
-  const { seed, configuration, faults, legal, seconds, ended, broken } = result;
+  const { seed, configuration, faults, made, legal, seconds, ended, broken } = result;
   const state = isFailed(result) ? 'FAILED' : result.void === '' ? 'ok' : 'void';
   const wrong = state === 'FAILED' ? ended.filter(({ outcome }) => outcome !== 'right' && outcome !== 'refused') : [];
   return {
     seed,
     configuration,
     faults,
+    made: made.length,
+    unmade: without(faults.map(kindOf), made),
     legal,
     state,
     ended: ended.map(({ replica, verdict, reason, outcome, lost, doubled }) => {
@@ -48,6 +59,22 @@ export function rowOf(result: RunResult): Row {
   };
 }
 
+function kindOf(fault: string): string {
+  return fault.split(' ')[0] ?? '';
+}
+
+/** Each kind as often as it is not among the others. */
+function without(kinds: readonly string[], others: readonly string[]): string[] {
+  const left = [...kinds];
+  for (const kind of others) if (left.includes(kind)) left.splice(left.indexOf(kind), 1);
+  return left;
+}
+
+/** Whether a run is one of those that were asked for: it was a storm, and it left something to judge. */
+export function counts({ state, made }: Row): boolean {
+  return state === 'FAILED' || (state === 'ok' && made >= LEAST_MADE);
+}
+
 export function endedText(ended: readonly RowEnd[]): string {
   const one = ({ replica, verdict, outcome, lost, doubled }: RowEnd): string => {
     const counts = lost + doubled > 0 ? ` lost ${lost} doubled ${doubled}` : '';
@@ -57,16 +84,22 @@ export function endedText(ended: readonly RowEnd[]): string {
 }
 
 export interface Totals {
+  /** Those that count. */
   readonly runs: number;
   readonly failed: number;
   readonly void: number;
+  /** Runs with too few faults that really happened. */
+  readonly few: number;
+  /** That happened. */
   readonly faults: number;
   readonly replicas: number;
   readonly lost: number;
   readonly doubled: number;
   readonly outcomes: ReadonlyMap<string, number>;
   readonly verdicts: ReadonlyMap<string, number>;
+  /** Faults that were drawn, and of them those that did not happen. */
   readonly kinds: ReadonlyMap<string, number>;
+  readonly unmade: ReadonlyMap<string, number>;
   readonly legalRuns: number;
   readonly legalReplicas: number;
   readonly legalFollowing: number;
@@ -74,7 +107,9 @@ export interface Totals {
   readonly following: number;
 }
 
-export function totalsOf(rows: readonly Row[]): Totals {
+/** Of the runs that count; only of the others how many there are. */
+export function totalsOf(all: readonly Row[]): Totals {
+  const rows = all.filter(counts);
   const ended = rows.flatMap((row) => row.ended);
   const faults = rows.flatMap((row) => row.faults);
   const legal = rows.filter((row) => row.legal);
@@ -84,14 +119,16 @@ export function totalsOf(rows: readonly Row[]): Totals {
   return {
     runs: rows.length,
     failed: rows.filter(({ state }) => state === 'FAILED').length,
-    void: rows.filter(({ state }) => state === 'void').length,
-    faults: faults.length,
+    void: all.filter(({ state }) => state === 'void').length,
+    few: all.filter((row) => row.state === 'ok' && !counts(row)).length,
+    faults: rows.reduce((sum, { made }) => sum + made, 0),
     replicas: ended.length,
     lost: sum((end) => end.lost),
     doubled: sum((end) => end.doubled),
     outcomes: counted(ended.map(({ outcome }) => outcome)),
     verdicts: counted(ended.map(({ verdict }) => verdict)),
-    kinds: counted(faults.map((text) => text.split(' ')[0] ?? '')),
+    kinds: counted(faults.map(kindOf)),
+    unmade: counted(rows.flatMap(({ unmade }) => unmade)),
     legalRuns: legal.length,
     legalReplicas: legalEnded.length,
     legalFollowing: right(legalEnded),
@@ -112,7 +149,7 @@ export function totalsText(rows: readonly Row[]): string {
   const { runs, faults, replicas, lost, doubled } = totals;
   const wrong = ['silent', 'untrue', 'denied', 'restless'].map(count);
   return [
-    '| runs | faults | replicas judged | lost | doubled | silent | untrue | refused a legal history | restless | void runs | failed runs |',
+    '| runs | faults made | replicas judged | lost | doubled | silent | untrue | refused a legal history | restless | void runs | failed runs |',
     '| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
     `| ${[runs, faults, replicas, lost, doubled, ...wrong, totals.void, totals.failed].join(' | ')} |`,
     '',
@@ -121,12 +158,37 @@ export function totalsText(rows: readonly Row[]): string {
     ...[...totals.verdicts].map(([verdict, number]) => `| ${verdict} | ${number} | ${share(number)} |`),
     '',
     `Legal histories without a gap: ${totals.legalRuns} runs, ${totals.legalFollowing} of ${totals.legalReplicas} replicas Following.`,
+    `Not among the runs: ${totals.few} with fewer than ${LEAST_MADE} faults that really happened, ${totals.void} void.`,
   ].join('\n');
+}
+
+/** Why all of it has failed, or nothing. `floor`: percent of the replicas that have to end Following. */
+export function failureOf(rows: readonly Row[], floor: number): string {
+  const totals = totalsOf(rows);
+  const failed = totals.failed > 0 ? [`${totals.failed} of ${rows.length} runs failed`] : [];
+  return [...failed, ...shareFailures(rows, floor)].join('; ');
+}
+
+/** What is wrong with many runs of which each by itself is right. */
+export function shareFailures(rows: readonly Row[], floor: number): string[] {
+  const { void: voids, following, replicas, runs } = totalsOf(rows);
+  const reasons: string[] = [];
+  if (voids > MOST_VOID * rows.length) reasons.push(`${voids} of ${rows.length} runs left nothing to judge`);
+  const isLow = replicas >= LEAST_JUDGED ? following < floor : runs >= LEAST_RUNS && following === 0 && floor > 0;
+  if (isLow) reasons.push(`${following} % of ${replicas} replicas ended Following, less than ${floor} %`);
+  return reasons;
+}
+
+/** How a run is made again. */
+export function again(seed: number): string {
+  return `npm run chaos -- --runs 1 --seed ${seed}`;
 }
 
 /** The page that is kept in the docs: `npm run chaos -- --dry --seed S` says what a seed draws. */
 export function page(rows: readonly Row[], { trees, commit }: Source): string {
-  const { kinds } = totalsOf(rows);
+  const { kinds, unmade } = totalsOf(rows);
+  const made = [...kinds].map(([kind, drawn]) => `${kind} ${drawn - (unmade.get(kind) ?? 0)} of ${drawn}`);
+  const few = rows.filter((row) => row.state === 'ok' && !counts(row)).map(({ seed }) => seed);
   return [
     '# How the storms of faults ended',
     '',
@@ -138,7 +200,9 @@ export function page(rows: readonly Row[], { trees, commit }: Source): string {
     '',
     '## Faults',
     '',
-    [...kinds].map(([kind, number]) => `${kind} ${number}`).join(', '),
+    `Those that really happened, by their effect, of those that were drawn: ${made.join(', ')}.`,
+    '',
+    `Runs with fewer than ${LEAST_MADE} of them, which are not among those above: ${few.length === 0 ? 'none' : rangesText(few)}.`,
     '',
     '## Runs that failed',
     '',
@@ -148,7 +212,7 @@ export function page(rows: readonly Row[], { trees, commit }: Source): string {
     '',
     '| how its replicas ended | runs | seeds |',
     '| --- | ---: | --- |',
-    ...waysToEnd(rows),
+    ...waysToEnd(rows.filter((row) => counts(row) || row.state === 'void')),
     '',
   ].join('\n');
 }
@@ -158,7 +222,7 @@ function failedLines(rows: readonly Row[]): string[] {
   if (failed.length === 0) return ['None.'];
   return failed.map(({ seed, configuration, faults, ended, why }) => {
     const text = [`${configuration}: ${faults.join('; ')}`, endedText(ended), why].filter((part) => part !== '');
-    return `- ${seed}: ${text.join('. ').replaceAll(/\s+/g, ' ')}`;
+    return `- ${seed} (\`${again(seed)}\`): ${text.join('. ').replaceAll(/\s+/g, ' ')}`;
   });
 }
 

@@ -1,6 +1,7 @@
 import type { UnprovenReason, Verdict } from '../../src/api/reasons.ts';
 import type { Evidence } from './evidence.ts';
 import type { Past } from './field.ts';
+import type { Kind } from './plan.ts';
 
 /** What mxr says of a replica. */
 export interface Told {
@@ -26,7 +27,9 @@ export function untruthOf(told: Told, evidence: Evidence, past: Past): string | 
     case 'Ahead':
       return isAhead(evidence) ? null : 'it has nothing that the holder lacks';
     case 'Diverged':
-      return isAhead(evidence) || evidence.lacks.length > 0 || evidence.hotBehind > 0 ? null : 'it has the same rows';
+      return evidence.differing.length > 0 || isAhead(evidence)
+        ? null
+        : 'it logged nothing otherwise than the holder, and has nothing that the holder lacks';
     case 'Behind':
     case 'Purged':
       if (!lacksForEver(evidence)) return "nothing that it needs is missing in the holder's binlog";
@@ -38,7 +41,7 @@ export function untruthOf(told: Told, evidence: Evidence, past: Past): string | 
     case 'Unproven':
       return implausible(told, evidence, past);
     case 'Frozen':
-      return past.split || past.restarted.size > 0 ? frozen(told, past) : 'the pair was never split';
+      return wasSplit(evidence, past) ? frozen(told, past) : 'no two members held the VIP, nor wrote apart';
     case 'LocalConflict':
       return 'nobody wrote on the replica itself';
     case 'StoppedByHand':
@@ -69,6 +72,29 @@ export function lacksForEver(evidence: Evidence): boolean {
   return !holderLogsUpdates && (peerWrites.length > 0 || (lacks.length === 0 && hotBehind > 0));
 }
 
+/** Two held the VIP at one time, or one has something of its own that the other lacks. */
+function wasSplit({ elsewhere }: Evidence, { twoHolders }: Past): boolean {
+  return twoHolders || elsewhere.length > 0;
+}
+
+/** In what a replica that is stopped under it has by its own verdict, nothing may be doubled. */
+const MAY_BE_DOUBLED: readonly string[] = ['CrashUnsafePosition', 'ReplicaRestarted', 'Diverged'];
+/** What it has is a whole beginning of what the holder logged: no verdict about what comes later says more. */
+const IS_WHOLE: readonly Verdict[] = ['Behind', 'Purged', 'ApplierFailed'];
+
+export interface Damage {
+  readonly lost: readonly string[];
+  readonly doubled: readonly string[];
+}
+
+/** What is wrong with the rows of a replica that its refusal does not tell. */
+export function untold({ verdict, reason }: Told, { doubled, holes }: Evidence): Damage {
+  return {
+    lost: IS_WHOLE.includes(verdict) ? holes : [],
+    doubled: MAY_BE_DOUBLED.includes(reason) ? [] : doubled,
+  };
+}
+
 function frozen({ message }: Told, past: Past): string | null {
   if (past.approved) return 'a person approved, and nothing followed';
   return message.includes('mxr.dev/approve=') ? null : 'the pair has one holder again, and it asks nobody';
@@ -83,6 +109,19 @@ function unfilled({ donors, usingGtid }: Evidence, past: Past): string | null {
 
 type Check = (evidence: Evidence, past: Past, pod: string) => boolean;
 
+/** With them mxr may not know what it has begun. */
+const FORGETS: readonly Kind[] = ['kill-operator', 'freeze-operator', 'api-down', 'api-frozen'];
+
+/** Of members and replicas whether a member is among them. */
+function members(names: ReadonlySet<string>): boolean {
+  return [...names].some((name) => name.startsWith('hci-'));
+}
+
+/** Another member than the first had the VIP, and what it had applied before is not in its binlog, or not asked for by it. */
+function isTakenOver({ holderLogsUpdates, usingGtid }: Evidence, { holders }: Past): boolean {
+  return holders.size > 1 && (!holderLogsUpdates || usingGtid === 'No');
+}
+
 /** What must at least have been for each of these to be true. */
 const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
   // Adopted in calm, and never forgotten since.
@@ -91,19 +130,27 @@ const PLAUSIBLE: Readonly<Record<UnprovenReason, Check>> = {
   HolderHidesPeerWrites: ({ holderLogsUpdates }) => !holderLogsUpdates,
   CrashUnsafePosition: ({ usingGtid }, past, pod) => usingGtid === 'No' && past.restarted.has(pod),
   LostTail: (_, past) => past.lostTail.size > 0 || past.cloned.size > 0,
-  StandbyNeverSeen: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
+  StandbyNeverSeen: (evidence, past) => isTakenOver(evidence, past),
   NotComparable: ({ replicaLogsUpdates, holderLogsUpdates }, past) =>
-    !replicaLogsUpdates || !holderLogsUpdates || past.cloned.size > 0,
-  WitnessesDisagree: () => true,
+    !replicaLogsUpdates || !holderLogsUpdates || past.cloned.size > 0 || past.made.includes('purge-holder'),
+  // Data that went back, numbers that were given twice, or coordinates of one server that went to another.
+  WitnessesDisagree: ({ twins, usingGtid }, past, pod) =>
+    past.lostTail.size > 0 ||
+    past.cloned.size > 0 ||
+    twins.length > 0 ||
+    (usingGtid === 'No' && (past.holders.size > 1 || past.restarted.has(pod))),
   Contested: () => false,
-  LineageChanged: (_, past) => past.restarted.size > 0 || past.cloned.size > 0,
-  TakeoverUnknown: ({ holderLogsUpdates, usingGtid }) => !holderLogsUpdates || usingGtid === 'No',
+  LineageChanged: ({ usingGtid }, past) =>
+    members(past.restarted) || past.cloned.size > 0 || (usingGtid === 'No' && past.holders.size > 1),
+  TakeoverUnknown: (evidence, past) => isTakenOver(evidence, past) || members(past.restarted),
   FiltersDiffer: () => false,
   SharedStorageTwice: () => false,
-  NotPrefix: () => true,
-  OrderDiffers: () => true,
+  NotPrefix: ({ holes, passedOver, twins, unknownOrigins, equalIds }) =>
+    equalIds || [holes, passedOver, twins, unknownOrigins].some((found) => found.length > 0),
+  OrderDiffers: ({ holes, reordered, twins }) => [holes, reordered, twins].some((found) => found.length > 0),
   RehearsalRefused: (evidence, past) => isAhead(evidence) || lacksForEver(evidence) || past.lostTail.size > 0,
-  IntentMismatch: () => true,
+  // By GTID the link's own place is proven again; by file only whoever pointed it knew it.
+  IntentMismatch: ({ usingGtid }, past) => usingGtid === 'No' && past.made.some((kind) => FORGETS.includes(kind)),
   ReplicaRestarted: (_, past, pod) => past.restarted.has(pod),
 };
 

@@ -81,6 +81,7 @@ function noResult(seed: number, seconds: number, output: string): RunResult {
     seed,
     configuration: configurationText(plan.configuration),
     faults: plan.faults.map(faultText),
+    made: [],
     seconds: Math.round(seconds),
     phases: NO_TIME,
     cpuSeconds: 0,

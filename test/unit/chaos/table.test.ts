@@ -7,13 +7,24 @@ import { NO_TIME } from '../../chaos/phases.ts';
 import { Results } from '../../chaos/results.ts';
 import type { RunResult } from '../../chaos/run-plan.ts';
 import { isFailed } from '../../chaos/run-plan.ts';
-import { page, rangesText, rowOf, totalsOf, totalsText } from '../../chaos/table.ts';
+import {
+  again,
+  counts,
+  failureOf,
+  page,
+  rangesText,
+  rowOf,
+  shareFailures,
+  totalsOf,
+  totalsText,
+} from '../../chaos/table.ts';
 
 const FOLLOWS = { verdict: 'Following', reason: 'Following', outcome: 'right', lost: 0, doubled: 0, why: '' } as const;
 const GOOD: RunResult = {
   seed: 3,
   configuration: 'standby by gtid, lsu 1/1',
-  faults: ['flap (+0.1, 2.0 s)', 'kill-operator (+3.0, 1.5 s)', 'api-down (+0.4, 2.2 s)'],
+  faults: ['flap (+0.1, 2.0 s)', 'kill-operator (+3.0, 1.5 s)', 'api-down (+0.4, 2.2 s)', 'flap (+0.1, 1.0 s)'],
+  made: ['api-down', 'flap', 'kill-operator'],
   seconds: 31.4,
   phases: NO_TIME,
   cpuSeconds: 12,
@@ -64,10 +75,68 @@ describe('the table', () => {
     assert.match(text, /\| Following, Unproven\/NotPrefix refused \| 3 \| 3-4, 6 \|/);
     assert.match(
       text,
-      /- 1: standby by gtid, lsu 1\/1: flap .* r1 Following silent lost 4 doubled 2\. r1: rows are gone/,
+      /- 1 .*: standby by gtid, lsu 1\/1: flap .* r1 Following silent lost 4 doubled 2\. r1: rows are gone/,
     );
-    assert.match(text, /flap 4, kill-operator 4, api-down 4/);
+    assert.match(text, /flap 4 of 8, kill-operator 4 of 4, api-down 4 of 4/);
+    assert.ok(text.includes(`- 1 (\`${again(1)}\`)`), 'how it is run again');
     assert.equal(rangesText([]), '');
+  });
+});
+
+describe('a run that counts', () => {
+  const FEW: RunResult = { ...GOOD, seed: 9, made: ['flap', 'api-down'] };
+
+  it('had at least three faults that really happened, and left something to judge', () => {
+    assert.deepEqual([rowOf(GOOD).made, rowOf(GOOD).unmade], [3, ['flap']]);
+    assert.equal(counts(rowOf(GOOD)), true);
+    assert.equal(counts(rowOf(FEW)), false);
+    assert.equal(counts(rowOf({ ...GOOD, ended: [], void: 'nobody holds the VIP' })), false);
+    assert.equal(counts(rowOf({ ...SILENT, made: [] })), true, 'a failure is never set aside');
+  });
+
+  it('is told from those with fewer, which add nothing to the counts', () => {
+    const rows = [GOOD, FEW, { ...GOOD, seed: 5, ended: [], void: 'nobody holds the VIP' }].map(rowOf);
+    const { runs, few, void: voids, replicas, faults, legalRuns } = totalsOf(rows);
+    assert.deepEqual([runs, few, voids, replicas, faults, legalRuns], [1, 1, 1, 2, 3, 1]);
+    assert.match(totalsText(rows), /Not among the runs: 1 with fewer than 3 faults that really happened, 1 void\./);
+    assert.match(page(rows, { trees: '', commit: '' }), /Runs with fewer than 3 of them, .*: 9\./);
+  });
+});
+
+describe('the failure of a call', () => {
+  const REFUSED: RunResult = { ...GOOD, ended: GOOD.ended.filter(({ outcome }) => outcome === 'refused') };
+  const many = (count: number, one: RunResult) =>
+    Array.from({ length: count }, (_, seed) => rowOf({ ...one, seed: seed + 100 }));
+
+  it('is one run that failed, or too many void ones', () => {
+    assert.equal(failureOf(many(12, GOOD), 50), '');
+    assert.equal(failureOf([...many(12, GOOD), rowOf(SILENT)], 40), '1 of 13 runs failed');
+    const voids = many(4, { ...GOOD, ended: [], void: 'nobody holds the VIP' });
+    assert.equal(failureOf([...many(16, GOOD), ...voids], 40), '');
+    assert.match(failureOf([...many(15, GOOD), ...voids], 40), /4 of 19 runs left nothing to judge/);
+  });
+
+  it('is a share of followers below the floor, where enough were judged to say so', () => {
+    assert.match(failureOf(many(10, GOOD), 51), /50 % of 20 replicas ended Following, less than 51 %/);
+    assert.equal(failureOf(many(9, GOOD), 51), '');
+  });
+
+  it('is not one follower in several runs, however few were judged', () => {
+    assert.match(failureOf(many(3, REFUSED), 40), /0 % of 3 replicas/);
+    assert.equal(failureOf(many(2, REFUSED), 40), '', 'a seed that is run again may end refused');
+    assert.equal(failureOf(many(3, REFUSED), 0), '');
+  });
+
+  it('is also what many calls have made of their table', () => {
+    const work = mkdtempSync(join(tmpdir(), 'mxr-floor-'));
+    const calls = Array.from({ length: 10 }, () => new Results(join(work, 'page.md'), 'one'));
+    for (const [seed, results] of calls.entries()) {
+      const row = rowOf({ ...GOOD, seed });
+      assert.equal(failureOf([row], 51), '');
+      results.add(row);
+    }
+    assert.match(shareFailures(calls[0]?.rows() ?? [], 51).join(), /50 % of 20 replicas/);
+    rmSync(work, { recursive: true });
   });
 });
 

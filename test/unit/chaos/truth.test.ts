@@ -5,13 +5,14 @@ import type { Configuration } from '../../chaos/configuration.ts';
 import { newPast } from '../../chaos/field.ts';
 import type { Past } from '../../chaos/field.ts';
 import { beyond, numbersOf } from '../../chaos/gtid.ts';
-import { canFollow, isLegal } from '../../chaos/legal.ts';
+import { isLegal } from '../../chaos/legal.ts';
 import { drawPlan } from '../../chaos/plan.ts';
-import type { Plan } from '../../chaos/plan.ts';
+import type { Kind, Plan } from '../../chaos/plan.ts';
 import type { Said } from '../../chaos/rest.ts';
+import { comesBack, lostOf } from '../../chaos/run-plan.ts';
 import { isRestless, remember } from '../../chaos/rest.ts';
 import type { Told } from '../../chaos/truth.ts';
-import { untruthOf } from '../../chaos/truth.ts';
+import { untold, untruthOf } from '../../chaos/truth.ts';
 
 const EVIDENCE: Evidence = {
   more: [],
@@ -23,6 +24,14 @@ const EVIDENCE: Evidence = {
   unknownOrigins: [],
   hotAhead: 0,
   hotBehind: 0,
+  doubled: [],
+  holes: [],
+  passedOver: [],
+  differing: [],
+  twins: [],
+  reordered: [],
+  elsewhere: [],
+  equalIds: false,
   io: 'No',
   sql: 'Yes',
   sqlErrno: '0',
@@ -85,8 +94,11 @@ describe('the truth of a verdict', () => {
       message: 'annotate mxr.dev/approve=split-1',
     };
     assert.notEqual(untruthOf(frozen, EVIDENCE, past()), null);
-    assert.equal(untruthOf(frozen, EVIDENCE, past({ split: true })), null);
-    assert.notEqual(untruthOf(frozen, EVIDENCE, past({ split: true, approved: true })), null);
+    const restarted = new Set(['r1', 'hci-a']);
+    assert.notEqual(untruthOf(frozen, EVIDENCE, past({ split: true, restarted })), null, 'adverts that nobody missed');
+    assert.equal(untruthOf(frozen, EVIDENCE, past({ twoHolders: true })), null);
+    assert.equal(untruthOf(frozen, { ...EVIDENCE, elsewhere: ['0-1-9'] }, past()), null);
+    assert.notEqual(untruthOf(frozen, EVIDENCE, past({ twoHolders: true, approved: true })), null);
     const unproven: Told = { ...TOLD, verdict: 'Unproven', reason: 'LostTail' };
     assert.notEqual(untruthOf(unproven, EVIDENCE, past()), null);
     assert.equal(untruthOf(unproven, EVIDENCE, past({ lostTail: new Set(['hci-a']) })), null);
@@ -106,6 +118,105 @@ describe('the truth of a verdict', () => {
     }
     assert.match(untruthOf({ ...TOLD, labelled: true }, { ...EVIDENCE, more: ['x'] }, past()) ?? '', /read Service/);
   });
+});
+
+describe('what a refusal needs that it is called by', () => {
+  const holds = (reason: string, evidence: Partial<Evidence> = {}, then: Partial<Past> = {}): boolean =>
+    untruthOf({ ...TOLD, verdict: 'Unproven', reason }, { ...EVIDENCE, ...evidence }, past(then)) === null;
+
+  it('Diverged: other content under one GTID, or more than the holder has; rows that are merely lacking are none', () => {
+    const told = { ...TOLD, verdict: 'Diverged', reason: 'Diverged' } as const;
+    assert.notEqual(untruthOf(told, { ...EVIDENCE, lacks: ['x'], hotBehind: 3 }, past()), null);
+    assert.equal(untruthOf(told, { ...EVIDENCE, differing: ['0-1-7'] }, past()), null);
+    assert.equal(untruthOf(told, { ...EVIDENCE, more: ['x'] }, past()), null);
+  });
+
+  it('NotPrefix: something that the replica lacks below what it has, or numbers that two have given', () => {
+    assert.equal(holds('NotPrefix', { lacks: ['x'] }, { split: true, restarted: new Set(['hci-a']) }), false);
+    for (const evidence of [
+      { holes: ['0-1-7'] },
+      { passedOver: ['0-2-7'] },
+      { twins: ['0-*-7'] },
+      { unknownOrigins: ['0-2'] },
+      { equalIds: true },
+    ])
+      assert.equal(holds('NotPrefix', evidence), true, JSON.stringify(evidence));
+  });
+
+  it('OrderDiffers: an order that is another one', () => {
+    assert.equal(holds('OrderDiffers', { lacks: ['x'] }), false);
+    for (const evidence of [{ reordered: ['1-1-7'] }, { holes: ['1-1-7'] }, { twins: ['0-*-7'] }])
+      assert.equal(holds('OrderDiffers', evidence), true, JSON.stringify(evidence));
+  });
+
+  it('WitnessesDisagree: data that went back, numbers given twice, or coordinates of another server', () => {
+    assert.equal(holds('WitnessesDisagree', {}, { restarted: new Set(['hci-a', 'r1']) }), false);
+    assert.equal(holds('WitnessesDisagree', {}, { lostTail: new Set(['hci-a']) }), true);
+    assert.equal(holds('WitnessesDisagree', { twins: ['0-*-7'] }), true);
+    assert.equal(holds('WitnessesDisagree', { usingGtid: 'No' }), false);
+    assert.equal(holds('WitnessesDisagree', { usingGtid: 'No' }, { holders: new Set(['hci-a', 'hci-b']) }), true);
+    assert.equal(holds('WitnessesDisagree', { usingGtid: 'No' }, { restarted: new Set(['r1']) }), true);
+  });
+
+  it('IntentMismatch: a link by file, and an operator that may have forgotten what it had begun', () => {
+    const made: Kind[] = ['kill-operator'];
+    assert.equal(holds('IntentMismatch', {}, { made }), false);
+    assert.equal(holds('IntentMismatch', { usingGtid: 'No' }, { made: ['planned-move'] }), false);
+    assert.equal(holds('IntentMismatch', { usingGtid: 'No' }, { made }), true);
+  });
+
+  it('LineageChanged: a member that restarted or was cloned; a replica that did is no member', () => {
+    assert.equal(holds('LineageChanged', {}, { restarted: new Set(['r1', 'r2']) }), false);
+    assert.equal(holds('LineageChanged', {}, { restarted: new Set(['hci-b']) }), true);
+    assert.equal(holds('LineageChanged', {}, { cloned: new Set(['hci-b']) }), true);
+  });
+
+  it('StandbyNeverSeen and TakeoverUnknown: another member took over, and its binlog does not tell', () => {
+    const holders = new Set(['hci-a', 'hci-b']);
+    for (const reason of ['StandbyNeverSeen', 'TakeoverUnknown']) {
+      assert.equal(holds(reason, { holderLogsUpdates: false }), false);
+      assert.equal(holds(reason, {}, { holders }), false);
+      assert.equal(holds(reason, { holderLogsUpdates: false }, { holders }), true);
+    }
+  });
+});
+
+describe('what a refusal does not tell', () => {
+  it('is a doubled row, whatever the verdict but those that say so', () => {
+    const doubled = { ...EVIDENCE, doubled: ['x'] };
+    for (const verdict of ['Behind', 'Frozen', 'ApplierFailed', 'Ahead', 'Unreachable'] as const)
+      assert.deepEqual(untold({ ...TOLD, verdict, reason: verdict }, doubled).doubled, ['x'], verdict);
+    for (const reason of ['CrashUnsafePosition', 'ReplicaRestarted'])
+      assert.deepEqual(untold({ ...TOLD, verdict: 'Unproven', reason }, doubled).doubled, []);
+  });
+
+  it('is a hole below what the replica has, where the verdict is about what comes after that', () => {
+    const torn = { ...EVIDENCE, holes: ['0-1-7'] };
+    for (const verdict of ['Behind', 'Purged', 'ApplierFailed'] as const)
+      assert.deepEqual(untold({ ...TOLD, verdict, reason: verdict }, torn).lost, ['0-1-7'], verdict);
+    assert.deepEqual(untold({ ...TOLD, verdict: 'Unproven', reason: 'NotPrefix' }, torn).lost, []);
+  });
+});
+
+describe('a pair and an operator that come back', () => {
+  const back = async (): Promise<string> => 'hci-a';
+  const gone = async (): Promise<never> => Promise.reject(new Error('gone'));
+
+  it('leave nothing to judge without a pair, and a failure of mxr without an operator', async () => {
+    assert.deepEqual(await comesBack(back, async () => undefined), { holder: 'hci-a' });
+    assert.deepEqual(await comesBack(gone, async () => undefined), { void: 'gone' });
+    await assert.rejects(comesBack(back, gone), /gone/);
+  });
+});
+
+it('what was acknowledged and is not there is lost, of the tables whose rows stay', () => {
+  const one = { type: 'ack', server: 'hci-a', startedAt: 0, at: 0 } as const;
+  const acknowledged = [
+    { ...one, table: 'plain', token: 'p' },
+    { ...one, table: 'auto', token: 'q' },
+    { ...one, table: 'hot', token: 'h' },
+  ] as const;
+  assert.deepEqual(lostOf(acknowledged, new Map([['p', 1]])), ['q']);
 });
 
 describe('a legal history', () => {
@@ -163,12 +274,6 @@ describe('a legal history', () => {
       ),
       false,
     );
-  });
-
-  it('obliges where the replica has nothing more, and the holder can give it the rest', () => {
-    assert.equal(canFollow({ ...EVIDENCE, lacks: ['x'] }), true);
-    assert.equal(canFollow({ ...EVIDENCE, more: ['x'] }), false);
-    assert.equal(canFollow({ ...EVIDENCE, lacks: ['x'], lacksForEver: ['x'] }), false);
   });
 });
 
