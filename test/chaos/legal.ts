@@ -19,6 +19,11 @@ export function isLegal({ configuration, faults }: Plan, past: Past): boolean {
   );
 }
 
+/** Whether two members may have changed one row at one time: its last writer then has no order. */
+export function mayBothHaveWritten({ configuration }: Plan, legal: boolean): boolean {
+  return configuration.pair === 'dual' && !legal;
+}
+
 function keepsAll(configuration: Configuration): boolean {
   const { logSlaveUpdates, replicaLogSlaveUpdates, positioning, through, filter } = configuration;
   const logged = logSlaveUpdates.every((on) => on) && replicaLogSlaveUpdates;

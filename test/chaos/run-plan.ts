@@ -12,7 +12,7 @@ import { Field } from './field.ts';
 import type { Ended, Outcome } from './judge-told.ts';
 import { WRONG, judgeTold } from './judge-told.ts';
 import { keep } from './keep.ts';
-import { isLegal } from './legal.ts';
+import { isLegal, mayBothHaveWritten } from './legal.ts';
 import type { Seconds } from './phases.ts';
 import { NO_TIME, Waterfall } from './phases.ts';
 import type { Kind, Plan } from './plan.ts';
@@ -185,7 +185,7 @@ async function judged(field: Field, plan: Plan, { writer, beside, waterfall }: A
       told,
       past: field.past,
       legal,
-      bothWrote: plan.configuration.pair === 'dual' && !legal,
+      bothWrote: mayBothHaveWritten(plan, legal),
       isInserted: insertedBy(writer),
       hasSide: plan.configuration.filter === 'replicate-do-db',
       settleMs: JUDGE_SETTLE_MS,

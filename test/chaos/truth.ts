@@ -79,8 +79,8 @@ function wasSplit({ elsewhere }: Evidence, { twoHolders }: Past): boolean {
 
 /** In what a replica that is stopped under it has by its own verdict, nothing may be doubled. */
 const MAY_BE_DOUBLED: readonly string[] = ['CrashUnsafePosition', 'ReplicaRestarted', 'Diverged'];
-/** What it has is a whole beginning of what the holder logged: no verdict about what comes later says more. */
-const IS_WHOLE: readonly Verdict[] = ['Behind', 'Purged', 'ApplierFailed'];
+/** They are about what comes after all that the replica has: as if that were a whole beginning of what the holder logged. */
+const IS_WHOLE: readonly Verdict[] = ['Behind', 'Purged'];
 
 export interface Damage {
   readonly lost: readonly string[];
@@ -88,9 +88,11 @@ export interface Damage {
 }
 
 /** What is wrong with the rows of a replica that its refusal does not tell. */
-export function untold({ verdict, reason }: Told, { doubled, holes }: Evidence): Damage {
+export function untold({ verdict, reason, labelled }: Told, { doubled, holes }: Evidence): Damage {
+  // A failed applier alone proves nothing about the data, so its replica may be read: then nothing may be missing in it.
+  const isWhole = IS_WHOLE.includes(verdict) || (verdict === 'ApplierFailed' && labelled);
   return {
-    lost: IS_WHOLE.includes(verdict) ? holes : [],
+    lost: isWhole ? holes : [],
     doubled: MAY_BE_DOUBLED.includes(reason) ? [] : doubled,
   };
 }

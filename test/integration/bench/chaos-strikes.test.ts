@@ -109,4 +109,13 @@ describe('what a storm does is seen by its effect', () => {
     await heal();
     await bench.follows(bench.a.db, bench.b.db);
   });
+
+  it('and one that had logged nothing in that time, which lost nothing', async () => {
+    await writer.stop();
+    const field = newField();
+    const heal = await strike(field, { ...FAULT, kind: 'lost-tail-holder' });
+    assert.deepEqual([field.past.made, [...field.past.lostTail]], [[], []]);
+    assert.equal(bench.b.db.running, false, 'it had no power all the same');
+    await heal();
+  });
 });

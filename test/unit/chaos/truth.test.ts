@@ -5,7 +5,7 @@ import type { Configuration } from '../../chaos/configuration.ts';
 import { newPast } from '../../chaos/field.ts';
 import type { Past } from '../../chaos/field.ts';
 import { beyond, numbersOf } from '../../chaos/gtid.ts';
-import { isLegal } from '../../chaos/legal.ts';
+import { isLegal, mayBothHaveWritten } from '../../chaos/legal.ts';
 import { drawPlan } from '../../chaos/plan.ts';
 import type { Kind, Plan } from '../../chaos/plan.ts';
 import type { Said } from '../../chaos/rest.ts';
@@ -192,8 +192,11 @@ describe('what a refusal does not tell', () => {
 
   it('is a hole below what the replica has, where the verdict is about what comes after that', () => {
     const torn = { ...EVIDENCE, holes: ['0-1-7'] };
-    for (const verdict of ['Behind', 'Purged', 'ApplierFailed'] as const)
+    for (const verdict of ['Behind', 'Purged'] as const)
       assert.deepEqual(untold({ ...TOLD, verdict, reason: verdict }, torn).lost, ['0-1-7'], verdict);
+    const failed = { ...TOLD, verdict: 'ApplierFailed', reason: 'ApplierFailed' } as const;
+    assert.deepEqual(untold({ ...failed, labelled: true }, torn).lost, ['0-1-7'], 'it is read');
+    assert.deepEqual(untold(failed, torn).lost, []);
     assert.deepEqual(untold({ ...TOLD, verdict: 'Unproven', reason: 'NotPrefix' }, torn).lost, []);
   });
 });
@@ -248,6 +251,13 @@ describe('a legal history', () => {
       isLegal({ ...legal, configuration: { ...legal.configuration, logSlaveUpdates: [true, false] } }, past()),
       false,
     );
+  });
+
+  it('leaves an order to the last writers of a row, also where there are two primaries', () => {
+    const dual: Plan = { ...legal, configuration: { ...legal.configuration, pair: 'dual' } };
+    assert.equal(mayBothHaveWritten(dual, true), false);
+    assert.equal(mayBothHaveWritten(dual, false), true);
+    assert.equal(mayBothHaveWritten(legal, false), false);
   });
 
   it('of a shared storage outlives its servers, but not what one of them loses', () => {
