@@ -57,7 +57,8 @@ const NETWORK_STRIKES = {
     const holder = await field.holder();
     const hosts = [bench.op, field.replica(replica).host, bench.other(holder).host, bench.op] as const;
     const host = hosts[level % 4] ?? bench.op;
-    const peer = level % 4 === 3 ? bench.vip.host : holder.address;
+    const isVip = level % 4 === 3 || (level % 4 === 1 && field.configuration.through === 'VIP');
+    const peer = isVip ? bench.vip.host : holder.address;
     // Of the pair only the database's port, or it would be a split.
     return dropping(host, { direction: level % 8 < 4 ? 'in' : 'out', peer, port: bench.vip.port });
   },

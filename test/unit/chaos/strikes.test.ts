@@ -46,6 +46,7 @@ describe('a fault counts', () => {
       const host = { drop: async () => drop };
       const member = { host, address: '10.0.0.1' };
       return {
+        configuration: { through: 'Auto' },
         bench: { op: host, vip: { port: 3306 }, other: () => member },
         replica: () => ({ host }),
         holder: async () => member,
