@@ -16,14 +16,23 @@ const ASK_MS = 2_000;
  * The standby has it before, as a careful administrator sees to.
  */
 export async function purgeHolder(field: Field, fault: Fault): Promise<Struck> {
-  const holder = await field.holder();
-  if (!(await serves(holder))) return NOT_MADE;
+  const holder = await servingHolder(field).catch(() => undefined);
+  if (holder === undefined) return NOT_MADE;
   const back = await goesAway(field, fault, holder);
   const made = await purged(field, holder).catch((error: unknown) => {
     field.note(`nothing was purged: ${String(error).slice(0, 200)}`);
     return false;
   });
   return { made, heal: back };
+}
+
+/** Who takes over from one that has just died is waited for; on a shared storage nobody does before that is healed. */
+async function servingHolder(field: Field): Promise<Member> {
+  const find = async (): Promise<Member | undefined> => {
+    const holder = await field.holder();
+    return (await serves(holder)) ? holder : undefined;
+  };
+  return until('somebody can purge', find, { deadlineMs: field.isShared ? 0 : DEADLINE_MS });
 }
 
 /** A replica that is dead already, or one that dies now, or that does not reach the holder any more. */
