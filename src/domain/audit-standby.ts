@@ -13,6 +13,7 @@ import {
   stateOf,
   stateOfPosition,
 } from './gtid.ts';
+import { inHandBefore } from './lineage.ts';
 import type { MemberMemory } from './memory.ts';
 import { binlogStateOf, standbyLinkOf, stateOfServer } from './memory.ts';
 import type { Link, MemberObservation, Observation, ServerLook } from './observation.ts';
@@ -190,7 +191,7 @@ export function ownTransactionsOf(
   seen: { readonly observation: Pick<Observation, 'now' | 'wallNow'>; readonly memory: MemberMemory | undefined },
 ): Gtid[] {
   if (!holder.look.known || !standby.look.known) return [];
-  const before = seenBefore(holder.look.at, seen);
+  const before = seen.memory && inHandBefore(holder.look.at, seen.memory, seen.observation)?.binlogState;
   const [there, { serverId }] = [holder.look.value, standby.look.value.identity];
   if (before === undefined || serverId === there.identity.serverId) return [];
   if (there.links.some((link) => feeds(link) && link.sourceServerId === serverId)) return [];
@@ -200,15 +201,6 @@ export function ownTransactionsOf(
     const applied = there.gtidSlavePos.get(gtid.domain);
     return seqIn(logged, gtid) !== undefined || applied === undefined || applied.seq < gtid.seq;
   });
-}
-
-/** What the standby had logged before a look began: which of two looks is the newer one changes all the time. */
-function seenBefore(
-  at: number,
-  { observation, memory }: Parameters<typeof ownTransactionsOf>[2],
-): GtidState | undefined {
-  const wall = observation.wallNow - (observation.now - at);
-  return memory?.anchors.findLast((anchor) => anchor.since <= wall)?.binlogState;
 }
 
 function logsUpdates(look: ServerLook, name: string): AuditFinding[] {

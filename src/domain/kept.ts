@@ -32,11 +32,13 @@ export function keptByPeer(input: RestartInput, begun: ProvenRestart): RestartJu
 }
 
 function keptMore({ memory, look, lookAt }: RestartInput, peer: Peer, own: readonly Gtid[]): string | Asking | null {
-  const gtids = look.gtidBinlogState === null ? [] : beyond(stateOf(own), look.gtidBinlogState);
-  if (gtids.length === 0) return null;
+  const logged = look.gtidBinlogState;
+  if (logged === null || beyond(stateOf(own), logged).length === 0) return null;
   // The side that must be the larger is read last.
-  if (lookAt >= peer.at) return gtids.map(formatGtid).join(', ');
-  const again = { kind: 'LiveLook', target: { member: memory.name }, after: peer.at } as const;
+  const before = peer.before === null && lookAt >= peer.at ? own : gtidsOf(peer.before ?? new Map());
+  const lost = beyond(stateOf(ofServer(before, look.identity.serverId)), logged);
+  if (lost.length > 0) return lost.map(formatGtid).join(', ');
+  const again = { kind: 'LiveLook', target: { member: memory.name }, after: Math.max(peer.at, lookAt) } as const;
   return asking(`looking at ${memory.name} again before saying that it lost what ${peer.name} has of it`, again);
 }
 

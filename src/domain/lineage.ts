@@ -2,7 +2,7 @@ import type { GtidState } from './gtid.ts';
 import { gtidsOf, isWithin, ofServer, stateOf, stateOfPosition } from './gtid.ts';
 import type { Anchor, MemberMemory, ProvenRestart, RememberedFile, StandbyFacts, Unread, Unwatched } from './memory.ts';
 import { binlogStateOf, sameIncarnation, standbyLinkOf } from './memory.ts';
-import type { Coordinates, Link, ServerLook } from './observation.ts';
+import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
 import { hasAppliedAll, sameCoordinates } from './observation.ts';
 
 const MAX_ANCHORS = 64;
@@ -131,6 +131,18 @@ function thinned(anchors: readonly Anchor[]): readonly Anchor[] {
 export function looksAt({ lastStandby, anchors }: MemberMemory): readonly Anchor[] {
   const isOlder = lastStandby !== null && anchors.every(({ at }) => at > lastStandby.at);
   return isOlder ? [lastStandby, ...anchors] : anchors;
+}
+
+/**
+ * What was in hand of a member before a look at another one began (monotonic ms). Which of two looks began first says nothing:
+ * one that waits for an answer is read later than one that began after it.
+ */
+export function inHandBefore(
+  at: number,
+  { anchors }: MemberMemory,
+  { now, wallNow }: Pick<Observation, 'now' | 'wallNow'>,
+): Anchor | undefined {
+  return anchors.findLast(({ since }) => since <= wallNow - (now - at));
 }
 
 /**

@@ -30,6 +30,8 @@ export interface Peer {
   readonly look: ServerLook;
   /** Monotonic ms when it began. */
   readonly at: number;
+  /** What was in hand of it before the look at the restarted one began; null: its own history is in question. */
+  readonly before: GtidState | null;
 }
 
 export type RestartJudgement =

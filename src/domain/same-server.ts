@@ -1,12 +1,12 @@
 import { placeByGtid } from './crash.ts';
 import type { GtidPosition } from './gtid.ts';
-import { beyond, formatPosition, samePosition } from './gtid.ts';
+import { beyond, formatPosition, isWithin, samePosition, stateOfPosition } from './gtid.ts';
 import { appliedThere, hiddenWrites, unloggedByTarget } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
 import { compareCoordinates, sameCoordinates } from './observation.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
-import { holderSays, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { headOf, holderSays, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { proveRehearsal } from './rehearsal.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { placeOf } from './replica.ts';
@@ -58,6 +58,8 @@ function afterRefusal(input: ProofInput): Refused | Asking | null {
   return input.replica.link.ioErrno === ER_MASTER_FATAL_ERROR_READING_BINLOG ? proveContent(input) : null;
 }
 
+type Located = Coordinates | Refused | Asking;
+
 /** A connect by file overwrites gtid_slave_pos; what was captured at the same place was read before it. */
 function gtidBefore({ memory, position }: ReplicaFacts, at: Coordinates): GtidPosition {
   const { captured } = memory;
@@ -72,7 +74,7 @@ function isBaseline({ baseline }: ProofInput, at: Coordinates, gtid: GtidPositio
 }
 
 /** A donor has filled it: what was captured before is over, and only by its GTID the server can tell where it stands. */
-function placeFromNowhere(input: ProofInput): Coordinates | Refused | Asking {
+function placeFromNowhere(input: ProofInput): Located {
   const { replica, holder } = input;
   const place = placeByGtid(input, replica.position);
   if (place !== null) return place;
@@ -81,7 +83,7 @@ function placeFromNowhere(input: ProofInput): Coordinates | Refused | Asking {
 }
 
 /** File/position: the server must say that the replica's coordinates are the GTID captured before any reconnect. */
-function provePlace(input: ProofInput): Coordinates | Refused | Asking {
+function provePlace(input: ProofInput): Located {
   const { replica, holder } = input;
   const at = placeOf(replica);
   if (at.file === '') return placeFromNowhere(input);
@@ -92,8 +94,8 @@ function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   if (answer.there !== null && formatPosition(answer.there) === formatPosition(captured)) return at;
   const byGtid = placeByGtid(input, captured);
   if (byGtid !== null) return byGtid;
-  const purged = answer.there === null ? beforeTheOldest(input, at) : null;
-  if (purged !== null) return purged;
+  const later = answer.there === null ? beforeTheOldest(input, at, captured) : null;
+  if (later !== null) return later;
   const there = answer.there === null ? 'no place in its binlog' : formatPosition(answer.there);
   return refused(
     'Unproven',
@@ -102,11 +104,20 @@ function provePlace(input: ProofInput): Coordinates | Refused | Asking {
   );
 }
 
-/** A file from before the oldest that there is was purged: that the server knows no such place says nothing of its history. */
-function beforeTheOldest({ replica, holder, target }: ProofInput, at: Coordinates): Refused | null {
+/**
+ * A file from before the oldest that there is was purged: that the server knows no such place says nothing of its history.
+ * What the oldest begins with does: a replica that has exactly that goes on there. Null: it stands elsewhere.
+ */
+function beforeTheOldest(input: ProofInput, at: Coordinates, captured: GtidPosition): Located | null {
+  const { replica, holder, target } = input;
   const [oldest] = target.files;
-  if (oldest === undefined || !(compareCoordinates({ ...at, position: 0 }, { file: oldest.name, position: 0 }) < 0))
-    return null;
-  const message = `${replica.pod} stands at ${at.file}:${at.position}, before ${oldest.name}, the oldest binlog that ${holder.member.name} still has: reseed ${replica.pod}, or restore the purged files there`;
+  if (oldest === undefined || !(compareCoordinates(at, { file: oldest.name, position: 0 }) < 0)) return null;
+  const answer = headOf(input, oldest.name);
+  if ('kind' in answer) return answer;
+  const { gtidList } = answer.head;
+  if (isWithin(gtidList, replica.contains)) {
+    return isWithin(stateOfPosition(captured), gtidList) ? { file: oldest.name, position: 4 } : null;
+  }
+  const message = `${replica.pod} stands at ${at.file}:${at.position}, before ${oldest.name}, the oldest binlog that ${holder.member.name} still has, and lacks what was logged in between: reseed ${replica.pod}, or restore the purged files there`;
   return refused('Purged', 'Purged', message);
 }

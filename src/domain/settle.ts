@@ -1,7 +1,9 @@
 import type { Policy } from './context.ts';
 import { factsOf } from './context.ts';
 import type { Evidence, Question } from './evidence.ts';
-import { newLineage, sameLineage } from './lineage.ts';
+import type { GtidState } from './gtid.ts';
+import { mergeStates, stateOfPosition } from './gtid.ts';
+import { inHandBefore, newLineage, sameLineage } from './lineage.ts';
 import type { MemberMemory, Memory } from './memory.ts';
 import { sameServer } from './memory.ts';
 import type { Link } from './observation.ts';
@@ -29,13 +31,22 @@ export function settleLineage(input: Input, memory: MemberMemory, seen: SeenMemb
     .flatMap((replica) => factsOf(input, replica) ?? [])
     .filter(({ link }) => !dialsOther(input, memory, link));
   const peers = input.observation.members.flatMap(({ name, incarnation, look: peer }) =>
-    peer.known && name !== observed.name ? [{ name, incarnation, look: peer.value, at: peer.at }] : [],
+    peer.known && name !== observed.name
+      ? [{ name, incarnation, look: peer.value, at: peer.at, before: shownBefore(input, name, lookAt) }]
+      : [],
   );
   const restarted = { memory, observed, look, lookAt, replicas, peers, evidence: input.evidence };
   const isHeir = memory.storage !== null && !sameServer(memory.identity, look.identity);
   const judgement = isHeir ? judgeHeir(restarted) : judgeRestart(restarted);
   if (judgement.kind === 'Asking') return { questions: judgement.questions };
   return { members: conclude(input, memory, seen, judgement) };
+}
+
+function shownBefore({ members, observation }: Input, name: string, at: number): GtidState | null {
+  const memory = members.get(name);
+  if (memory === undefined || memory.inQuestion) return null;
+  const anchor = inHandBefore(at, memory, observation);
+  return anchor === undefined ? new Map() : mergeStates(anchor.binlogState, stateOfPosition(anchor.slavePos));
 }
 
 function conclude(

@@ -84,11 +84,14 @@ export function splitNow(input: SplitInput, holder: Holder): SplitNow | null {
   if (doubt === null || input.onSplitBrain === 'Resume') return null;
   const id = approvalId(split, holder, doubt);
   if (input.approved.has(id)) return null;
-  const message = `the pair was split and ${holder.member.name} holds the VIP alone now: ${doubt}. Decide which data counts, then let the replicas follow ${holder.member.name} where that is proven: kubectl annotate mxr/<name> mxr.dev/approve=${id}`;
+  const message = `the pair was split and ${holder.member.name} holds the VIP alone now: ${doubt}${holderWrote(split, holder)}. Decide which data counts, then let the replicas follow ${holder.member.name} where that is proven: kubectl annotate mxr/<name> mxr.dev/approve=${id}`;
   return { split: { ...split, endedAt: split.endedAt ?? observation.wallNow }, message };
 }
 
-/** It changes with the holder and with what was written, so nobody approves something else than what was shown. */
+/**
+ * It changes with the holder and with what others wrote, so nobody approves something else than what was shown; not with what
+ * the holder writes, which goes on all the time.
+ */
 function approvalId(split: Split, holder: Holder, doubt: string): string {
   return `${split.id}-${shortHash(`${holder.member.name}|${doubt}`)}`;
 }
@@ -193,10 +196,12 @@ export function ownSince(split: Split, { name, look }: MemberObservation): reado
 /** Why the split cannot be said to have left one history: "could not ask" is never "wrote nothing". */
 function doubtOf(split: Split, { observation }: SplitInput, holder: Holder): string | null {
   const doubts = others(observation, holder).flatMap((member) => doubtAbout(split, member, holder) ?? []);
-  if (doubts.length === 0) return null;
-  const own = ownSince(split, holder.member);
-  const holderWrote = own.length === 0 ? '' : `; ${holder.member.name} itself wrote ${listed(own)}`;
-  return doubts.join('; ') + holderWrote;
+  return doubts.length === 0 ? null : doubts.join('; ');
+}
+
+function holderWrote(split: Split, { member }: Holder): string {
+  const own = ownSince(split, member);
+  return own.length === 0 ? '' : `; ${member.name} itself wrote ${listed(own)}`;
 }
 
 function doubtAbout(split: Split, member: MemberObservation, holder: Holder): string | null {

@@ -6,6 +6,7 @@ import { known } from '../../../src/domain/fact.ts';
 import { keptByPeer } from '../../../src/domain/kept.ts';
 import { newLineage } from '../../../src/domain/lineage.ts';
 import type { ServerLook } from '../../../src/domain/observation.ts';
+import { stateOfServer } from '../../../src/domain/memory.ts';
 import { holderLook, link, look, memberAt, NOW, position, state, WALL } from './pair-fixture.ts';
 
 /** a (server id 1) started again with 0-1-100, and has 0-1-101 by now; its peer says what it has of a. */
@@ -14,13 +15,15 @@ interface Shown {
   readonly peer?: Partial<ServerLook>;
   /** When the look at the peer began. */
   readonly at?: number;
+  /** What was in hand of it before; null: its own history is in question. By default as it is now. */
+  readonly before?: string | null;
   readonly there?: Partial<NonNullable<TransactionContent['found']>> | 'not asked';
 }
 
 const CONTENT = { timestamp: WALL, kind: 'rows', digest: 'a', summary: 'insert', bytes: 100 };
 const TABLES = [{ name: 'app.t', types: '3' }];
 
-function judged({ peer = {}, at = NOW - 10, there = {} }: Shown) {
+function judged({ peer = {}, at = NOW - 10, before, there = {} }: Shown) {
   const seen = holderLook({ gtidBinlogState: state('0-1-101') });
   const observed = memberAt('a', '10.0.0.11', seen);
   const applied = { gtidBinlogState: state('0-1-101'), gtidSlavePos: position('0-1-101') };
@@ -32,13 +35,14 @@ function judged({ peer = {}, at = NOW - 10, there = {} }: Shown) {
     const question = { kind: 'Transaction', server: { member }, incarnation: '1', gtid: '0-1-101' } as const;
     return [questionKey(question), known<Answers['Transaction']>({ found }, NOW)] as const;
   });
+  const shown = before === null ? null : before === undefined ? stateOfServer(other) : state(before);
   const input = {
     memory: newLineage('a', seen, WALL),
     observed,
     look: seen,
     lookAt: NOW - 5,
     replicas: [],
-    peers: [{ name: 'b', incarnation: 1, look: other, at }],
+    peers: [{ name: 'b', incarnation: 1, look: other, at, before: shown }],
     evidence: new Map(answers) as Evidence,
   };
   return keptByPeer(input, { file: 'a-bin.000004', survived: state('0-1-100'), later: [] })?.kind ?? null;
@@ -55,8 +59,13 @@ test('another content under it, or a number that a does not have any more: the t
   assert.equal(judged({ peer: { gtidBinlogState: state('0-1-102') } }), 'LostTail');
 });
 
-test('the side that must be the larger is read last', () => {
-  assert.equal(judged({ peer: { gtidBinlogState: state('0-1-102') }, at: NOW }), 'Asking');
+test('the side that must be the larger is read last: what was in hand of the peer before the look at the server began', () => {
+  const peer = { gtidBinlogState: state('0-1-102') };
+  assert.equal(judged({ peer, before: '0-1-101' }), 'Asking', 'its look began before, and was answered after');
+  assert.equal(judged({ peer, before: '' }), 'Asking');
+  assert.equal(judged({ peer, at: NOW }), 'LostTail', 'it was in hand before, whatever a newer look says');
+  assert.equal(judged({ peer, before: null, at: NOW }), 'Asking');
+  assert.equal(judged({ peer, before: null }), 'LostTail', 'two in question at once would wait for each other');
 });
 
 test('what a filter, other columns or another form make of the same transaction is no loss', () => {

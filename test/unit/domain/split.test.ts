@@ -256,6 +256,17 @@ test('dirty data waits for the approval of exactly what was shown', () => {
   assert.equal(history.see({ at: 42_000, b: { gtidBinlogState: state('0-1-100,0-2-104') } }).situation, 'Stable');
 });
 
+test('the id that is asked for stands while the holder writes on', () => {
+  const history = caught();
+  const asked = history.see({ at: 20_000, a: { gtidBinlogState: state('0-1-150') }, b: ERRANT });
+  assert.match(asked.message, /a itself wrote up to 0-1-150/);
+  const later = history.see({ at: 20_300, a: { gtidBinlogState: state('0-1-160') }, b: ERRANT });
+  assert.match(later.message, /a itself wrote up to 0-1-160/);
+  assert.equal(idIn(later), idIn(asked));
+  const after = history.see({ at: 20_600, a: { gtidBinlogState: state('0-1-170') }, b: ERRANT }, [idIn(asked)]);
+  assert.equal(after.situation, 'Stable');
+});
+
 test('policy.onSplitBrain Resume waits for nobody', () => {
   assert.equal(caught({ onSplitBrain: 'Resume' }).see({ at: 20_000, b: ERRANT }).situation, 'Stable');
 });
