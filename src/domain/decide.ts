@@ -110,7 +110,20 @@ function applierFailed(context: Context): Decision | null {
   const message = `the SQL thread stopped with ${link.sqlErrno}: ${link.sqlError}`;
   const conflict = localConflict(context, message);
   if (conflict !== null) return conflict;
+  const replaced = sourceBuiltAnew(context);
+  if (replaced !== null) {
+    const text = `${message}. ${replaced}: a replica that went on there by itself passes over what it lacks. Skip nothing; compare the data, or reseed it`;
+    return decide(pod, 'Unproven', 'LineageChanged', text, { plan: protect(context) });
+  }
   return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
+}
+
+/** The history on which it was proven is over: an error of its applier may be what a hole in its rows looks like. */
+function sourceBuiltAnew({ replica, memory }: Context): string | null {
+  const { baseline } = replica.memory;
+  const source = baseline === null ? undefined : memory.members.get(baseline.member);
+  if (source === undefined || source.inQuestion || source.lineage === baseline?.lineage) return null;
+  return source.broken?.reason === 'LineageChanged' ? source.broken.message : null;
 }
 
 /** Two servers on one data directory destroy it: what arrives from either may be damaged, and both wrote. */
