@@ -14,7 +14,7 @@ import {
 } from './gtid.ts';
 import { looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
-import type { Coordinates } from './observation.ts';
+import type { Coordinates, ServerLook } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
 import { asking, haveEqualIds, headOf, incarnationKey, readUpTo, refused } from './proof.ts';
 
@@ -31,23 +31,54 @@ export function knownBefore({ baseline, source }: ProofInput): GtidState {
  */
 export function skippedMeanwhile(input: ProofInput, known = knownBefore(input)): Refused | Asking | null {
   const { replica, holder } = input;
-  const from = placeBefore(input, known);
-  if (from === null || 'kind' in from)
-    return from ?? notComparable(input, 'the place is purged where it was proven last');
+  const place = placeBefore(input, known);
+  if (place === null || 'kind' in place)
+    return place ?? notComparable(input, 'the place is purged where it was proven last');
   const logged = loggedSince(input);
-  const walk = transactionsFrom(input, from);
+  const walk = transactionsFrom(input, place.from);
   if ('kind' in walk) return walk;
   if ('kind' in logged) return logged;
   const skipped = walk.filter(
     (gtid) =>
       !stateHas(input.baseline.contains, gtid) && stateHas(replica.contains, gtid) && !logged.has(formatGtid(gtid)),
   );
-  if (skipped.length === 0) return null;
+  if (skipped.length === 0) return passedOver(input, place.before, { walk, logged: [...logged.values()] });
   // A filter leaves the whole transaction out of the replica's binlog.
   if (hasFilters(input)) return notComparable(input, 'its replication is filtered');
   const gtids = skipped.map(formatGtid);
   const message = `${replica.pod} never applied ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} logged since it was proven last, although it has later ones: it got those from another server, which lacks them or skipped them. Reseed ${replica.pod}; compare the data of the members`;
   return refused('Unproven', 'NotPrefix', message, { count: gtids.length, gtids });
+}
+
+/**
+ * And numbers hide what the target passed over: it has later ones of the same server, and never logged what the replica got
+ * on another one meanwhile. What a service wrote on the replica itself is no concern of the target.
+ */
+function passedOver(input: ProofInput, before: GtidState, read: Read): Refused | null {
+  const { replica, holder, target } = input;
+  if (!target.logSlaveUpdates || leavesOut(target)) return null;
+  const there = new Set(read.walk.map(formatGtid));
+  const own = replica.look.identity.serverId;
+  const surplus = read.logged.filter(
+    (gtid) => gtid.serverId !== own && !stateHas(before, gtid) && !there.has(formatGtid(gtid)),
+  );
+  if (surplus.length === 0) return null;
+  const gtids = surplus.map(formatGtid);
+  const message = `${replica.pod} has ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} never logged, although it has later ones: it got those from another server while nobody watched. Compare the data of the members; salvage them, then reseed it`;
+  return refused('Ahead', 'Ahead', message, { count: gtids.length, gtids });
+}
+
+interface Read {
+  /** What the target logged since the replica was proven. */
+  readonly walk: readonly Gtid[];
+  /** The same of the replica. */
+  readonly logged: readonly Gtid[];
+}
+
+/** By a filter of its own a server lacks what it was never meant to have. */
+function leavesOut({ links, settings }: ServerLook): boolean {
+  const isFiltered = links.some(({ filters }) => Object.keys(filters).length > 0);
+  return isFiltered || settings.binlogDoDb !== '' || settings.binlogIgnoreDb !== '';
 }
 
 /**
@@ -71,21 +102,29 @@ function hasFilters({ replica }: ProofInput): boolean {
   return Object.keys(replica.link.filters).length > 0;
 }
 
-/** A place in the target's binlog before which the replica had everything when it was proven last. */
-function placeBefore(input: ProofInput, known: GtidState): Coordinates | Asking | null {
+/** A place in the target's binlog before which the replica had everything when it was proven last, and what lies before. */
+function placeBefore(input: ProofInput, known: GtidState): Place | Asking | null {
   const { baseline, holder, target, targetMemory } = input;
   const sameServer = baseline.member === holder.member.name && baseline.lineage === targetMemory.lineage;
   if (sameServer && baseline.coordinates !== null && hasFile(target, baseline.coordinates.file)) {
-    return baseline.coordinates;
+    return { from: baseline.coordinates, before: mergeStates(baseline.contains, stateOfPosition(baseline.gtid)) };
   }
   const common = looksAt(targetMemory).findLast((anchor) => isWithin(anchor.binlogState, known));
-  if (common !== undefined && hasFile(target, common.end.file)) return common.end;
+  if (common !== undefined && hasFile(target, common.end.file)) {
+    return { from: common.end, before: common.binlogState };
+  }
   for (const { name } of target.files.toReversed()) {
     const answer = headOf(input, name);
     if ('kind' in answer) return answer;
-    if (isWithin(answer.head.gtidList, known)) return { file: name, position: 4 };
+    const before = answer.head.gtidList;
+    if (isWithin(before, known)) return { from: { file: name, position: 4 }, before };
   }
   return null;
+}
+
+interface Place {
+  readonly from: Coordinates;
+  readonly before: GtidState;
 }
 
 function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[] | Refused | Asking {
@@ -104,12 +143,12 @@ function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[]
 }
 
 /** Everything that its own binlog has since it was proven. */
-function loggedSince(input: ProofInput): ReadonlySet<string> | Refused | Asking {
+function loggedSince(input: ProofInput): ReadonlyMap<string, Gtid> | Refused | Asking {
   const { replica, baseline, evidence } = input;
   const asked = { pod: replica.pod, incarnation: incarnationKey(replica.observed) };
   const upTo = formatPosition(replica.position);
   const questions: LoggedQuestion[] = [];
-  const logged = new Set<string>();
+  const logged = new Map<string, Gtid>();
   for (const domain of replica.position.keys()) {
     const had = baseline.gtid.get(domain);
     const after = had === undefined ? null : formatGtid(had);
@@ -117,7 +156,7 @@ function loggedSince(input: ProofInput): ReadonlySet<string> | Refused | Asking 
     const answer = answerTo(evidence, question);
     if (!answer.known) questions.push(question);
     else if (answer.value === null) return notComparable(input, `its own binlog does not have ${placeOf(question)}`);
-    else for (const one of answer.value) logged.add(formatGtid(one));
+    else for (const one of answer.value) logged.set(formatGtid(one), one);
   }
   if (questions.length === 0) return logged;
   return asking(`reading what ${replica.pod} logged after ${questions.map(placeOf).join(', ')}`, ...questions);
