@@ -109,13 +109,13 @@ function applierFailed(context: Context): Decision | null {
   if (link.sql === 'Yes' || link.sqlErrno === 0) return null;
   const message = `the SQL thread stopped with ${link.sqlErrno}: ${link.sqlError}`;
   const conflict = localConflict(context, message);
-  if (conflict !== null) return conflict;
+  if (conflict?.verdict === 'LocalConflict') return conflict;
   const replaced = sourceBuiltAnew(context);
   if (replaced !== null) {
     const text = `${message}. ${replaced}: a replica that went on there by itself passes over what it lacks. Skip nothing; compare the data, or reseed it`;
     return decide(pod, 'Unproven', 'LineageChanged', text, { plan: protect(context) });
   }
-  return decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
+  return conflict ?? decide(pod, 'ApplierFailed', 'ApplierFailed', message, { plan: protect(context) });
 }
 
 /** The history on which it was proven is over: an error of its applier may be what a hole in its rows looks like. */

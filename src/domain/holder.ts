@@ -41,7 +41,7 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
   }
   const { identity } = vip.value;
   const byMatch = candidates.filter((member) => matchFits(member, identity));
-  const answering = { identity, knownAs: formerly(memory, identity) };
+  const answering = { identity, mayBe: mayBe(observation, memory, identity) };
   const told = toldByPublisher(observation, byIdentity.length > 1 ? byIdentity : candidates, answering, byMatch);
   if (told.member !== null) {
     return { kind: 'Found', holder: holder(behindVip(told.member, memory, vip.value), 'Publisher', vip.value, vip.at) };
@@ -53,9 +53,11 @@ export function findHolder(observation: Observation, memory: Memory): HolderFind
   return { kind: 'NoneOfTheMembers', identity, why: told.doubt ?? whyNone(byIdentity.length + byMatch.length) };
 }
 
-/** Members that are remembered as this server, restarted or not. */
-function formerly(memory: Memory, identity: Identity): readonly string[] {
-  return [...memory.members].flatMap(([name, known]) => (sameServer(known.identity, identity) ? [name] : []));
+/** Members that are remembered as this server, restarted or not, or of which nothing is remembered that says another one. */
+function mayBe({ members }: Observation, memory: Memory, identity: Identity): readonly string[] {
+  const known = members.map(({ name }) => ({ name, was: memory.members.get(name)?.identity }));
+  const isOne = known.some(({ was }) => was !== undefined && sameServer(was, identity));
+  return known.flatMap(({ name, was }) => (!isOne || was === undefined || sameServer(was, identity) ? [name] : []));
 }
 
 function whyNone(fits: number): string {

@@ -142,7 +142,8 @@ export function inHandBefore(
   { anchors }: MemberMemory,
   { now, wallNow }: Pick<Observation, 'now' | 'wallNow'>,
 ): Anchor | undefined {
-  return anchors.findLast(({ since }) => since <= wallNow - (now - at));
+  // One of later than now is of before somebody set the clock back.
+  return anchors.findLast(({ since }) => since <= wallNow - (now - at) || since > wallNow);
 }
 
 /**

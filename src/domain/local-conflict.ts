@@ -123,6 +123,8 @@ function missingRow(
   const end = /end_log_pos (\d+)/.exec(replica.link.sqlError)?.[1];
   const member = memberOf(context, baselineMember(replica));
   if (replica.link.sqlErrno !== ER_KEY_NOT_FOUND || end === undefined || member?.look.known !== true) return nothing;
+  // Through the VIP it may have read from the other one.
+  if (replica.link.sourceServerId !== member.look.value.identity.serverId) return nothing;
   const question: FailedRowsQuestion = {
     kind: 'FailedRows',
     member: member.name,

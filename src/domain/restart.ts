@@ -30,7 +30,7 @@ export interface Peer {
   readonly look: ServerLook;
   /** Monotonic ms when it began. */
   readonly at: number;
-  /** What was in hand of it before the look at the restarted one began; null: its own history is in question. */
+  /** What was in hand of it before the look at the restarted one began; null: nothing is remembered, or it is in question too. */
   readonly before: GtidState | null;
 }
 

@@ -1,6 +1,6 @@
 import { placeByGtid } from './crash.ts';
 import type { GtidPosition } from './gtid.ts';
-import { beyond, formatPosition, isWithin, samePosition, stateOfPosition } from './gtid.ts';
+import { beyond, formatPosition, isWithin, samePosition } from './gtid.ts';
 import { appliedThere, hiddenWrites, unloggedByTarget } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Coordinates } from './observation.ts';
@@ -94,7 +94,7 @@ function provePlace(input: ProofInput): Located {
   if (answer.there !== null && formatPosition(answer.there) === formatPosition(captured)) return at;
   const byGtid = placeByGtid(input, captured);
   if (byGtid !== null) return byGtid;
-  const later = answer.there === null ? beforeTheOldest(input, at, captured) : null;
+  const later = answer.there === null ? beforeTheOldest(input, at) : null;
   if (later !== null) return later;
   const there = answer.there === null ? 'no place in its binlog' : formatPosition(answer.there);
   return refused(
@@ -106,18 +106,15 @@ function provePlace(input: ProofInput): Located {
 
 /**
  * A file from before the oldest that there is was purged: that the server knows no such place says nothing of its history.
- * What the oldest begins with does: a replica that has exactly that goes on there. Null: it stands elsewhere.
+ * What the oldest begins with does, of what the replica lacks. Where it seems to lack nothing it is not resumed there: by
+ * file a connect overwrites its GTID position with what was only received, and its relay log would be lost.
  */
-function beforeTheOldest(input: ProofInput, at: Coordinates, captured: GtidPosition): Located | null {
-  const { replica, holder, target } = input;
+function beforeTheOldest({ replica, holder, target, evidence }: ProofInput, at: Coordinates): Refused | Asking | null {
   const [oldest] = target.files;
   if (oldest === undefined || !(compareCoordinates(at, { file: oldest.name, position: 0 }) < 0)) return null;
-  const answer = headOf(input, oldest.name);
+  const answer = headOf({ holder, evidence }, oldest.name);
   if ('kind' in answer) return answer;
-  const { gtidList } = answer.head;
-  if (isWithin(gtidList, replica.contains)) {
-    return isWithin(stateOfPosition(captured), gtidList) ? { file: oldest.name, position: 4 } : null;
-  }
+  if (isWithin(answer.head.gtidList, replica.contains)) return null;
   const message = `${replica.pod} stands at ${at.file}:${at.position}, before ${oldest.name}, the oldest binlog that ${holder.member.name} still has, and lacks what was logged in between: reseed ${replica.pod}, or restore the purged files there`;
   return refused('Purged', 'Purged', message);
 }

@@ -44,7 +44,8 @@ export function settleLineage(input: Input, memory: MemberMemory, seen: SeenMemb
 
 function shownBefore({ members, observation }: Input, name: string, at: number): GtidState | null {
   const memory = members.get(name);
-  if (memory === undefined || memory.inQuestion) return null;
+  // Without a binlog there is nothing to remember of it.
+  if (memory === undefined || memory.inQuestion || memory.anchors.length === 0) return null;
   const anchor = inHandBefore(at, memory, observation);
   return anchor === undefined ? new Map() : mergeStates(anchor.binlogState, stateOfPosition(anchor.slavePos));
 }

@@ -1,10 +1,11 @@
-import type { LoggedQuestion, WalkQuestion } from './evidence.ts';
+import type { LoggedQuestion, TransactionQuestion, WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import {
   beyond,
   formatGtid,
   formatPosition,
+  gtidsOf,
   isWithin,
   mergeStates,
   ofServer,
@@ -12,11 +13,13 @@ import {
   stateOf,
   stateOfPosition,
 } from './gtid.ts';
+import { valueOf, wasAsked } from './fact.ts';
 import { looksAt } from './lineage.ts';
 import { hasFile } from './observation.ts';
 import type { Coordinates, ServerLook } from './observation.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
 import { asking, haveEqualIds, headOf, incarnationKey, readUpTo, refused } from './proof.ts';
+import { placeOf } from './replica.ts';
 
 /** What a replica had before it attached itself: what was proven of it, and at most what its old source was seen to have. */
 export function knownBefore({ baseline, source }: ProofInput): GtidState {
@@ -51,21 +54,39 @@ export function skippedMeanwhile(input: ProofInput, known = knownBefore(input)):
 }
 
 /**
- * And numbers hide what the target passed over: it has later ones of the same server, and never logged what the replica got
- * on another one meanwhile. What a service wrote on the replica itself is no concern of the target.
+ * And numbers hide what the target passed over: it logged on both sides of what the replica got on another one meanwhile, and
+ * never that. What a service wrote on the replica itself is no concern of the target, nor what came to it in a copy.
  */
-function passedOver(input: ProofInput, before: GtidState, read: Read): Refused | null {
-  const { replica, holder, target } = input;
+function passedOver(input: ProofInput, before: GtidState, read: Read): Refused | Asking | null {
+  const { replica, holder, target, targetMemory } = input;
   if (!target.logSlaveUpdates || leavesOut(target)) return null;
   const there = new Set(read.walk.map(formatGtid));
   const own = replica.look.identity.serverId;
   const surplus = read.logged.filter(
-    (gtid) => gtid.serverId !== own && !stateHas(before, gtid) && !there.has(formatGtid(gtid)),
+    (gtid) =>
+      gtid.serverId !== own &&
+      !stateHas(before, gtid) &&
+      !there.has(formatGtid(gtid)) &&
+      targetMemory.anchors.some(({ binlogPos }) => (binlogPos.get(gtid.domain)?.seq ?? gtid.seq) < gtid.seq),
   );
-  if (surplus.length === 0) return null;
-  const gtids = surplus.map(formatGtid);
-  const message = `${replica.pod} has ${gtids.slice(0, 10).join(', ')}, which ${holder.member.name} never logged, although it has later ones: it got those from another server while nobody watched. Compare the data of the members; salvage them, then reseed it`;
-  return refused('Ahead', 'Ahead', message, { count: gtids.length, gtids });
+  // What was read of both began at one look at the replica, whose place may be newer than its position: the target itself is asked.
+  const asked = surplus.slice(0, MAX_ASKED).map((gtid) => ({ gtid, question: onTarget(input, gtid) }));
+  const open = asked.map(({ question }) => question).filter((one) => !wasAsked(answerTo(input.evidence, one)));
+  if (open.length > 0)
+    return asking(`asking ${holder.member.name} for what only ${replica.pod} seems to have`, ...open);
+  const answers = asked.map(({ gtid, question }) => ({ gtid, answer: answerTo(input.evidence, question) }));
+  if (answers.some(({ answer }) => !answer.known)) return notComparable(input, 'its binlog cannot be read');
+  const gtids = answers.filter(({ answer }) => valueOf(answer)?.found === null).map(({ gtid }) => formatGtid(gtid));
+  if (gtids.length === 0) return null;
+  const message = `${replica.pod} has ${gtids.join(', ')}, which ${holder.member.name} never logged, although it has later ones: it got those from another server. Compare the data of the members; salvage them, then reseed it`;
+  return refused('Ahead', 'Ahead', message, { count: surplus.length, gtids });
+}
+
+const MAX_ASKED = 10;
+
+function onTarget({ holder }: ProofInput, gtid: Gtid): TransactionQuestion {
+  const server = { member: holder.member.name };
+  return { kind: 'Transaction', server, incarnation: incarnationKey(holder.member), gtid: formatGtid(gtid) };
 }
 
 interface Read {
@@ -75,10 +96,11 @@ interface Read {
   readonly logged: readonly Gtid[];
 }
 
-/** By a filter of its own a server lacks what it was never meant to have. */
+/** By a filter of its own, or by errors that it skips, a server lacks what is no loss, or nobody knows of. */
 function leavesOut({ links, settings }: ServerLook): boolean {
   const isFiltered = links.some(({ filters }) => Object.keys(filters).length > 0);
-  return isFiltered || settings.binlogDoDb !== '' || settings.binlogIgnoreDb !== '';
+  const skips = !['', 'OFF'].includes(settings.slaveSkipErrors.toUpperCase());
+  return isFiltered || skips || settings.binlogDoDb !== '' || settings.binlogIgnoreDb !== '';
 }
 
 /**
@@ -87,8 +109,12 @@ function leavesOut({ links, settings }: ServerLook): boolean {
  */
 export function skippedByOldHolder(input: ProofInput): Refused | Asking | null {
   const { replica, baseline, holder, target } = input;
-  if (!replica.look.logSlaveUpdates || baseline.member === holder.member.name || haveEqualIds(input)) return null;
-  const own = beyond(stateOf(ofServer(replica.position.values(), target.identity.serverId)), baseline.contains);
+  if (baseline.member === holder.member.name || haveEqualIds(input)) return null;
+  // Without a binlog of the replica's own, that of the old holder says what it got; where it cannot be read, nothing does.
+  const { logSlaveUpdates } = replica.look;
+  if (!logSlaveUpdates && givenBySource(input) === null) return null;
+  const got = logSlaveUpdates ? replica.position.values() : gtidsOf(replica.contains);
+  const own = beyond(stateOf(ofServer(got, target.identity.serverId)), baseline.contains);
   if (own.length === 0) return null;
   return skippedMeanwhile(input, mergeStates(baseline.contains, stateOfPosition(baseline.gtid)));
 }
@@ -142,9 +168,28 @@ function transactionsFrom(input: ProofInput, from: Coordinates): readonly Gtid[]
   return walk.value.transactions.map(({ gtid }) => gtid);
 }
 
-/** Everything that its own binlog has since it was proven. */
+/** The part of the old holder's binlog that a replica got since it was proven; null: it cannot be read. */
+function givenBySource({ replica, baseline, source, sourceObserved }: ProofInput): WalkQuestion | null {
+  const look = sourceObserved === undefined ? undefined : valueOf(sourceObserved.look);
+  if (source === undefined || source.inQuestion || source.lineage !== baseline.lineage) return null;
+  if (sourceObserved === undefined || look === undefined || baseline.coordinates === null) return null;
+  const [from, through] = [baseline.coordinates, placeOf(replica)];
+  const isItsOwn = [0, look.identity.serverId].includes(replica.link.sourceServerId);
+  if (!isItsOwn || !hasFile(look, from.file) || !hasFile(look, through.file)) return null;
+  const asked = { member: source.name, incarnation: incarnationKey(sourceObserved) };
+  return { kind: 'Walk', ...asked, from, through, firstOnly: false };
+}
+
+/** Everything that its own binlog has since it was proven, or without one, what the old holder gave it. */
 function loggedSince(input: ProofInput): ReadonlyMap<string, Gtid> | Refused | Asking {
   const { replica, baseline, evidence } = input;
+  const given = replica.look.logSlaveUpdates ? null : givenBySource(input);
+  if (given !== null) {
+    const walk = answerTo(evidence, given);
+    if (!walk.known) return asking(`reading in the binlog of ${given.member} what ${replica.pod} got from it`, given);
+    if (walk.value.truncated !== null) return notComparable(input, 'it is too long');
+    return new Map(walk.value.transactions.map(({ gtid }) => [formatGtid(gtid), gtid]));
+  }
   const asked = { pod: replica.pod, incarnation: incarnationKey(replica.observed) };
   const upTo = formatPosition(replica.position);
   const questions: LoggedQuestion[] = [];
@@ -155,13 +200,13 @@ function loggedSince(input: ProofInput): ReadonlyMap<string, Gtid> | Refused | A
     const question: LoggedQuestion = { kind: 'Logged', ...asked, domain, after, upTo };
     const answer = answerTo(evidence, question);
     if (!answer.known) questions.push(question);
-    else if (answer.value === null) return notComparable(input, `its own binlog does not have ${placeOf(question)}`);
+    else if (answer.value === null) return notComparable(input, `its own binlog does not have ${atOf(question)}`);
     else for (const one of answer.value) logged.set(formatGtid(one), one);
   }
   if (questions.length === 0) return logged;
-  return asking(`reading what ${replica.pod} logged after ${questions.map(placeOf).join(', ')}`, ...questions);
+  return asking(`reading what ${replica.pod} logged after ${questions.map(atOf).join(', ')}`, ...questions);
 }
 
-function placeOf({ domain, after }: LoggedQuestion): string {
+function atOf({ domain, after }: LoggedQuestion): string {
   return after ?? `the beginning of GTID domain ${domain}`;
 }

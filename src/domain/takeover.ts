@@ -75,15 +75,17 @@ export function proveTakeover(input: ProofInput): ProofResult {
  * says so, what it had applied by coordinates must say the same.
  */
 function comparePlaces(input: ProofInput, standby: StandbyLook): Refused | Undecided | Asking | null {
-  const byGtid = standby.standby?.usingGtid === true;
-  const there = byGtid ? compareByGtid(input, standby) : null;
-  return there !== null || (byGtid && wasSeenByGtid(input)) ? there : compareByCoordinates(input, standby);
+  if (standby.standby?.usingGtid !== true) return compareByCoordinates(input, standby);
+  const there = compareByGtid(input, standby);
+  // Its link was gone when the publisher looked last: a record that names no coordinates was made by GTID.
+  const isSure = wasSeenByGtid(input) || standby.standby.applied.file === '';
+  return there !== null || isSure ? there : compareByCoordinates(input, standby);
 }
 
 function wasSeenByGtid({ target, targetMemory }: ProofInput): boolean {
   const link = standbyLinkOf(target);
   if (link !== undefined) return link.usingGtid !== 'No';
-  const looks = [...looksAt(targetMemory), targetMemory.lastStandby];
+  const looks = [targetMemory.lastStandby, ...looksAt(targetMemory)];
   return looks.findLast((look) => look?.standby != null)?.standby?.usingGtid === true;
 }
 
@@ -242,8 +244,8 @@ function beginsThere(input: ProofInput, standby: StandbyLook, at: Coordinates): 
   if ('kind' in answer) return answer;
   const { there } = answer;
   const lacked = there === null ? [] : beyond(stateOfPosition(there), replica.contains);
-  const isEnd = target.end !== null && sameCoordinates(at, target.end);
-  const next = isEnd ? null : firstAt(input, at);
+  // An answer is kept: that nothing stands there is none before something was written.
+  const next = isWithin(binlogStateOf(target), standby.binlogState) ? null : firstAt(input, at);
   if (next !== null && 'kind' in next) return next;
   const why: string[] = [];
   if (there === null) why.push(`${name} says that this is no place in its binlog`);

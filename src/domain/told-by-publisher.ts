@@ -14,8 +14,8 @@ export interface Testimony {
 /** The server that answers behind the VIP. */
 export interface Answering {
   readonly identity: Identity;
-  /** Members that were this very server in a life before. */
-  readonly knownAs: readonly string[];
+  /** Members that were this very server in a life before, or may have been; all of them where none was. */
+  readonly mayBe: readonly string[];
 }
 
 const SILENT: Testimony = { member: null, doubt: null };
@@ -72,7 +72,7 @@ function contradictedByMatch(claimant: MemberObservation, matched: readonly Memb
 function flawOf(
   claimant: MemberObservation,
   members: readonly MemberObservation[],
-  { identity, knownAs }: Answering,
+  { identity, mayBe }: Answering,
   answersSince: number,
 ): string | null {
   const fact = claimant.publisher;
@@ -88,9 +88,9 @@ function flawOf(
     return 'its database has not answered it since the VIP answers as it does now';
   }
   if (sameIncarnation(comparable(said.identity, identity), identity)) {
-    const [other] = knownAs;
-    if (other === undefined || knownAs.includes(name)) return null;
-    return `the server that answers there was ${other} before, and is only started anew`;
+    return mayBe.includes(name)
+      ? null
+      : `the server that answers there was ${mayBe[0]} before, and is only started anew`;
   }
   const { hostname, serverId, startedAt } = said.identity;
   const what = `${hostname || 'a server without a hostname'} (server_id ${serverId}, started ${new Date(startedAt).toISOString()})`;

@@ -12,11 +12,12 @@ const PRIMARY_KEY = `SELECT c.POS AS pos, c.PRTYPE AS type
   JOIN information_schema.INNODB_SYS_INDEXES i ON i.TABLE_ID = t.TABLE_ID AND i.NAME = 'PRIMARY'
   JOIN information_schema.INNODB_SYS_FIELDS f ON f.INDEX_ID = i.INDEX_ID
   JOIN information_schema.INNODB_SYS_COLUMNS c ON c.TABLE_ID = t.TABLE_ID AND c.NAME = f.NAME
-  WHERE t.NAME = ? ORDER BY f.POS`;
+  WHERE t.NAME = ? AND NOT EXISTS (SELECT 1 FROM information_schema.INNODB_SYS_VIRTUAL v WHERE v.TABLE_ID = t.TABLE_ID)
+  ORDER BY f.POS`;
 
 /**
  * From the engine, which asks for PROCESS: information_schema.STATISTICS shows only tables that the account may read.
- * Empty: no such table, or it has no primary key.
+ * Empty: no such table, it has no primary key, or virtual columns, which the engine does not count and the binlog does.
  */
 export async function primaryKey(
   session: SqlSession,

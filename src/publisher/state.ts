@@ -167,6 +167,7 @@ export function createState(options: StateOptions): PublisherState {
       })
       .finally(() => {
         writing -= 1;
+        settle();
       });
   }
 

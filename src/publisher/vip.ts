@@ -91,7 +91,8 @@ export function watchVip(options: VipWatchOptions): VipWatch {
 }
 
 export function hasAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>, vip: string): boolean {
-  return Object.values(interfaces).some((infos) => infos?.some(({ address }) => sameAddress(address, vip)) === true);
+  const isThere = ({ address, internal }: NetworkInterfaceInfo): boolean => !internal && sameAddress(address, vip);
+  return Object.values(interfaces).some((infos) => infos?.some(isThere) === true);
 }
 
 /** By value: IPv6 has many spellings, and an IPv4 address may come as a part of one. */

@@ -10,7 +10,7 @@ import { provision } from '../../support/provision.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { until } from '../../support/wait.ts';
 import { LOOK_GRANTS, PASSWORD, createAccount } from '../observe/servers.ts';
-import { PublisherProcess } from './process.ts';
+import { moveVip, PublisherProcess } from './process.ts';
 
 const sandbox = await enterSandbox();
 const VIP = 'fd00:0:0::100';
@@ -154,11 +154,18 @@ describe('the process of a publisher', { timeout: 180_000 }, () => {
     void (async () => {
       for await (const part of events.body ?? []) heard.push(Buffer.from(part as Uint8Array).toString());
     })().catch(() => undefined);
-    execFileSync('ip', ['address', 'add', 'fd00::100/128', 'dev', 'lo', 'nodad']);
+    moveVip('fd00::100', 'add', 'lo');
+    writeSync(pipe, 'INSTANCE "VI_1" MASTER 100\n');
+    await publisher.coordinatesWhen(
+      'a load balancer that routes to both needs it on lo',
+      (now) => now.vipHeld === false,
+    );
+    moveVip('fd00::100', 'del', 'lo');
+    moveVip('fd00::100', 'add');
     writeSync(pipe, 'INSTANCE "VI_1" MASTER 100\n');
     await publisher.coordinatesWhen('it holds it', (now) => now.vipHeld === true, 2_000);
     await until('it is told', () => heard.join('').includes('"vipHeld":true'), { deadlineMs: 2_000 });
-    execFileSync('ip', ['address', 'del', 'fd00::100/128', 'dev', 'lo']);
+    moveVip('fd00::100', 'del');
     await publisher.coordinatesWhen('it has lost it', (now) => now.vipHeld === false, 2_000);
     const held = (await publisher.journal()).map(({ vipHeld }) => vipHeld);
     assert.deepEqual(held.slice(-3), [false, true, false]);

@@ -161,7 +161,19 @@ export class PublisherProcess {
   }
 }
 
-/** On the loopback interface of this sandbox, which has a network of its own. */
-export function moveVip(vip: string, what: 'add' | 'del'): void {
-  execFileSync('ip', ['address', what, `${vip}/32`, 'dev', 'lo'], { stdio: 'pipe' });
+const WIRE = 'vip-wire';
+let hasWire = false;
+
+/** On an interface of this sandbox, which has a network of its own; an address of `lo` is no VIP that a host holds. */
+export function moveVip(vip: string, what: 'add' | 'del', dev = WIRE): void {
+  if (!hasWire) {
+    execFileSync('ip', ['link', 'add', WIRE, 'type', 'veth', 'peer', 'name', `${WIRE}-end`]);
+    for (const end of [WIRE, `${WIRE}-end`]) execFileSync('ip', ['link', 'set', end, 'up']);
+    hasWire = true;
+  }
+  const flags = vip.includes(':') ? ['nodad'] : [];
+  const prefix = vip.includes(':') ? 128 : 32;
+  execFileSync('ip', ['address', what, `${vip}/${prefix}`, 'dev', dev, ...(what === 'add' ? flags : [])], {
+    stdio: 'pipe',
+  });
 }

@@ -6,7 +6,7 @@ import { until } from '../../support/wait.ts';
 import { createAccount } from '../observe/servers.ts';
 import type { Pair } from './pair.ts';
 import { hasAll, startPair, write } from './pair.ts';
-import { PublisherProcess } from './process.ts';
+import { moveVip, PublisherProcess } from './process.ts';
 
 await enterSandbox();
 
@@ -17,6 +17,7 @@ describe('what a publisher says of a real pair', { timeout: 180_000 }, () => {
 
   before(async () => {
     pair = await startPair();
+    moveVip('10.9.9.8', 'add');
     await createAccount(pair.standby, 'least', 'SLAVE MONITOR, BINLOG MONITOR');
     ofPrimary = await PublisherProcess.start({
       name: 'hci-a',
@@ -27,7 +28,7 @@ describe('what a publisher says of a real pair', { timeout: 180_000 }, () => {
       name: 'hci-b',
       server: pair.standby,
       user: 'least',
-      flags: [`--db-socket=${pair.standby.socket}`, '--vip=127.0.0.1', `--peer-url=${ofPrimary.url}`],
+      flags: [`--db-socket=${pair.standby.socket}`, '--vip=10.9.9.8', `--peer-url=${ofPrimary.url}`],
     });
     await write(pair.primary, 20);
     await pair.primary.sql('FLUSH BINARY LOGS');

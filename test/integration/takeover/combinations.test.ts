@@ -134,8 +134,10 @@ async function upTo(world: World, { mxr, own }: Combination): Promise<void> {
   await world.settled();
   world.startMxr();
   await world.followed(a);
-  await world.seenStandby();
-  if (mxr !== 'Watching') world.killMxr();
+  if (mxr !== 'Watching') {
+    await world.storedStandby();
+    world.killMxr();
+  }
   if (own === 'meanwhile') await b.sql(OWN_WRITE);
   if (mxr !== 'AwayInCalm') await world.write(a);
   await world.settled();

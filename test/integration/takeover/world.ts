@@ -177,14 +177,20 @@ export class World {
     });
     // A look reads one thing after the other, and the one that has just seen the end may have read its GTID before.
     await this.mxr.lookedAgain();
-    // What the next process knows.
-    await until('that is stored', () => {
+  }
+
+  /** The same, and the next process of mxr will know it: what was applied is stored every 30 s, if nothing else is. */
+  async storedStandby(): Promise<void> {
+    await this.seenStandby();
+    const { position } = await ownPosition(this.a);
+    const isStored = (): boolean => {
       const stored = Status.safeParse(this.#stored.status);
       if (!stored.success) return false;
       const { source, replicas } = stored.data;
       const isAdopted = replicas.length > 0 && replicas.every(({ baseline }) => baseline !== undefined);
       return isAdopted && source.members[1]?.lastStandby?.applied?.position === position;
-    });
+    };
+    await until('the standby is stored where it stands', isStored, { deadlineMs: 60_000 });
   }
 
   /** The replica goes on at the new holder, by this proof, and gets what is written there next. */

@@ -98,6 +98,12 @@ describe('the VIP on this host', () => {
     assert.deepEqual(lines, ['the interfaces of this host cannot be listed']);
   });
 
+  test('on the loopback interface is no sign: behind a load balancer that routes, every host has it there', () => {
+    const info = { netmask: '', mac: '', cidr: null, family: 'IPv4', address: '10.0.0.100' } as const;
+    const { watch } = watched({ interfaces: () => ({ lo: [{ ...info, internal: true }] }) });
+    assert.equal(watch.held(), false);
+  });
+
   test('is compared by value', () => {
     const same = [
       ['10.0.0.100', '10.0.0.100'],
