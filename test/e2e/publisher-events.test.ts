@@ -11,8 +11,8 @@ import { NAMESPACE, Stage } from './support/stage.ts';
 
 const ENOUGH = 100;
 const PROBE_INTERVAL_MS = 60_000;
-/** From the VIP answering at the new holder, which by itself would be seen after half a minute on average. */
-const FOLLOWING_MS = 10_000;
+/** From the VIP answering at the new holder, which by itself would be seen at the end of the interval. */
+const FOLLOWING_MS = 25_000;
 let stage: Stage;
 let publishers: readonly PublisherProcess[] = [];
 
