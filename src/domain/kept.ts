@@ -80,12 +80,10 @@ interface Writer {
 
 /** Per domain: the server's own first number after all that survived, whoever wrote that, where somebody has `reached` it. */
 export function firstsAfter(reached: Iterable<Gtid>, starts: readonly GtidState[], writer: Writer): Gtid[] {
-  const all = [...reached];
+  const last = [...reached];
   const firsts = starts.flatMap((survived) =>
-    all.flatMap(({ domain, seq }) => {
-      const last = writer.applied.get(domain);
-      // What a ring handed back of its own is what it gave since, and says nothing of what it kept.
-      const applied = last === undefined || last.serverId === writer.serverId ? 0n : last.seq;
+    last.flatMap(({ domain, seq }) => {
+      const applied = writer.applied.get(domain)?.seq ?? 0n;
       const kept = [...(survived.get(domain)?.values() ?? [])].reduce(
         (most, one) => (one > most ? one : most),
         applied,
