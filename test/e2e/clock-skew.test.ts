@@ -3,32 +3,24 @@ import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import { cachedFakeTime, clockOffBy } from '../support/faketime.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
-import { NAMESPACE, Stage } from './support/stage.ts';
+import { PublisherProcess } from './support/publisher-process.ts';
+import { beginPublished } from './support/published-stage.ts';
+import type { Stage } from './support/stage.ts';
 
 const HOURS = -1;
 
 // The host of hci-b lives an hour ago: its publisher, and its database, where this machine can have that.
 let stage: Stage;
-let publishers: readonly PublisherProcess[] = [];
+let close = async (): Promise<void> => undefined;
 
 before(async () => {
   const library = cachedFakeTime();
   const env = library === undefined ? {} : clockOffBy(HOURS, library);
-  stage = await Stage.open({ bench: { b: { env } } });
-  const { bench, api } = stage;
-  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
-  publishers = await Promise.all([
-    PublisherProcess.start(bench, bench.a),
-    PublisherProcess.withClock(bench, bench.b, HOURS),
-  ]);
-  await stage.startOperator();
-  await stage.createResource(publishing(bench));
+  ({ stage, close } = await beginPublished({ bench: { b: { env } } }, async ({ bench }, member) =>
+    member === bench.a ? PublisherProcess.start(bench, member) : PublisherProcess.withClock(bench, member, HOURS),
+  ));
 });
-after(async () => {
-  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
-  await stage.close();
-});
+after(async () => close());
 
 function skewed({ findings }: Status): string[] {
   return findings.filter(({ finding }) => finding === 'ClockSkew').map(({ subject }) => subject);

@@ -3,29 +3,21 @@ import { after, before, test } from 'node:test';
 import type { Status } from '../../src/api/v1alpha1.ts';
 import { slaveStatus } from '../support/link.ts';
 import { movesUnderWrites } from './support/moves.ts';
-import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
-import { NAMESPACE, Stage } from './support/stage.ts';
+import { beginPublished } from './support/published-stage.ts';
+import type { Stage } from './support/stage.ts';
 
 // Primary and standby replicate by file and position; the standby does not log what it applies, so its binlog says
 // nothing of what it has; the replicas were attached by file and position through the VIP. The publishers run beside the
 // members in place of the old scripts.
 let stage: Stage;
-let publishers: readonly PublisherProcess[] = [];
+let close = async (): Promise<void> => undefined;
 
 before(async () => {
-  stage = await Stage.open({
+  ({ stage, close } = await beginPublished({
     bench: { port: 63306, server: { 'log-slave-updates': 0 }, standbyLink: 'file', replicas: { link: 'file' } },
-  });
-  const { bench, api } = stage;
-  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
-  publishers = await Promise.all(bench.members.map(async (member) => PublisherProcess.start(bench, member)));
-  await stage.startOperator();
-  await stage.createResource(publishing(bench));
+  }));
 });
-after(async () => {
-  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
-  await stage.close();
-});
+after(async () => close());
 
 test('replicas by file and position through the VIP are adopted: by GTID, to the address of the member', async () => {
   const { a, replicas } = stage.bench;

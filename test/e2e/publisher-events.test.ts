@@ -6,31 +6,23 @@ import { after, before, test } from 'node:test';
 import { assertRight } from '../support/judge.ts';
 import { Writer } from '../support/writer.ts';
 import { assertRecorded } from './support/moves.ts';
-import { PUBLISHER_TOKEN, PublisherProcess, publishing } from './support/publisher-process.ts';
-import { NAMESPACE, Stage } from './support/stage.ts';
+import { PublisherProcess } from './support/publisher-process.ts';
+import { beginPublished } from './support/published-stage.ts';
+import type { Stage } from './support/stage.ts';
 
 const ENOUGH = 100;
 const PROBE_INTERVAL_MS = 60_000;
 /** From the VIP answering at the new holder, which by itself would be seen at the end of the interval. */
 const FOLLOWING_MS = 25_000;
 let stage: Stage;
-let publishers: readonly PublisherProcess[] = [];
+let close = async (): Promise<void> => undefined;
 
 before(async () => {
-  stage = await Stage.open({ bench: { asShipped: true } });
-  const { bench, api } = stage;
-  await api.createSecret(NAMESPACE, 'orders-publisher', { token: PUBLISHER_TOKEN });
-  publishers = await Promise.all([
-    PublisherProcess.start(bench, bench.a),
-    PublisherProcess.startOfCompose(bench, bench.b),
-  ]);
-  await stage.startOperator();
-  await stage.createResource(publishing(bench));
+  ({ stage, close } = await beginPublished({ bench: { asShipped: true } }, async ({ bench }, member) =>
+    member === bench.a ? PublisherProcess.start(bench, member) : PublisherProcess.startOfCompose(bench, member),
+  ));
 });
-after(async () => {
-  await Promise.all(publishers.map(async (publisher) => publisher.kill9()));
-  await stage.close();
-});
+after(async () => close());
 
 test('both members run with the shipped mariadb.cnf', async () => {
   for (const { db, name } of stage.bench.members) {

@@ -2,21 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import type { PublishedTakeover } from '../../../src/api/publisher.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import type { Pair } from './pair.ts';
-import { hasAll, promote, standing, startPair, write } from './pair.ts';
+import { hasAll, place, promote, standing, startPair, write } from './pair.ts';
 import { PublisherProcess, moveVip } from './process.ts';
 
 await enterSandbox();
 
 const VIP = '10.9.0.100';
-
-function place(takeover: PublishedTakeover | null) {
-  if (takeover === null) return null;
-  const { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState } = takeover;
-  return { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState };
-}
 
 /** The last digit of a coordinate of the record becomes its neighbour: still an entry, but for its checksum. */
 function flipped(line: string): string {

@@ -1,3 +1,4 @@
+import type { PublishedTakeover } from '../../../src/api/publisher.ts';
 import { attach, ownPosition, slaveStatus } from '../../support/link.ts';
 import type { MariaDbServer } from '../../support/mariadb.ts';
 import { startMariaDb } from '../../support/mariadb.ts';
@@ -75,4 +76,11 @@ export async function standing(standby: MariaDbServer) {
 /** What a promotion script of such pairs does, and clients that write as soon as they can. */
 export async function promote(standby: MariaDbServer): Promise<void> {
   await standby.sql('STOP SLAVE; RESET SLAVE ALL; SET GLOBAL read_only = 0; INSERT INTO d.t (b) VALUES (-1)');
+}
+
+/** Where a takeover record says that it was, without when and by whom it was seen. */
+export function place(takeover: PublishedTakeover | null) {
+  if (takeover === null) return null;
+  const { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState } = takeover;
+  return { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState };
 }

@@ -1,21 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { PublishedTakeover } from '../../../src/api/publisher.ts';
 import { enterSandbox } from '../../support/sandbox.ts';
 import { PASSWORD } from '../observe/servers.ts';
 import type { Pair } from './pair.ts';
-import { follow, hasAll, promote, standing, startPair, write } from './pair.ts';
+import { follow, hasAll, place, promote, standing, startPair, write } from './pair.ts';
 import { PublisherProcess, moveVip } from './process.ts';
 
 await enterSandbox();
 
 const VIP = '10.9.0.100';
-
-function place(takeover: PublishedTakeover | null) {
-  if (takeover === null) return null;
-  const { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState } = takeover;
-  return { ownFile, ownPosition, peerFile, peerPosition, gtid, binlogState };
-}
 
 /** A pair by file and position whose standby does not log what it applies: nothing on it tells afterwards where it took over. */
 describe('the takeover record of a real standby', { timeout: 300_000 }, () => {
