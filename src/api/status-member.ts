@@ -79,6 +79,15 @@ export const MemberStatus = z.object({
     .object({ between: z.array(gtid).max(2), at: time })
     .optional()
     .describe('Its own transactions around numbers that its binlog lacks: it applied something and does not log that.'),
+  mixed: z
+    .object({ from: Coordinates, before: gtid, through: Coordinates, until: Coordinates, firstOnly: z.boolean() })
+    .optional()
+    .describe('A part of its binlog with transactions of its own that is still to be read.'),
+  errant: z
+    .array(z.object({ first: gtid, last: gtid }))
+    .max(64)
+    .default([])
+    .describe('Its own transactions that the other members are not known to have.'),
   sharedStorage: z
     .object({
       tenure: count.describe('Grows each time another host takes the storage over.'),

@@ -82,6 +82,11 @@ export const ReplicaStatus = z.object({
     .describe(
       'What its own binlog had, per domain and server id: one that begins anew tells that its data was replaced.',
     ),
+  knownSince: time.optional().describe('When it was seen with a link first.'),
+  followed: z
+    .object({ lineage: z.string(), contains: gtid })
+    .optional()
+    .describe('The history that it was proven on before, and what it had when it left that.'),
   lacks: z
     .array(gtid)
     .max(16)

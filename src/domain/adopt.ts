@@ -14,7 +14,9 @@ import {
 } from './gtid.ts';
 import type { GtidState } from './gtid.ts';
 import type { Holder } from './holder.ts';
+import { tookInBetween } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
+import { hasFile } from './observation.ts';
 import type { ServerLook } from './observation.ts';
 import { planAdopt, sameDial } from './plan.ts';
 import type { Proven, Refused } from './proof.ts';
@@ -41,7 +43,7 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   if (undone !== null) return undone;
   const attachment = attachmentOf(context, replica, holder);
   if (attachment === 'No') return notYet(replica, whyNotAttached(replica, holder));
-  const again = lookAgain(replica, holder, target);
+  const again = lookAgain(replica, holder, target) ?? tookInMeanwhile(context, replica, holder);
   if (again !== null) return again;
   const doubt = doubtOf(replica, holder, target);
   if (doubt !== null)
@@ -137,6 +139,18 @@ function hiddenAtFirstSight(replica: ReplicaFacts, holder: Holder, target: Serve
   const gtids = hidden.map(formatGtid);
   const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} cannot have it. Set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
+}
+
+/** What it took in since the replica was seen first is not from before the replica was seeded, and no position shows it any more. */
+function tookInMeanwhile({ memory }: Context, replica: ReplicaFacts, { member, look }: Holder): Decision | null {
+  const { unread = null, tookIn = null } = memory.members.get(member.name) ?? {};
+  const { knownSince } = replica.memory;
+  if (knownSince === null || look?.logSlaveUpdates !== false) return null;
+  if (unread !== null && knownSince <= unread.before.at && hasFile(look, unread.before.end.file))
+    return notYet(replica, `reading what ${member.name} logged while nobody looked`);
+  if (tookIn === null || knownSince >= tookIn.at) return null;
+  const { verdict, reason, message, transactions } = tookInBetween(replica, member.name, tookIn.between);
+  return decide(replica.pod, verdict, reason, message, { transactions });
 }
 
 function adopt(context: Context, replica: ReplicaFacts, holder: Holder, target: ServerLook): Decision {

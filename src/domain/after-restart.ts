@@ -1,12 +1,14 @@
+import type { RehearsalQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import type { Gtid } from './gtid.ts';
-import { formatGtid, formatPosition, isWithin, sameGtid, stateOfPosition } from './gtid.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, gtidsOf, isWithin, sameGtid, stateHas, stateOfPosition } from './gtid.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
 import { START_TIME_TOLERANCE_MS } from './memory.ts';
+import type { MemberObservation } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ContentInput, ProofInput, Refused } from './proof.ts';
 import { asking, incarnationKey, proveContent, refused } from './proof.ts';
-import { firstsAfter } from './kept.ts';
+import { firstsAfter, writerOf } from './kept.ts';
 import { reconnected } from './restart.ts';
 import { hadBefore, startsOf } from './reused.ts';
 
@@ -18,8 +20,7 @@ import { hadBefore, startsOf } from './reused.ts';
 export function restartDoubt(input: ContentInput, { survived, later }: ProvenRestart): Refused | Asking | null {
   const { look } = input.holder;
   if (look === null) return null;
-  const writer = { serverId: look.identity.serverId, applied: look.gtidSlavePos };
-  const distinct = firstsAfter(input.replica.position.values(), [survived, ...later], writer);
+  const distinct = firstsAfter(input.replica.position.values(), [survived, ...later], writerOf(look));
   const relayed = relayedFirst(input, distinct);
   if (relayed === 'Same') return null;
   return relayed ?? proveContent(input, distinct);
@@ -39,8 +40,8 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
   const { restart } = source;
   if (restart === null || source.inQuestion) return unknownSince(input, source);
   if (target.logSlaveUpdates) {
-    const applied = source.anchors.at(-1)?.slavePos ?? new Map<number, Gtid>();
-    const writer = { serverId: source.identity.serverId, applied };
+    const { slavePos: applied = new Map<number, Gtid>(), binlogState: logged = null } = source.anchors.at(-1) ?? {};
+    const writer = { serverId: source.identity.serverId, applied, logged };
     return proveContent(input, firstsAfter(replica.position.values(), startsOf(source), writer));
   }
   if (bothHadItBefore(input, source, restart)) return null;
@@ -49,6 +50,57 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
   const doubt = restartDoubt({ replica, holder: server, evidence: input.evidence }, restart);
   // Which of the two the target has nobody can see.
   return doubt?.kind === 'Refused' ? unknownSince(input, source, `: ${doubt.message}`) : doubt;
+}
+
+/**
+ * A server that logs what it applies may have lost the end of its binlog and not the rows: once it has applied more, nothing
+ * shows that hole, and a replica that stands before it never gets what was in there. Numbers of a domain follow one another,
+ * so what was logged first after the start tells; where it jumps, the old source says whether anything lies between.
+ */
+export function holeAtStart(input: ProofInput): Refused | Asking | null {
+  const { replica, target, targetMemory, holder, evidence } = input;
+  if (!target.logSlaveUpdates) return null;
+  for (const survived of startsOf(targetMemory)) {
+    const last = lastOf(survived);
+    const isBehind = [...last.values()].some(({ domain, seq }) => (replica.position.get(domain)?.seq ?? 0n) <= seq);
+    if (!isBehind) continue;
+    const question = rehearsalAt(holder.member, last);
+    const there = answerTo(evidence, question);
+    if (!there.known) return asking(`finding out what ${holder.member.name} logged first after its start`, question);
+    const next = there.value.accepted ? there.value.next : null;
+    const before = next === null ? undefined : last.get(next.domain);
+    if (next === null || before === undefined || next.seq <= before.seq + 1n) continue;
+    if (stateHas(replica.contains, next)) continue;
+    const here = sourceSays(input, last);
+    if (here?.kind === 'Asking') return here;
+    if (here !== null && sameGtid(here.next, next)) continue;
+    const message = `${holder.member.name} started again with ${formatGtid(before)} as the last in its binlog and went on there with ${formatGtid(next)}: what lies between it applied and lost from its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
+    return refused('Unproven', 'LostTail', message, { count: null, gtids: [formatGtid(next)] });
+  }
+  return null;
+}
+
+function lastOf(survived: GtidState): GtidPosition {
+  const last = new Map<number, Gtid>();
+  for (const gtid of gtidsOf(survived)) {
+    if (gtid.seq > (last.get(gtid.domain)?.seq ?? -1n)) last.set(gtid.domain, gtid);
+  }
+  return last;
+}
+
+function rehearsalAt(member: MemberObservation, at: GtidPosition): RehearsalQuestion {
+  return { kind: 'Rehearsal', member: member.name, incarnation: incarnationKey(member), gtid: formatPosition(at) };
+}
+
+/** What the server that the replica followed logged next; null: it cannot be asked, or does not have that place. */
+function sourceSays(input: ProofInput, at: GtidPosition): { kind: 'Next'; next: Gtid | undefined } | Asking | null {
+  const { source, sourceObserved, baseline, holder, evidence } = input;
+  if (source === undefined || sourceObserved?.look.known !== true || source.name === holder.member.name) return null;
+  if (source.inQuestion || source.lineage !== baseline.lineage) return null;
+  const question = rehearsalAt(sourceObserved, at);
+  const answer = answerTo(evidence, question);
+  if (!answer.known) return asking(`asking ${source.name} what it logged after ${question.gtid}`, question);
+  return answer.value.accepted ? { kind: 'Next', next: answer.value.next ?? undefined } : null;
 }
 
 function unknownSince({ replica, holder }: ProofInput, { name }: MemberMemory, found = ''): Refused {

@@ -1,4 +1,4 @@
-import { sourceRestartDoubt } from './after-restart.ts';
+import { holeAtStart, sourceRestartDoubt } from './after-restart.ts';
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidState } from './gtid.ts';
@@ -36,6 +36,7 @@ import { proveRehearsal } from './rehearsal.ts';
 import { looksAt } from './lineage.ts';
 import type { Resume } from './prefix.ts';
 import { comesTwice, prefixOf } from './prefix.ts';
+import { passedErrant } from './errant.ts';
 import { unloggedByTarget } from './hidden.ts';
 import { knownBefore, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
@@ -62,9 +63,10 @@ export function proveContained(input: ProofInput): ProofResult {
     comesTwice(input, resume.among) ??
     proveRehearsal(input, gtidText, resume.next) ??
     (mustCompareContent(input) ? proveContent(input) : null) ??
-    sourceRestartDoubt(input);
+    sourceRestartDoubt(input) ??
+    holeAtStart(input);
   if (doubt !== null) return doubt;
-  const skipped = wasElsewhere(input) ? skippedMeanwhile(input) : skippedByOldHolder(input);
+  const skipped = (wasElsewhere(input) ? skippedMeanwhile(input) : skippedByOldHolder(input)) ?? passedErrant(input);
   if (skipped !== null) return skipped;
   const offset = input.positioning === 'FilePosition' ? proveOffset(input, resume.at) : null;
   if (offset !== null) return offset;

@@ -93,7 +93,7 @@ export function hiddenUnwatched(replica: ReplicaFacts, holder: Holder, memory: M
   const baseline = replica.memory.baseline;
   if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return null;
   const took = memory.members.get(member.name)?.tookIn ?? null;
-  if (took !== null && took.at >= baseline.at) return tookIn(replica, holder, took.between);
+  if (took !== null && took.at >= baseline.at) return tookInBetween(replica, member.name, took.between);
   const wrote = [...memory.members.values()].flatMap(({ name, unwatched }) => {
     if (name === member.name || unwatched === null || unwatched.at < baseline.at) return [];
     const gtids = beyond(unwatched.own, replica.contains).map(formatGtid);
@@ -114,10 +114,10 @@ export function hiddenInBetween({ replica, holder, targetMemory }: ProofInput): 
   if (before === undefined || next === undefined || stateHas(replica.contains, next)) return null;
   const has = [...(replica.contains.get(next.domain)?.values() ?? [])];
   if (has.some((seq) => seq + 1n >= next.seq)) return null;
-  return tookIn(replica, holder, [before, next]);
+  return tookInBetween(replica, holder.member.name, [before, next]);
 }
 
-function tookIn({ pod }: ReplicaFacts, { member: { name } }: Holder, between: readonly Gtid[]): Refused {
+export function tookInBetween({ pod }: ReplicaFacts, name: string, between: readonly Gtid[]): Refused {
   const gtids = between.map(formatGtid);
   const message = `the binlog of ${name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${pod} never got them. Compare the data, then reseed ${pod}; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });

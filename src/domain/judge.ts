@@ -4,6 +4,8 @@ import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
+import { noticeMixed, readMixed } from './errant.ts';
+import { valueOf } from './fact.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
 import { mergeStates, parseGtid, sameGtid, stateHas } from './gtid.ts';
@@ -11,10 +13,10 @@ import { seenHidden } from './hidden.ts';
 import type { ReplicaFacts } from './replica.ts';
 import { findHolder } from './holder.ts';
 import { settleIntents } from './intent.ts';
-import { rememberMember, seenAsStandby } from './lineage.ts';
+import { isLate, rememberMember, seenAsStandby } from './lineage.ts';
 import type { Baseline, MemberMemory, Memory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
-import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { Identity, Link, MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
@@ -99,12 +101,41 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     members.set(observed.name, 'memory' in read ? read.memory : dated.memory);
     questions.push(...dated.questions, ...('questions' in read ? read.questions : []));
     questions.push(...vipAgain(input, remembered, seen.lookAt));
-    if (!remembered.inQuestion) continue;
-    const settled = settleLineage({ ...input, ...shared, members }, remembered, seen);
-    if ('questions' in settled) questions.push(...settled.questions);
-    else for (const [name, memory] of settled.members) members.set(name, memory);
+    if (remembered.inQuestion) {
+      const settled = settleLineage({ ...input, ...shared, members }, remembered, seen);
+      if ('questions' in settled) questions.push(...settled.questions);
+      else for (const [name, memory] of settled.members) members.set(name, memory);
+    }
+    const own = ownWrites(input, { before, after: members.get(observed.name) }, seen);
+    if (own === null) continue;
+    members.set(observed.name, own.memory);
+    // Later nobody waits for it; where it is needed at once, the proof asks.
+    if (input.pair.situation === 'Stable') questions.push(...own.questions);
   }
   return { memory: { ...input.memory, members, alive }, questions };
+}
+
+/** Whether it wrote anything by itself that its peers never got. */
+function ownWrites(
+  { observation, memory, evidence }: JudgeInput,
+  { before, after }: { readonly before: MemberMemory | undefined; readonly after: MemberMemory | undefined },
+  { observed, look }: SeenMember,
+) {
+  if (after === undefined || after.inQuestion) return null;
+  const others = observation.members.filter(({ name }) => name !== observed.name);
+  const found = findHolder(observation, memory);
+  const last = before?.lineage === after.lineage ? before.anchors.at(-1) : undefined;
+  const now = {
+    held: found.kind === 'Found' && found.holder.member.name === observed.name,
+    fed: others.some((other) => valueOf(other.look)?.links.some((link) => feeds(link, look.identity))),
+    late: isLate(last, observation.wallNow),
+  };
+  const noticed = after.lastLook === before?.lastLook ? after : noticeMixed(after, last, now);
+  return readMixed(noticed, { observed, look, others, evidence });
+}
+
+function feeds({ io, sql, sourceServerId }: Link, { serverId }: Identity): boolean {
+  return io === 'Yes' && sql === 'Yes' && sourceServerId === serverId;
 }
 
 /**
@@ -270,7 +301,8 @@ function rememberReplica(
   const since = { startedAt, unsafeSince, haltedSince, standing: facts.standing };
   const refusal = refusalOf(decision, facts, holder);
   const ownBinlog = (observed.look.known ? ownBinlogOf(observed.look.value) : null) ?? before.ownBinlog;
-  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal, ownBinlog };
+  const knownSince = before.knownSince ?? input.observation.wallNow;
+  const seen = { ...before, ...noticed, ...since, fed, connectedTo, lacks, refusal, ownBinlog, knownSince };
   if (target === undefined || !isReady(decision.verdict)) return { ...seen, ...withWhatItHas(before, decision) };
   const at = input.observation.wallNow;
   const clearedFor = target.restart?.file ?? null;

@@ -2,9 +2,10 @@ import type { TransactionContent, TransactionQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import { wasAsked } from './fact.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
-import { beyond, formatGtid, gtidsOf, ofServer, stateOf } from './gtid.ts';
+import { beyond, formatGtid, gtidsOf, isWithin, ofServer, stateOf } from './gtid.ts';
 import type { ProvenRestart } from './memory.ts';
-import { stateOfServer } from './memory.ts';
+import { binlogStateOf, stateOfServer } from './memory.ts';
+import type { ServerLook } from './observation.ts';
 import type { Asking } from './proof.ts';
 import { asking, incarnationKey } from './proof.ts';
 import type { Peer, RestartInput, RestartJudgement } from './restart.ts';
@@ -50,7 +51,7 @@ interface Kept {
 /** A peer whose binlog cannot be read is no witness, like one that does not answer; nor is one that leaves something out. */
 function keptOther({ look, observed, evidence }: RestartInput, begun: ProvenRestart, { peer, own }: Kept) {
   if (!peer.look.logSlaveUpdates || peer.look.links.some(({ filters }) => Object.keys(filters).length > 0)) return null;
-  const writer = { serverId: look.identity.serverId, applied: look.gtidSlavePos };
+  const writer = writerOf(look);
   for (const first of firstsAfter(own, [begun.survived, ...begun.later], writer)) {
     const gtid = formatGtid(first);
     const [here, there] = [askOf(observed, gtid), askOf(peer, gtid)];
@@ -72,10 +73,18 @@ function differ(mine: TransactionContent['found'], its: TransactionContent['foun
   return mine.digest !== its.digest || mine.timestamp !== its.timestamp;
 }
 
-/** Who gives out numbers, and what it had applied of others. */
-interface Writer {
+/** Who gives out numbers. */
+export interface Writer {
   readonly serverId: number;
+  /** What it had applied. */
   readonly applied: GtidPosition;
+  /** What it had logged; null where it does not log what it applies. */
+  readonly logged: GtidState | null;
+}
+
+export function writerOf(look: ServerLook): Writer {
+  const logged = look.logSlaveUpdates ? binlogStateOf(look) : null;
+  return { serverId: look.identity.serverId, applied: look.gtidSlavePos, logged };
 }
 
 /** Per domain: the server's own first number after all that survived, whoever wrote that, where somebody has `reached` it. */
@@ -83,7 +92,7 @@ export function firstsAfter(reached: Iterable<Gtid>, starts: readonly GtidState[
   const last = [...reached];
   const firsts = starts.flatMap((survived) =>
     last.flatMap(({ domain, seq }) => {
-      const applied = writer.applied.get(domain)?.seq ?? 0n;
+      const applied = handedBack(writer, domain, survived) ? 0n : (writer.applied.get(domain)?.seq ?? 0n);
       const kept = [...(survived.get(domain)?.values() ?? [])].reduce(
         (most, one) => (one > most ? one : most),
         applied,
@@ -92,4 +101,14 @@ export function firstsAfter(reached: Iterable<Gtid>, starts: readonly GtidState[
     }),
   );
   return [...new Map(firsts.map((gtid) => [formatGtid(gtid), gtid])).values()];
+}
+
+/**
+ * What its peer handed back of its own shows as applied, and says nothing of what it kept. Where it logged something newer of
+ * another server since, it went on behind that, and its next number is not the first.
+ */
+function handedBack({ serverId, applied, logged }: Writer, domain: number, survived: GtidState): boolean {
+  if (logged === null || applied.get(domain)?.serverId !== serverId) return false;
+  const others = gtidsOf(logged).filter((gtid) => gtid.domain === domain && gtid.serverId !== serverId);
+  return isWithin(stateOf(others), survived);
 }

@@ -75,6 +75,8 @@ export function newLineage(name: string, look: ServerLook, wallNow: number): Mem
     watched: true,
     unread: null,
     tookIn: null,
+    mixed: null,
+    errant: [],
     storage: null,
     besideAt: null,
   };
@@ -161,7 +163,7 @@ export function endWithAllOf(memory: MemberMemory, has: GtidState, end: Coordina
 }
 
 /** Also this very process may not have looked for long: it stood still, or did not reach the server. */
-function isLate(last: Anchor | undefined, wallNow: number): boolean {
+export function isLate(last: Anchor | undefined, wallNow: number): boolean {
   return last !== undefined && wallNow - last.at > LATE_MS;
 }
 

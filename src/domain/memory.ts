@@ -1,4 +1,5 @@
 import type { Reason, Verdict } from '../api/reasons.ts';
+import type { Run } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import { isWithin, mergeStates, stateOfPosition } from './gtid.ts';
 import type { BinlogFile, Coordinates, Identity, Link, ServerLook } from './observation.ts';
@@ -48,6 +49,12 @@ export interface MemberMemory {
   readonly unread: Unread | null;
   /** Without log_slave_updates: numbers that its binlog lacks, so it applied something meanwhile; null: none. */
   readonly tookIn: TookIn | null;
+  /** A part of its binlog that nobody has read yet, and may have what its peers never got; null: none. */
+  readonly mixed: Mixed | null;
+  /** Transactions of its own that its peers are not known to have; bounded. */
+  readonly errant: readonly Run[];
+  /** How it was seen last; in memory only. */
+  readonly seen?: { readonly held: boolean; readonly fed: boolean };
   /** Its data directory is used by another member too, one at a time; null: as far as mxr knows it has its own. */
   readonly storage: SharedStorage | null;
   /** Wall clock ms when it was seen alive beside another member of one shared storage; null: never. */
@@ -71,6 +78,18 @@ export interface Broken {
 export interface Unread {
   readonly before: Anchor;
   readonly through: Coordinates;
+}
+
+/** Transactions of its own among those of others in a member's binlog, which nobody has read yet. */
+export interface Mixed {
+  readonly from: Coordinates;
+  /** Everything that it had logged before. */
+  readonly before: GtidState;
+  readonly through: Coordinates;
+  /** Up to where it is read after that; equal to `through`: no further. */
+  readonly until: Coordinates;
+  /** Nobody else wrote: only the first one can be missing alone. */
+  readonly firstOnly: boolean;
 }
 
 export interface TookIn {
@@ -176,8 +195,17 @@ export interface ReplicaMemory {
   readonly connectedTo: number | null;
   /** What its own binlog had at the last look; null: it has none, or it cannot be read. */
   readonly ownBinlog: OwnBinlog | null;
+  /** Wall clock ms when it was seen with a link first, since it was last seen without one; null: not yet. */
+  readonly knownSince: number | null;
+  /** The history that it was proven on before the one of its baseline, and what it had then; null: none. */
+  readonly followed: Followed | null;
   /** Why a baseline that it had was given up; in memory only. */
   readonly forgotten: string | null;
+}
+
+export interface Followed {
+  readonly lineage: string;
+  readonly contains: GtidState;
 }
 
 export interface OwnBinlog {
@@ -226,6 +254,8 @@ export const NEW_REPLICA: Omit<ReplicaMemory, 'pod'> = {
   fed: null,
   connectedTo: null,
   ownBinlog: null,
+  knownSince: null,
+  followed: null,
   forgotten: null,
 };
 

@@ -207,8 +207,10 @@ function receivedBefore(replica: ReplicaFacts, server: MemberMemory, begun: Prov
   const before = isOlder ? [stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos)] : [];
   // Somebody may have started it again since mxr stopped it: then it has received more.
   const isNew = reconnected(replica, begun) || endedElsewhere(replica.link, server);
-  const now = isNew && baseline !== null ? stateOfPosition(baseline.gtid) : replica.received;
-  return mergeStates(...before, now);
+  if (!isNew || baseline === null) return mergeStates(...before, replica.received);
+  // It may have been proven once more before anybody noticed the restart.
+  const isSeenSince = baseline.coordinates !== null && isSince(baseline.coordinates, begun);
+  return mergeStates(...before, ...(isSeenSince ? [] : [stateOfPosition(baseline.gtid)]));
 }
 
 /** Whether the replica has read anything that the server logged after it started again. */

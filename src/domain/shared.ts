@@ -56,7 +56,7 @@ export function standingOf(input: SharedInput, { observed, look }: SeenMember): 
     if (mayLive(input.observation, newest.name)) return { kind: 'Later', questions: [askAgain(newest, observed)] };
   }
   const storage = { tenure: tenureOf(newest) + 1, from: newest.name };
-  return { kind: 'Heir', memory: { ...newest, name, inQuestion: true, unread: null, storage } };
+  return { kind: 'Heir', memory: { ...newest, name, inQuestion: true, unread: null, mixed: null, storage } };
 }
 
 /** A member that takes the storage over while the one that had it may still live: that one is asked first. */

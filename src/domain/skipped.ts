@@ -97,7 +97,7 @@ interface Read {
 }
 
 /** By a filter of its own, or by errors that it skips, a server lacks what is no loss, or nobody knows of. */
-function leavesOut({ links, settings }: ServerLook): boolean {
+export function leavesOut({ links, settings }: ServerLook): boolean {
   const isFiltered = links.some(({ filters }) => Object.keys(filters).length > 0);
   const skips = !['', 'OFF'].includes(settings.slaveSkipErrors.toUpperCase());
   return isFiltered || skips || settings.binlogDoDb !== '' || settings.binlogIgnoreDb !== '';

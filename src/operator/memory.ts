@@ -1,6 +1,7 @@
 import type { LastStandby, MemberStatus } from '../api/status-member.ts';
 import type { Identity } from '../api/status-parts.ts';
 import type { Baseline, Captured, ReplicaStatus, Status } from '../api/status.ts';
+import type { Run } from '../domain/evidence.ts';
 import { parseGtid, parsePosition, parseState } from '../domain/gtid.ts';
 import type { GtidPosition, GtidState } from '../domain/gtid.ts';
 import type * as domain from '../domain/memory.ts';
@@ -66,6 +67,8 @@ function memberMemory(status: MemberStatus): domain.MemberMemory | undefined {
     watched: false,
     unread: null,
     tookIn: tookInOf(status.tookIn) ?? null,
+    mixed: mixedOf(status.mixed),
+    errant: status.errant.flatMap(errantOf),
     storage: storageOf(status.sharedStorage),
     besideAt: timeOf(status.besideAt) ?? null,
   };
@@ -99,6 +102,18 @@ function tookInOf(status: MemberStatus['tookIn']): domain.TookIn | undefined {
   const at = timeOf(status?.at);
   const between = (status?.between ?? []).flatMap((one) => parseGtid(one) ?? []);
   return at === undefined ? undefined : { between, at };
+}
+
+function mixedOf(status: MemberStatus['mixed']): domain.Mixed | null {
+  const before = stateOf(status?.before);
+  return status === undefined || before === undefined ? null : { ...status, before };
+}
+
+function errantOf(status: MemberStatus['errant'][number]): Run[] {
+  const [first, last] = [parseGtid(status.first), parseGtid(status.last)];
+  if (first === undefined || last === undefined) return [];
+  const { domain, serverId } = first;
+  return [{ domain, serverId, first: first.seq, last: last.seq }];
 }
 
 function identityOf(status: Identity): look.Identity | undefined {
@@ -161,8 +176,15 @@ function replicaMemory(status: ReplicaStatus): domain.ReplicaMemory {
     fed: null,
     connectedTo: null,
     ownBinlog: ownBinlogOf(status.ownBinlog),
+    knownSince: timeOf(status.knownSince) ?? null,
+    followed: followedOf(status.followed),
     forgotten: null,
   };
+}
+
+function followedOf(status: ReplicaStatus['followed']): domain.Followed | null {
+  const contains = stateOf(status?.contains);
+  return status === undefined || contains === undefined ? null : { lineage: status.lineage, contains };
 }
 
 function ownBinlogOf(status: ReplicaStatus['ownBinlog']): domain.OwnBinlog | null {

@@ -1,5 +1,6 @@
 import type { LastStandby, MemberStatus } from '../api/status-member.ts';
 import type { Identity } from '../api/status-parts.ts';
+import type { Run } from '../domain/evidence.ts';
 import { isRefusal, wasAsked } from '../domain/fact.ts';
 import { formatGtid, formatPosition, formatState } from '../domain/gtid.ts';
 import type { Anchor, Broken, MemberMemory, ProvenRestart } from '../domain/memory.ts';
@@ -24,7 +25,7 @@ export function memberStatus(input: MemberInput): MemberStatus {
     name: observed.name,
     reachable: observed.look.known,
     ...(holder === undefined ? {} : { holdsVip: holder.name === observed.name }),
-    ...(memory === undefined ? { files: [] } : remembered(memory)),
+    ...(memory === undefined ? { files: [], errant: [] } : remembered(memory)),
     ...(own === null
       ? {}
       : { ownTransactions: transactionsOf(own, input.histories.of({ member: observed.name }, own.unique)) }),
@@ -70,7 +71,7 @@ function saidNow(value: look.ServerLook): Said {
   };
 }
 
-function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberStatus, 'files'> {
+function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberStatus, 'files' | 'errant'> {
   // What it logged while nobody looked is read again by the next process, unless this one has read it.
   const newest = memory.unread?.before ?? memory.anchors.at(-1);
   return {
@@ -84,6 +85,8 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     ...(memory.tookIn === null
       ? {}
       : { tookIn: { between: memory.tookIn.between.map(formatGtid), at: iso(memory.tookIn.at) } }),
+    ...(memory.mixed === null ? {} : { mixed: { ...memory.mixed, before: formatState(memory.mixed.before) } }),
+    errant: memory.errant.map(errantStatus),
     ...sharedStatus(memory),
     identity: identityStatus(memory.identity),
     logBinBasename: memory.logBinBasename,
@@ -95,6 +98,10 @@ function remembered(memory: MemberMemory): Partial<MemberStatus> & Pick<MemberSt
     })),
     ...(memory.lastStandby === null ? {} : lastStandbyStatus(memory.lastStandby)),
   };
+}
+
+function errantStatus({ first, last, ...by }: Run): MemberStatus['errant'][number] {
+  return { first: formatGtid({ ...by, seq: first }), last: formatGtid({ ...by, seq: last }) };
 }
 
 function brokenStatus({ reason, message, survived }: Broken): NonNullable<MemberStatus['broken']> {

@@ -124,12 +124,32 @@ function place(input: ReplicaInput, observed: ReplicaObservation): Place {
 
 type Remembered = Pick<
   ReplicaStatus,
-  'startedAt' | 'captured' | 'unsafeSince' | 'haltedSince' | 'through' | 'baseline' | 'clearedFor' | 'ownBinlog'
+  | 'startedAt'
+  | 'captured'
+  | 'unsafeSince'
+  | 'haltedSince'
+  | 'through'
+  | 'baseline'
+  | 'clearedFor'
+  | 'ownBinlog'
+  | 'knownSince'
+  | 'followed'
 >;
 
 function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaStatus | undefined): Remembered {
   if (memory === undefined) return {};
-  const { startedAt, captured, unsafeSince, haltedSince, through, baseline, clearedFor, ownBinlog } = memory;
+  const {
+    startedAt,
+    captured,
+    unsafeSince,
+    haltedSince,
+    through,
+    baseline,
+    clearedFor,
+    ownBinlog,
+    knownSince,
+    followed,
+  } = memory;
   return {
     ...(startedAt === null ? {} : { startedAt: steady(startedAt, before?.startedAt) }),
     ...(captured === null ? {} : { captured: capturedStatus(captured) }),
@@ -139,6 +159,8 @@ function remembered(memory: domain.ReplicaMemory | undefined, before: ReplicaSta
     ...(baseline === null ? {} : { baseline: baselineStatus(baseline) }),
     ...(clearedFor === null ? {} : { clearedFor }),
     ...(ownBinlog === null ? {} : { ownBinlog: { basename: ownBinlog.basename, gtids: formatState(ownBinlog.state) } }),
+    ...(knownSince === null ? {} : { knownSince: iso(knownSince) }),
+    ...(followed === null ? {} : { followed: { ...followed, contains: formatState(followed.contains) } }),
   };
 }
 

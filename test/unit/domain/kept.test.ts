@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import type { Answers, Evidence, TransactionContent } from '../../../src/domain/evidence.ts';
 import { questionKey } from '../../../src/domain/evidence.ts';
 import { known } from '../../../src/domain/fact.ts';
-import { keptByPeer } from '../../../src/domain/kept.ts';
+import { formatGtid } from '../../../src/domain/gtid.ts';
+import { firstsAfter, keptByPeer } from '../../../src/domain/kept.ts';
 import { newLineage } from '../../../src/domain/lineage.ts';
 import type { ServerLook } from '../../../src/domain/observation.ts';
 import { stateOfServer } from '../../../src/domain/memory.ts';
@@ -80,4 +81,19 @@ test('under one server id a number of the peer may be its own, and without log_s
   const { identity } = look('b', 1);
   assert.equal(judged({ there: { digest: 'b' }, peer: { identity } }), null);
   assert.equal(judged({ there: { digest: 'b' }, peer: { logSlaveUpdates: false } }), null);
+});
+
+test('what its peer handed back of its own is not what it had before; behind newer ones of another server it went on', () => {
+  const firsts = (applied: string, logged: string | null) => {
+    const writer = { serverId: 1, applied: position(applied), logged: logged === null ? null : state(logged) };
+    return firstsAfter(position('0-1-140').values(), [state('0-1-100,0-2-90')], writer).map(formatGtid);
+  };
+  assert.deepEqual(firsts('0-1-140', '0-1-140,0-2-90'), ['0-1-101']);
+  assert.deepEqual(firsts('0-1-130', '0-1-140,0-2-120'), ['0-1-131'], 'storm 7010: a ring of one domain');
+  assert.deepEqual(firsts('0-2-120', '0-1-140,0-2-120'), ['0-1-121']);
+  assert.deepEqual(
+    firsts('0-1-130', null),
+    ['0-1-131'],
+    'without log_slave_updates nothing shows what it went on behind',
+  );
 });

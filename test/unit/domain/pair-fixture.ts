@@ -271,6 +271,8 @@ export function replicaMemory(pod: string, change: Partial<ReplicaMemory> = {}):
     fed: null,
     connectedTo: null,
     ownBinlog: null,
+    knownSince: null,
+    followed: null,
     forgotten: null,
     ...change,
   };

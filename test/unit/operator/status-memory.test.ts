@@ -66,6 +66,24 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
     unread: fc.option(fc.record({ before: anchor.map((one) => ({ ...one, standby: null })), through: coordinates })),
     storage: fc.option(fc.record({ tenure: fc.nat(), from: fc.option(text) })),
     besideAt: fc.option(wall),
+    mixed: fc.option(
+      fc.record({
+        from: coordinates,
+        before: state,
+        through: coordinates,
+        until: coordinates,
+        firstOnly: fc.boolean(),
+      }),
+    ),
+    errant: fc.array(
+      fc.record({
+        domain: serverId,
+        serverId,
+        first: fc.bigInt({ min: 0n, max: 99n }),
+        last: fc.bigInt({ min: 0n, max: 99n }),
+      }),
+      { maxLength: 3 },
+    ),
     tookIn: fc.option(fc.record({ between: fc.array(gtid, { maxLength: 2 }), at: wall })),
     logBinBasename: text,
     files: fc.uniqueArray(fc.record({ name: file, size: fc.nat(), createdAt: fc.option(wall) }), {
@@ -112,6 +130,8 @@ const replicaMemory: fc.Arbitrary<Omit<ReplicaMemory, 'pod'>> = fc.record({
   refusal: fc.constant(null),
   fed: fc.constant(null),
   connectedTo: fc.constant(null),
+  knownSince: fc.option(wall),
+  followed: fc.option(fc.record({ lineage: text, contains: state })),
   ownBinlog: fc.option(fc.record({ basename: text, state })),
   forgotten: fc.constant(null),
 });

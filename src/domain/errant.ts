@@ -1,0 +1,251 @@
+import type { Evidence, Question, Run, TransactionQuestion, WalkQuestion } from './evidence.ts';
+import { answerTo } from './evidence.ts';
+import { valueOf } from './fact.ts';
+import type { Gtid, GtidState } from './gtid.ts';
+import { formatGtid, gtidsOf, isWithin, mergeStates, ofServer, seqIn, stateHas, stateOf } from './gtid.ts';
+import type { Anchor, MemberMemory, Mixed } from './memory.ts';
+import { binlogStateOf } from './memory.ts';
+import type { MemberObservation, ServerLook } from './observation.ts';
+import { compareCoordinates, hasFile } from './observation.ts';
+import type { Asking, ProofInput, Refused } from './proof.ts';
+import { asking, incarnationKey, refused } from './proof.ts';
+import { leavesOut } from './skipped.ts';
+
+/*
+ * Of each GTID domain and server MariaDB shows the highest number only. What a member wrote by itself while another one held
+ * the VIP is hidden from everybody who got a later number of it through that one: for good, at Yes/Yes. So it is noticed
+ * when it happens: the member's own binlog says in which order it logged, and its peers say what they have of it.
+ */
+
+const MAX_RUNS = 16;
+
+/** What one new look at a member adds to what is to be read: `last` is the look before it, of the same history. Pure. */
+export function noticeMixed(
+  memory: MemberMemory,
+  last: Anchor | undefined,
+  now: { readonly held: boolean; readonly fed: boolean; readonly late: boolean },
+): MemberMemory {
+  const { lastLook: look, seen = null, mixed } = memory;
+  const noticed = { ...memory, seen: { held: now.held, fed: now.fed } };
+  if (look === undefined || last === undefined || look.end === null || !look.logSlaveUpdates) return noticed;
+  const before = now.late ? null : seen;
+  // What another one takes in all the time, as two primaries do, is missing nowhere.
+  if (before?.fed === true && now.fed) return noticed;
+  const order = mayBeMixed(look, last.binlogState);
+  const wroteAsHolder = before?.held === true && now.held;
+  if (!order && (wroteAsHolder || isWithin(stateOf(ownOf(look)), last.binlogState))) return noticed;
+  const othersToo = !isWithin(binlogStateOf(look), mergeStates(last.binlogState, stateOf(ownOf(look))));
+  const firstOnly = !order && !othersToo && (mixed?.firstOnly ?? true);
+  if (mixed !== null) return { ...noticed, mixed: { ...mixed, firstOnly, until: look.end } };
+  const unread = { from: last.end, before: last.binlogState, through: look.end, until: look.end, firstOnly };
+  return { ...noticed, mixed: unread };
+}
+
+function ownOf(look: ServerLook): Gtid[] {
+  return ofServer(gtidsOf(binlogStateOf(look)), look.identity.serverId);
+}
+
+/** Whether it may have logged a transaction of another server behind one of its own with the same or a higher number. */
+function mayBeMixed(look: ServerLook, before: GtidState): boolean {
+  const state = binlogStateOf(look);
+  return ownOf(look).some(({ domain, serverId, seq }) =>
+    [...(state.get(domain) ?? [])].some(([other, upTo]) => {
+      const had = seqIn(before, { domain, serverId: other }) ?? 0n;
+      return other !== serverId && upTo > had && had < seq;
+    }),
+  );
+}
+
+interface Around {
+  readonly observed: MemberObservation;
+  readonly look: ServerLook;
+  readonly others: readonly MemberObservation[];
+  readonly evidence: Evidence;
+}
+
+interface Read {
+  readonly memory: MemberMemory;
+  readonly questions: readonly Question[];
+}
+
+/** Reads what is still to be read, then asks the other members for what was found. Pure. */
+export function readMixed(memory: MemberMemory, around: Around): Read {
+  const { mixed } = memory;
+  if (memory.inQuestion) return { memory, questions: [] };
+  if (mixed === null) return withoutKept(memory, around);
+  // What was purged before anybody read it nobody can read.
+  if (!hasFile(around.look, mixed.from.file)) return { memory: { ...memory, mixed: null }, questions: [] };
+  const question = questionOf(mixed, around.observed);
+  const walk = answerTo(around.evidence, question);
+  if (!walk.known) return { memory, questions: [question] };
+  const { transactions, truncated } = walk.value;
+  const all = transactions.map(({ gtid }) => gtid);
+  const gtids = truncated === null ? all : all.slice(0, -1);
+  const errant = bounded([...memory.errant, ...errantIn(around.look.identity.serverId, mixed.before, gtids)]);
+  return {
+    memory: { ...memory, errant, mixed: restOf(mixed, gtids, truncated === null ? null : transactions.at(-1)?.at) },
+    questions: [],
+  };
+}
+
+function questionOf({ from, through, firstOnly }: Mixed, observed: MemberObservation): WalkQuestion {
+  const incarnation = incarnationKey(observed);
+  return { kind: 'Walk', member: observed.name, incarnation, from, through, firstOnly };
+}
+
+/** Null: all of it was read. `cutAt`: where a walk that was cut goes on; null: it was not. */
+function restOf(mixed: Mixed, read: readonly Gtid[], cutAt: Mixed['from'] | null = mixed.from): Mixed | null {
+  const before = mergeStates(mixed.before, stateOf(read));
+  if (cutAt !== null) return { ...mixed, before, from: cutAt };
+  const { through, until } = mixed;
+  return compareCoordinates(until, through) > 0 ? { ...mixed, before, from: through, through: until } : null;
+}
+
+/**
+ * A server counts on from the highest number of the domain in its binlog. Behind transactions of its own, one of another
+ * server with a number that is not higher was written at the same time: who stands at that one never gets its own. And who
+ * was attached by file and position at a later place never gets the first.
+ */
+function errantIn(serverId: number, before: GtidState, gtids: readonly Gtid[]): Run[] {
+  const isReadAgain = (own: Gtid) =>
+    gtids.some((gtid) => gtid.domain === own.domain && gtid.serverId === serverId && gtid.seq <= own.seq);
+  // A look reads the end first and the state after it: what is read again lies behind the end.
+  const known = ofServer(gtidsOf(before), serverId).filter((own) => !isReadAgain(own));
+  const last = new Map(known.map(({ domain, seq }) => [domain, seq]));
+  const begun = new Set<number>();
+  const runs: Run[] = [];
+  for (const { domain, serverId: writer, seq } of gtids) {
+    const own = last.get(domain);
+    if (writer === serverId) {
+      if (!begun.has(domain)) runs.push({ domain, serverId, first: seq, last: seq });
+      begun.add(domain);
+      last.set(domain, seq);
+    } else if (own !== undefined && seq <= own) {
+      runs.push({ domain, serverId, first: seq, last: own });
+    }
+  }
+  return runs;
+}
+
+/** Those that overlap or follow one another are one; of too many the last are taken together. */
+function bounded(runs: readonly Run[]): readonly Run[] {
+  const joined: Run[] = [];
+  for (const run of runs.toSorted((a, b) => a.domain - b.domain || (a.first < b.first ? -1 : 1))) {
+    const last = joined.at(-1);
+    const apart = last?.domain !== run.domain || (run.first > last.last + 1n && joined.length < MAX_RUNS);
+    if (last === undefined || apart) joined.push(run);
+    else joined[joined.length - 1] = { ...last, last: run.last > last.last ? run.last : last.last };
+  }
+  return joined;
+}
+
+/** What every other member has that hands on what it applies is missing nowhere. */
+function withoutKept(memory: MemberMemory, { others, evidence, look }: Around): Read {
+  const kept = memory.errant.map((run) => others.map((other) => keptBy(other, run, look, evidence)));
+  const errant = memory.errant.filter((_, index) => kept[index]?.some((one) => one !== 'Kept'));
+  const questions = kept.flat().flatMap((one) => (typeof one === 'string' ? [] : one));
+  return { memory: errant.length === memory.errant.length ? memory : { ...memory, errant }, questions };
+}
+
+function keptBy(
+  { name, incarnation, look: seen }: MemberObservation,
+  run: Run,
+  { identity }: ServerLook,
+  evidence: Evidence,
+): 'Kept' | 'NotKept' | readonly Question[] {
+  const look = valueOf(seen);
+  if (look === undefined || look.identity.serverId === identity.serverId) return 'NotKept';
+  // It hands on nothing of another server, or leaves something out on purpose.
+  if (!look.logSlaveUpdates || leavesOut(look)) return 'Kept';
+  const ends = endsOf(run);
+  if (!ends.every((gtid) => stateHas(binlogStateOf(look), gtid))) return 'NotKept';
+  const { open, lacking } = ask({ member: name }, { incarnation, gtids: ends, evidence });
+  return open.length > 0 ? open : lacking.length === 0 ? 'Kept' : 'NotKept';
+}
+
+function endsOf({ domain, serverId, first, last }: Run): readonly Gtid[] {
+  return (first === last ? [first] : [first, last]).map((seq) => ({ domain, serverId, seq }));
+}
+
+interface Wanted {
+  readonly incarnation: number;
+  readonly gtids: readonly Gtid[];
+  readonly evidence: Evidence;
+}
+
+/** Which of these a server's binlog does not have, and what has to be asked before that can be said. */
+function ask(server: TransactionQuestion['server'], { incarnation, gtids, evidence }: Wanted) {
+  const asked = gtids.map((gtid) => {
+    const key = incarnationKey({ incarnation });
+    const question: TransactionQuestion = { kind: 'Transaction', server, incarnation: key, gtid: formatGtid(gtid) };
+    return { gtid, question, found: valueOf(answerTo(evidence, question))?.found };
+  });
+  return {
+    open: asked.flatMap(({ question, found }) => (found === undefined ? [question] : [])),
+    lacking: asked.flatMap(({ gtid, found }) => (found === null ? [gtid] : [])),
+  };
+}
+
+/**
+ * What the target wrote by itself, and its peers are not known to have, must be shown of who seems to have it: by its own
+ * binlog, or without one by that of the server from which it got the later ones. Null: it is, or the replica has none of it.
+ */
+export function passedErrant(input: ProofInput): Refused | Asking | null {
+  const { replica, holder, targetMemory, evidence } = input;
+  const unread = notReadYet(input);
+  if (unread !== null) return unread;
+  for (const run of targetMemory.errant) {
+    const gtids = endsOf(run).filter((gtid) => stateHas(replica.contains, gtid));
+    if (gtids.length === 0 || hasFollowed(input, run)) continue;
+    const witness = witnessOf(input);
+    if (witness === null) return notShown(input, gtids);
+    const { open, lacking } = ask(witness.server, { incarnation: witness.incarnation, gtids, evidence });
+    if (open.length > 0)
+      return asking(`finding out whether ${replica.pod} has what ${holder.member.name} wrote by itself`, ...open);
+    if (lacking.length > 0) return notShown(input, lacking);
+  }
+  return null;
+}
+
+/** Only what the replica has of the target's own, and may be among what was not read yet, is worth waiting for. */
+function notReadYet({ replica, holder, target, targetMemory }: ProofInput): Asking | null {
+  const { mixed } = targetMemory;
+  if (mixed === null || !hasFile(target, mixed.from.file)) return null;
+  const own = ofServer(gtidsOf(replica.contains), target.identity.serverId);
+  const isConcerned = own.some(({ domain, serverId, seq }) => {
+    const others = [...(mixed.before.get(domain) ?? [])].filter(([id]) => id !== serverId);
+    return !stateHas(mixed.before, { domain, serverId, seq }) || others.every(([, upTo]) => upTo < seq);
+  });
+  if (!isConcerned) return null;
+  const question = questionOf(mixed, holder.member);
+  return asking(`reading in which order ${holder.member.name} logged what it and others wrote`, question);
+}
+
+/** On the target itself it got everything that this had logged. */
+function hasFollowed({ replica, baseline, targetMemory: { lineage } }: ProofInput, run: Run): boolean {
+  const { domain, serverId, last: seq } = run;
+  const { followed } = replica.memory;
+  const then =
+    baseline.lineage === lineage ? baseline.contains : followed?.lineage === lineage ? followed.contains : null;
+  return then !== null && stateHas(then, { domain, serverId, seq });
+}
+
+interface Witness {
+  readonly server: TransactionQuestion['server'];
+  readonly incarnation: number;
+}
+
+function witnessOf({ replica, baseline, holder, source, sourceObserved }: ProofInput): Witness | null {
+  const { pod, look, observed } = replica;
+  if (look.logSlaveUpdates) return { server: { pod }, incarnation: observed.incarnation };
+  const there = sourceObserved === undefined ? undefined : valueOf(sourceObserved.look);
+  if (source === undefined || sourceObserved === undefined || there?.logSlaveUpdates !== true) return null;
+  if (source.name === holder.member.name || source.inQuestion || source.lineage !== baseline.lineage) return null;
+  return { server: { member: source.name }, incarnation: sourceObserved.incarnation };
+}
+
+function notShown({ replica, holder }: ProofInput, lacking: readonly Gtid[]): Refused {
+  const gtids = lacking.map(formatGtid);
+  const message = `${holder.member.name} wrote ${gtids.join(', ')} by itself while another server wrote, and nothing shows that ${replica.pod} has it, although it has later ones of ${holder.member.name}: it got those from another server. Compare the data of the members, then reseed ${replica.pod} from ${holder.member.name}`;
+  return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { noticeMixed, readMixed } from '../../../src/domain/errant.ts';
+import type { Answers, Evidence, Run, WalkQuestion } from '../../../src/domain/evidence.ts';
+import { questionKey } from '../../../src/domain/evidence.ts';
+import { known } from '../../../src/domain/fact.ts';
+import { newLineage, rememberMember } from '../../../src/domain/lineage.ts';
+import type { MemberMemory, Mixed } from '../../../src/domain/memory.ts';
+import type { Coordinates, ServerLook } from '../../../src/domain/observation.ts';
+import { link, look, memberAt, NOW, state, WALL } from './pair-fixture.ts';
+
+/** b (server id 2) logs what it applies of a (server id 1). */
+
+const FROM = { file: 'b-bin.000005', position: 700 };
+const THROUGH = { file: 'b-bin.000005', position: 900 };
+
+function logged(text: string, change: Partial<ServerLook> = {}): ServerLook {
+  return look('b', 2, { gtidBinlogState: state(text), end: THROUGH, ...change });
+}
+
+interface Seen {
+  readonly held?: boolean;
+  readonly fed?: boolean;
+  readonly late?: boolean;
+}
+
+/** What is to be read after a second look. */
+function noticed(
+  before: string,
+  after: string,
+  first: Seen | null,
+  second: Seen,
+  change: Partial<ServerLook> = {},
+): Mixed | null {
+  const earlier = newLineage('b', logged(before, { ...change, end: FROM }), WALL - 1000);
+  const seen = first === null ? earlier : { ...earlier, seen: { held: false, fed: false, ...first } };
+  const later = rememberMember(seen, 'b', logged(after, change), WALL);
+  return noticeMixed(later, earlier.anchors.at(-1), { held: false, fed: false, late: false, ...second }).mixed;
+}
+
+test('what a standby writes itself is read, alone or among what it applies', () => {
+  assert.deepEqual(noticed('0-1-100', '0-1-100,0-2-101', {}, {}), {
+    from: FROM,
+    before: state('0-1-100'),
+    through: THROUGH,
+    until: THROUGH,
+    firstOnly: true,
+  });
+  assert.equal(noticed('0-1-100', '0-1-105,0-2-101', {}, {})?.firstOnly, false);
+  assert.equal(noticed('0-1-100', '0-1-105', {}, {}), null, 'it only applies');
+  assert.equal(noticed('0-1-100,0-2-50', '0-1-105,0-2-50', {}, {}), null, 'its own are of before');
+  assert.notEqual(
+    noticed('0-1-100,0-2-101', '0-1-105,0-2-101', {}, {}),
+    null,
+    'what it applied may come behind its own',
+  );
+});
+
+test('what it writes as the holder, watched without a gap, is everybody else`s too', () => {
+  const holds = { held: true };
+  assert.equal(noticed('0-2-100', '0-2-105', holds, holds), null);
+  assert.notEqual(noticed('0-2-100', '0-2-105', {}, holds), null, 'it took the VIP in between');
+  assert.notEqual(noticed('0-2-100', '0-2-105', null, holds), null, 'nobody had looked');
+  assert.notEqual(noticed('0-2-100', '0-2-105', holds, { ...holds, late: true }), null, 'nobody looked for long');
+});
+
+test('nor is what another one takes in all the time', () => {
+  const fed = { fed: true };
+  assert.equal(noticed('0-1-100,0-2-101', '0-1-104,0-2-105', fed, fed), null);
+  assert.notEqual(noticed('0-1-100,0-2-101', '0-1-104,0-2-105', {}, fed), null, 'it began to in between');
+  assert.notEqual(noticed('0-1-100,0-2-101', '0-1-104,0-2-105', fed, { ...fed, late: true }), null);
+});
+
+test('without log_slave_updates its binlog says nothing of the order', () => {
+  assert.equal(noticed('0-2-100', '0-2-105', {}, {}, { logSlaveUpdates: false }), null);
+});
+
+interface Walked {
+  readonly before: string;
+  readonly walk: readonly string[];
+  readonly cut?: boolean;
+  readonly until?: Coordinates;
+  readonly has?: readonly Run[];
+}
+
+function read({ before, walk, cut = false, until = THROUGH, has = [] }: Walked): MemberMemory {
+  const now = logged('0-1-200,0-2-200');
+  const mixed = { from: FROM, before: state(before), through: THROUGH, until, firstOnly: false };
+  const memory = { ...newLineage('b', now, WALL), mixed, errant: has };
+  const question: WalkQuestion = {
+    kind: 'Walk',
+    member: 'b',
+    incarnation: '1',
+    from: FROM,
+    through: THROUGH,
+    firstOnly: false,
+  };
+  const transactions = walk.map((text, index) => {
+    const [gtid] = [...state(text)].flatMap(([domain, servers]) =>
+      [...servers].map(([serverId, seq]) => ({ domain, serverId, seq })),
+    );
+    assert.ok(gtid !== undefined);
+    const at = { ...FROM, position: FROM.position + index * 10 };
+    return { gtid, at, timestamp: WALL, bytes: 10, tables: null };
+  });
+  const answer = known<Answers['Walk']>({ transactions, truncated: cut ? 'time' : null }, NOW);
+  const evidence = new Map([[questionKey(question), answer]]) as Evidence;
+  const observed = memberAt('b', '10.0.0.12', now);
+  return readMixed(memory, { observed, look: now, others: [], evidence }).memory;
+}
+
+function runs(walked: Walked): string[] {
+  return read(walked).errant.map(({ domain, serverId, first, last }) => `${domain}-${serverId}-${first} to ${last}`);
+}
+
+test('behind its own a number of another server that is not higher was written at the same time', () => {
+  const walk = ['0-2-101', '0-2-102', '0-1-101', '0-1-102', '0-1-103', '0-2-104'];
+  assert.deepEqual(runs({ before: '0-1-100', walk }), ['0-2-101 to 102']);
+  assert.deepEqual(runs({ before: '0-1-100,0-2-102', walk: ['0-1-101', '0-1-102'] }), ['0-2-101 to 102']);
+  assert.deepEqual(runs({ before: '0-1-100,0-2-90', walk: ['0-1-101', '0-1-102'] }), []);
+});
+
+test('and the first of its own may be before the place at which another one was attached', () => {
+  assert.deepEqual(runs({ before: '0-1-100', walk: ['0-1-101', '0-2-102', '0-2-103'] }), ['0-2-102 to 102']);
+  assert.deepEqual(runs({ before: '0-1-100', walk: ['0-1-101', '2-2-1', '2-2-2', '0-2-102'] }), [
+    '0-2-102 to 102',
+    '2-2-1 to 1',
+  ]);
+});
+
+test('a look reads the end first: what it shows of later is not before', () => {
+  assert.deepEqual(runs({ before: '0-1-100,0-2-102', walk: ['0-1-101', '0-2-102'] }), ['0-2-102 to 102']);
+});
+
+test('a walk that was cut goes on where it ended, and what was logged meanwhile is read after it', () => {
+  const cut = read({ before: '0-1-100', walk: ['0-2-101', '0-1-101', '0-1-102'], cut: true });
+  assert.deepEqual(cut.mixed?.from, { ...FROM, position: FROM.position + 20 });
+  assert.deepEqual(cut.mixed?.before, state('0-1-101,0-2-101'));
+  const until = { ...THROUGH, position: 2000 };
+  const { mixed } = read({ before: '0-1-100', walk: ['0-2-101'], until });
+  assert.deepEqual([mixed?.from, mixed?.through], [THROUGH, until]);
+  assert.equal(read({ before: '0-1-100', walk: ['0-2-101'] }).mixed, null);
+});
+
+test('what follows one another is one, and of too many the last are taken together', () => {
+  const run = (first: bigint, last: bigint): Run => ({ domain: 0, serverId: 2, first, last });
+  assert.deepEqual(runs({ before: '0-1-100', walk: ['0-2-101'], has: [run(90n, 100n)] }), ['0-2-90 to 101']);
+  const many = Array.from({ length: 16 }, (_, index) => run(BigInt(index * 10 + 1), BigInt(index * 10 + 2)));
+  const told = runs({ before: '0-1-100', walk: ['0-2-190'], has: many });
+  assert.equal(told.length, 16);
+  assert.equal(told.at(-1), '0-2-151 to 190');
+});
+
+interface Peer extends Partial<ServerLook> {
+  /** What its binlog has of the two ends; absent: not asked yet. */
+  readonly has?: readonly boolean[];
+}
+
+/** Whether 0-2-101 to 0-2-103 are still errant, and what is asked. */
+function compared({ has, ...peer }: Peer) {
+  const now = logged('0-1-100,0-2-103');
+  const errant = [{ domain: 0, serverId: 2, first: 101n, last: 103n }];
+  const memory = { ...newLineage('b', now, WALL), errant };
+  const other = memberAt('a', '10.0.0.11', look('a', 1, { gtidBinlogState: state('0-1-100,0-2-103'), ...peer }));
+  const found = { timestamp: WALL, kind: 'rows', digest: 'a', summary: '', bytes: 1, tables: [] };
+  const evidence = new Map(
+    (has ?? []).map((one, index) => {
+      const gtid = index === 0 ? '0-2-101' : '0-2-103';
+      const question = { kind: 'Transaction', server: { member: 'a' }, incarnation: '1', gtid } as const;
+      return [questionKey(question), known<Answers['Transaction']>({ found: one ? found : null }, NOW)] as const;
+    }),
+  ) as Evidence;
+  const observed = memberAt('b', '10.0.0.12', now);
+  const result = readMixed(memory, { observed, look: now, others: [other], evidence });
+  return { errant: result.memory.errant.length, asked: result.questions.length };
+}
+
+test('what its peer has is missing nowhere: both ends are asked for', () => {
+  assert.deepEqual(compared({}), { errant: 1, asked: 2 });
+  assert.deepEqual(compared({ has: [true] }), { errant: 1, asked: 1 });
+  assert.deepEqual(compared({ has: [true, true] }), { errant: 0, asked: 0 });
+  assert.deepEqual(compared({ has: [false, true] }), { errant: 1, asked: 0 });
+  assert.deepEqual(compared({ has: [true, false] }), { errant: 1, asked: 0 });
+});
+
+test('a peer that may still get it is not asked yet; one that hands on nothing of it is no matter', () => {
+  assert.deepEqual(compared({ gtidBinlogState: state('0-1-100') }), { errant: 1, asked: 0 });
+  assert.deepEqual(compared({ logSlaveUpdates: false }), { errant: 0, asked: 0 });
+  assert.deepEqual(compared({ links: [link({ filters: { Replicate_Do_DB: 'app' } })] }), { errant: 0, asked: 0 });
+});
