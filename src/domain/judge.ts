@@ -121,7 +121,8 @@ function ownWrites(
   { before, after }: { readonly before: MemberMemory | undefined; readonly after: MemberMemory | undefined },
   { observed, look }: SeenMember,
 ) {
-  if (after === undefined || after.inQuestion) return null;
+  // Behind the VIP alone its binlog cannot be read.
+  if (after === undefined || after.inQuestion || !observed.look.known) return null;
   const others = observation.members.filter(({ name }) => name !== observed.name);
   const found = findHolder(observation, memory);
   const last = before?.lineage === after.lineage ? before.anchors.at(-1) : undefined;
