@@ -7,6 +7,7 @@ import type { Anchor, MemberMemory, Mixed } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberObservation, ServerLook } from './observation.ts';
 import { compareCoordinates, hasFile } from './observation.ts';
+import { shortHash } from './plan.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
 import { asking, incarnationKey, refused } from './proof.ts';
 import { leavesOut } from './skipped.ts';
@@ -32,7 +33,8 @@ export function noticeMixed(
   // What another one takes in all the time, as two primaries do, is missing nowhere.
   if (before?.fed === true && now.fed) return noticed;
   const order = mayBeMixed(look, last.binlogState);
-  const wroteAsHolder = before?.held === true && now.held;
+  // It may have taken the VIP a moment ago, and that is when it began to write.
+  const wroteAsHolder = before !== null && now.held;
   if (!order && (wroteAsHolder || isWithin(stateOf(ownOf(look)), last.binlogState))) return noticed;
   const othersToo = !isWithin(binlogStateOf(look), mergeStates(last.binlogState, stateOf(ownOf(look))));
   const firstOnly = !order && !othersToo && (mixed?.firstOnly ?? true);
@@ -111,20 +113,34 @@ function errantIn(serverId: number, before: GtidState, gtids: readonly Gtid[]): 
     gtids.some((gtid) => gtid.domain === own.domain && gtid.serverId === serverId && gtid.seq <= own.seq);
   // A look reads the end first and the state after it: what is read again lies behind the end.
   const known = ofServer(gtidsOf(before), serverId).filter((own) => !isReadAgain(own));
-  const last = new Map(known.map(({ domain, seq }) => [domain, seq]));
+  const own = new Map(known.map(({ domain, seq }) => [domain, [seq]]));
   const begun = new Set<number>();
   const runs: Run[] = [];
   for (const { domain, serverId: writer, seq } of gtids) {
-    const own = last.get(domain);
+    const seqs = own.get(domain) ?? [];
     if (writer === serverId) {
       if (!begun.has(domain)) runs.push({ domain, serverId, first: seq, last: seq });
       begun.add(domain);
-      last.set(domain, seq);
-    } else if (own !== undefined && seq <= own) {
-      runs.push({ domain, serverId, first: seq, last: own });
+      own.set(domain, seqs);
+      seqs.push(seq);
+    } else {
+      const first = seqs[firstAtLeast(seqs, seq)];
+      const last = seqs.at(-1);
+      if (first !== undefined && last !== undefined) runs.push({ domain, serverId, first, last });
     }
   }
   return runs;
+}
+
+/** In ascending numbers; their count where all are smaller. */
+function firstAtLeast(seqs: readonly bigint[], seq: bigint): number {
+  let [low, high] = [0, seqs.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((seqs[middle] ?? seq) < seq) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** Those that overlap or follow one another are one; of too many the last are taken together. */
@@ -198,11 +214,12 @@ export function passedErrant(input: ProofInput): Refused | Asking | null {
     const gtids = endsOf(run).filter((gtid) => stateHas(replica.contains, gtid));
     if (gtids.length === 0 || hasFollowed(input, run)) continue;
     const witness = witnessOf(input);
-    if (witness === null) return notShown(input, gtids);
-    const { open, lacking } = ask(witness.server, { incarnation: witness.incarnation, gtids, evidence });
+    const { open, lacking } =
+      witness === null ? { open: [], lacking: gtids } : ask(witness.server, { ...witness, gtids, evidence });
     if (open.length > 0)
       return asking(`finding out whether ${replica.pod} has what ${holder.member.name} wrote by itself`, ...open);
-    if (lacking.length > 0) return notShown(input, lacking);
+    const refusal = lacking.length === 0 ? null : notShown(input, lacking);
+    if (refusal !== null) return refusal;
   }
   return null;
 }
@@ -244,8 +261,12 @@ function witnessOf({ replica, baseline, holder, source, sourceObserved }: ProofI
   return { server: { member: source.name }, incarnation: sourceObserved.incarnation };
 }
 
-function notShown({ replica, holder }: ProofInput, lacking: readonly Gtid[]): Refused {
+/** Null: a person found it there. */
+function notShown({ replica, holder, approved }: ProofInput, lacking: readonly Gtid[]): Refused | null {
   const gtids = lacking.map(formatGtid);
-  const message = `${holder.member.name} wrote ${gtids.join(', ')} by itself while another server wrote, and nothing shows that ${replica.pod} has it, although it has later ones of ${holder.member.name}: it got those from another server. Compare the data of the members, then reseed ${replica.pod} from ${holder.member.name}`;
+  const [{ pod }, { name }] = [replica, holder.member];
+  const id = `errant-${shortHash([pod, name, ...gtids].join('|'))}`;
+  if (approved.has(id)) return null;
+  const message = `${name} wrote ${gtids.join(', ')} by itself while another server wrote, and nothing shows that ${pod} has it, although it has later ones of ${name}: it got those from another server. Compare its data with ${name}. Where it has that: kubectl annotate mxr/<name> mxr.dev/approve=${id}; else reseed ${pod} from ${name}`;
   return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
 }

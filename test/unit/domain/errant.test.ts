@@ -59,7 +59,8 @@ test('what a standby writes itself is read, alone or among what it applies', () 
 test('what it writes as the holder, watched without a gap, is everybody else`s too', () => {
   const holds = { held: true };
   assert.equal(noticed('0-2-100', '0-2-105', holds, holds), null);
-  assert.notEqual(noticed('0-2-100', '0-2-105', {}, holds), null, 'it took the VIP in between');
+  assert.equal(noticed('0-2-100', '0-2-105', {}, holds), null, 'it took the VIP in between, and wrote then');
+  assert.notEqual(noticed('0-2-100', '0-2-105', holds, {}), null, 'it lost the VIP in between');
   assert.notEqual(noticed('0-2-100', '0-2-105', null, holds), null, 'nobody had looked');
   assert.notEqual(noticed('0-2-100', '0-2-105', holds, { ...holds, late: true }), null, 'nobody looked for long');
 });
@@ -116,7 +117,12 @@ function runs(walked: Walked): string[] {
 test('behind its own a number of another server that is not higher was written at the same time', () => {
   const walk = ['0-2-101', '0-2-102', '0-1-101', '0-1-102', '0-1-103', '0-2-104'];
   assert.deepEqual(runs({ before: '0-1-100', walk }), ['0-2-101 to 102']);
-  assert.deepEqual(runs({ before: '0-1-100,0-2-102', walk: ['0-1-101', '0-1-102'] }), ['0-2-101 to 102']);
+  assert.deepEqual(runs({ before: '0-1-100,0-2-102', walk: ['0-1-101', '0-1-102'] }), ['0-2-102 to 102']);
+  assert.deepEqual(
+    runs({ before: '0-1-100,0-3-200', walk: ['0-2-201', '0-2-202', '0-1-101'] }),
+    ['0-2-201 to 202'],
+    'numbers of others lie between: only its own are named',
+  );
   assert.deepEqual(runs({ before: '0-1-100,0-2-90', walk: ['0-1-101', '0-1-102'] }), []);
 });
 
