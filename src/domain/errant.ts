@@ -28,7 +28,7 @@ export function noticeMixed(
 ): MemberMemory {
   const { lastLook: look, seen = null, mixed } = memory;
   const noticed = { ...memory, seen: { held: now.held, fed: now.fed } };
-  if (look === undefined || last === undefined || look.end === null || !look.logSlaveUpdates) return noticed;
+  if (look === undefined || last === undefined || look.end === null) return noticed;
   const before = now.late ? null : seen;
   // What another one takes in all the time, as two primaries do, is missing nowhere.
   if (before?.fed === true && now.fed) return noticed;
@@ -155,7 +155,7 @@ function bounded(runs: readonly Run[]): readonly Run[] {
   return joined;
 }
 
-/** What every other member has that hands on what it applies is missing nowhere. */
+/** What every other member has, or leaves out on purpose, is missing nowhere. */
 function withoutKept(memory: MemberMemory, { others, evidence, look }: Around): Read {
   const kept = memory.errant.map((run) => others.map((other) => keptBy(other, run, look, evidence)));
   const errant = memory.errant.filter((_, index) => kept[index]?.some((one) => one !== 'Kept'));
@@ -171,8 +171,7 @@ function keptBy(
 ): 'Kept' | 'NotKept' | readonly Question[] {
   const look = valueOf(seen);
   if (look === undefined || look.identity.serverId === identity.serverId) return 'NotKept';
-  // It hands on nothing of another server, or leaves something out on purpose.
-  if (!look.logSlaveUpdates || leavesOut(look)) return 'Kept';
+  if (leavesOut(look)) return 'Kept';
   const ends = endsOf(run);
   if (!ends.every((gtid) => stateHas(binlogStateOf(look), gtid))) return 'NotKept';
   const { open, lacking } = ask({ member: name }, { incarnation, gtids: ends, evidence });

@@ -1,3 +1,4 @@
+import type { GtidState } from './gtid.ts';
 import { beyond, formatPosition, isWithin, ofServer, stateHas, stateOf, stateOfPosition } from './gtid.ts';
 import { binlogStateOf, standbyLinkOf } from './memory.ts';
 import { ER_EQUAL_IDS, hasFile } from './observation.ts';
@@ -6,6 +7,7 @@ import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
 import { hiddenInBetween, hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
+import { endedElsewhere, receivedBefore } from './restart.ts';
 import { pointedByHand, strayedByFile } from './stray.ts';
 import { proveTakeover } from './takeover.ts';
 import { writtenAsStandby } from './own-history.ts';
@@ -110,13 +112,16 @@ function lostTail(input: ProofInput): Refused | null {
   const state = targetMemory.broken.survived ?? targetMemory.restart?.survived ?? binlogStateOf(target);
   const own = target.identity.serverId;
   // What others wrote it can have got again from them: only its own numbers are given out again.
-  const ahead = beyond(replica.received, state).filter(
-    (gtid) => gtid.serverId === own || !stateHas(binlogStateOf(target), gtid),
-  );
+  const aheadOf = (has: GtidState) =>
+    beyond(has, state).filter((gtid) => gtid.serverId === own || !stateHas(binlogStateOf(target), gtid));
+  const { restart } = targetMemory;
+  const ahead = aheadOf(replica.received);
+  // What it got after it had connected again may be what was given these numbers then.
+  const isElsewhere = endedElsewhere(replica.link, targetMemory);
+  const isSure = restart === null || isElsewhere || aheadOf(receivedBefore(replica, targetMemory, restart)).length > 0;
   const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
-  return ahead.length > 0
-    ? refused('Ahead', 'LostTail', message, lacking(ahead, state))
-    : refused('Unproven', 'LostTail', message);
+  const transactions = ahead.length > 0 ? lacking(ahead, state) : null;
+  return refused(isSure && transactions !== null ? 'Ahead' : 'Unproven', 'LostTail', message, transactions);
 }
 
 /** On shared storage, where nothing says that the history went on: its numbers may have been given to other transactions. */

@@ -137,7 +137,7 @@ function readsOf({ memory, link }: ReplicaFacts, server: MemberMemory): Coordina
 }
 
 /** A link through the VIP may have ended on another server, whose files have the same names. */
-function endedElsewhere({ sourceServerId }: Link, server: MemberMemory): boolean {
+export function endedElsewhere({ sourceServerId }: Link, server: MemberMemory): boolean {
   return sourceServerId !== 0 && sourceServerId !== server.identity.serverId;
 }
 
@@ -201,7 +201,7 @@ function lostAtStart({ memory, look, replicas }: RestartInput, begun: ProvenRest
  * What the replica had before the restart. Once it has reconnected by itself, what it has now may be new: then only what
  * was seen before counts here, and its content is compared before anything rests on it (`restartDoubt`).
  */
-function receivedBefore(replica: ReplicaFacts, server: MemberMemory, begun: ProvenRestart): GtidState {
+export function receivedBefore(replica: ReplicaFacts, server: MemberMemory, begun: ProvenRestart): GtidState {
   const { baseline, captured } = replica.memory;
   const isOlder = captured !== null && !isSince(captured.read, begun);
   const before = isOlder ? [stateOfPosition(captured.gtid), stateOfPosition(captured.gtidIoPos)] : [];
