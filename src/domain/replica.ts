@@ -33,27 +33,24 @@ export interface ReplicaFacts {
   readonly contains: GtidState;
 }
 
+interface Parts {
+  readonly look: ServerLook;
+  readonly link: Link;
+  readonly memory: ReplicaMemory;
+  readonly source: MemberMemory | undefined;
+  readonly evidence: Evidence | undefined;
+}
+
 export function replicaFacts(
   observed: ReplicaObservation,
   { lookAt, seenAt }: { readonly lookAt: number; readonly seenAt: number },
-  parts: {
-    look: ServerLook;
-    link: Link;
-    memory: ReplicaMemory;
-    source: MemberMemory | undefined;
-    evidence: Evidence | undefined;
-  },
+  parts: Parts,
 ): ReplicaFacts {
-  const { look, link, memory, source } = parts;
+  const { look, link, memory } = parts;
   const applied = stateOfPosition(look.gtidSlavePos);
   const relayed = link.usingGtid === 'No' ? stateOf([]) : stateOfPosition(link.gtidIoPos);
   const logged = mergeStates(applied, ownLog(look));
-  const followed =
-    memory.baseline === null
-      ? stateOf([])
-      : source === undefined || source.lineage !== memory.baseline.lineage
-        ? memory.baseline.contains
-        : containedByFollowing(memory.baseline, look.gtidSlavePos, source);
+  const followed = followedTo(parts);
   return {
     pod: observed.pod,
     observed,
@@ -68,6 +65,13 @@ export function replicaFacts(
     logged,
     contains: mergeStates(followed, logged),
   };
+}
+
+/** What its source had tells nothing of a replica that another server led to where it stands. */
+function followedTo({ look, link, memory: { baseline }, source }: Parts): GtidState {
+  if (baseline === null) return stateOf([]);
+  const isSource = source?.lineage === baseline.lineage && [0, source.identity.serverId].includes(link.sourceServerId);
+  return isSource ? containedByFollowing(baseline, look.gtidSlavePos, source) : baseline.contains;
 }
 
 type Applying = Pick<ReplicaFacts, 'look' | 'link'>;
