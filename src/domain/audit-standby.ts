@@ -173,11 +173,31 @@ function ownWrites(
   holder: MemberObservation,
   standby: MemberObservation,
 ): AuditFinding[] {
-  const own = ownTransactionsOf(holder, standby, { observation, memory: memory.members.get(standby.name) });
-  if (own.length === 0) return [];
+  const remembered = memory.members.get(standby.name);
+  const own = ownTransactionsOf(holder, standby, { observation, memory: remembered });
+  if (own.length === 0) return hiddenWrites(holder, standby, remembered);
   const list = own.map(formatGtid).join(', ');
   const message = `${standby.name} has transactions of its own that ${holder.name} lacks, up to ${list}: after a takeover no replica could be proven to continue there. Find out what wrote them; apply them on ${holder.name} or rebuild ${standby.name}`;
   return [finding('StandbyOwnWrites', 'error', standby.name, message)];
+}
+
+/** What the holder lacks and later ones that it has hide. */
+function hiddenWrites(
+  holder: MemberObservation,
+  standby: MemberObservation,
+  memory: MemberMemory | undefined,
+): AuditFinding[] {
+  const runs = (memory?.errant ?? []).filter(({ lackedBy }) => lackedBy === holder.name);
+  if (runs.length === 0) return [];
+  const list = runs.map(({ first, last, ...by }) =>
+    rangeOf(formatGtid({ ...by, seq: first }), formatGtid({ ...by, seq: last })),
+  );
+  const message = `${standby.name} wrote ${list.join(', ')} by itself, which ${holder.name} lacks, although it has later ones of ${standby.name}: after a takeover no replica that got those from ${holder.name} could be proven to continue there. Find out what wrote them; compare the members and rebuild ${standby.name}`;
+  return [finding('StandbyOwnWrites', 'error', standby.name, message)];
+}
+
+function rangeOf(first: string, last: string): string {
+  return first === last ? first : `${first} to ${last}`;
 }
 
 /**

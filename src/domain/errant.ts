@@ -3,7 +3,7 @@ import { answerTo } from './evidence.ts';
 import { valueOf } from './fact.ts';
 import type { Gtid, GtidState } from './gtid.ts';
 import { formatGtid, gtidsOf, isWithin, mergeStates, ofServer, seqIn, stateHas, stateOf } from './gtid.ts';
-import type { Anchor, MemberMemory, Mixed } from './memory.ts';
+import type { Anchor, Errant, MemberMemory, Mixed } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
 import type { MemberObservation, ServerLook } from './observation.ts';
 import { compareCoordinates, hasFile } from './observation.ts';
@@ -144,8 +144,8 @@ function firstAtLeast(seqs: readonly bigint[], seq: bigint): number {
 }
 
 /** Those that overlap or follow one another are one; of too many the last are taken together. */
-function bounded(runs: readonly Run[]): readonly Run[] {
-  const joined: Run[] = [];
+function bounded(runs: readonly Errant[]): readonly Errant[] {
+  const joined: Errant[] = [];
   for (const run of runs.toSorted((a, b) => a.domain - b.domain || (a.first < b.first ? -1 : 1))) {
     const last = joined.at(-1);
     const apart = last?.domain !== run.domain || (run.first > last.last + 1n && joined.length < MAX_RUNS);
@@ -157,10 +157,16 @@ function bounded(runs: readonly Run[]): readonly Run[] {
 
 /** What every other member has, or leaves out on purpose, is missing nowhere. */
 function withoutKept(memory: MemberMemory, { others, evidence, look }: Around): Read {
-  const kept = memory.errant.map((run) => others.map((other) => keptBy(other, run, look, evidence)));
-  const errant = memory.errant.filter((_, index) => kept[index]?.some((one) => one !== 'Kept'));
-  const questions = kept.flat().flatMap((one) => (typeof one === 'string' ? [] : one));
-  return { memory: errant.length === memory.errant.length ? memory : { ...memory, errant }, questions };
+  const questions: Question[] = [];
+  const errant = memory.errant.flatMap((run) => {
+    const answers = others.map((other) => ({ name: other.name, says: keptBy(other, run, look, evidence) }));
+    questions.push(...answers.flatMap(({ says }) => (typeof says === 'string' ? [] : says)));
+    if (answers.every(({ says }) => says === 'Kept')) return [];
+    const lackedBy = answers.find(({ says }) => says === 'Lacks')?.name;
+    return [lackedBy === undefined || lackedBy === run.lackedBy ? run : { ...run, lackedBy }];
+  });
+  const isSame = errant.length === memory.errant.length && errant.every((run, index) => run === memory.errant[index]);
+  return { memory: isSame ? memory : { ...memory, errant }, questions };
 }
 
 function keptBy(
@@ -168,14 +174,14 @@ function keptBy(
   run: Run,
   { identity }: ServerLook,
   evidence: Evidence,
-): 'Kept' | 'NotKept' | readonly Question[] {
+): 'Kept' | 'Lacks' | 'Unknown' | readonly Question[] {
   const look = valueOf(seen);
-  if (look === undefined || look.identity.serverId === identity.serverId) return 'NotKept';
+  if (look === undefined || look.identity.serverId === identity.serverId) return 'Unknown';
   if (leavesOut(look)) return 'Kept';
   const ends = endsOf(run);
-  if (!ends.every((gtid) => stateHas(binlogStateOf(look), gtid))) return 'NotKept';
+  if (!ends.every((gtid) => stateHas(binlogStateOf(look), gtid))) return 'Unknown';
   const { open, lacking } = ask({ member: name }, { incarnation, gtids: ends, evidence });
-  return open.length > 0 ? open : lacking.length === 0 ? 'Kept' : 'NotKept';
+  return open.length > 0 ? open : lacking.length === 0 ? 'Kept' : 'Lacks';
 }
 
 function endsOf({ domain, serverId, first, last }: Run): readonly Gtid[] {

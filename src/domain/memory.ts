@@ -52,7 +52,7 @@ export interface MemberMemory {
   /** A part of its binlog that nobody has read yet, and may have what its peers never got; null: none. */
   readonly mixed: Mixed | null;
   /** Transactions of its own that its peers are not known to have; bounded. */
-  readonly errant: readonly Run[];
+  readonly errant: readonly Errant[];
   /** How it was seen last; in memory only. */
   readonly seen?: { readonly held: boolean; readonly fed: boolean };
   /** Its data directory is used by another member too, one at a time; null: as far as mxr knows it has its own. */
@@ -78,6 +78,11 @@ export interface Broken {
 export interface Unread {
   readonly before: Anchor;
   readonly through: Coordinates;
+}
+
+export interface Errant extends Run {
+  /** A member that has later ones and was seen to lack these; in memory only. */
+  readonly lackedBy?: string;
 }
 
 /** Transactions of its own among those of others in a member's binlog, which nobody has read yet. */

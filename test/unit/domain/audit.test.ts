@@ -5,6 +5,7 @@ import type { AuditFinding, AuditInput } from '../../../src/domain/audit.ts';
 import type { Diagnosis } from '../../../src/domain/situation.ts';
 import type { Link, MemberObservation } from '../../../src/domain/observation.ts';
 import { newLineage, rememberMember } from '../../../src/domain/lineage.ts';
+import type { MemberMemory } from '../../../src/domain/memory.ts';
 import type { PairChange } from './pair-fixture.ts';
 import {
   calmPair,
@@ -189,6 +190,21 @@ describe("a standby's own writes", () => {
 
   test('in a domain of its own too', () => {
     assert.match(only(input({ b: { gtidBinlogState: state('0-1-100,5-2-3') } })).message, /5-2-3/);
+  });
+
+  test('that later ones hide are told once the holder was seen to lack them', () => {
+    const hidden = { gtidBinlogState: state('0-1-100,0-2-110') };
+    const value = input({ a: hidden, b: hidden });
+    const { b } = calmPair({ a: hidden, b: hidden });
+    const run = { domain: 0, serverId: 2, first: 101n, last: 103n };
+    const withRun = (errant: MemberMemory['errant']) => {
+      const members = new Map([...value.memory.members, ['b', { ...newLineage('b', b, WALL), errant }] as const]);
+      return { ...value, memory: { ...value.memory, members } };
+    };
+    assert.deepEqual(found(withRun([run])), [], 'nobody was asked yet');
+    const finding = only(withRun([{ ...run, lackedBy: 'a' }]));
+    assert.deepEqual([finding.finding, finding.severity, finding.subject], ['StandbyOwnWrites', 'error', 'b']);
+    assert.match(finding.message, /0-2-101 to 0-2-103 by itself, which a lacks/);
   });
 
   test('are not accused by a look at the holder that began before they were seen, and stay told afterwards', () => {
