@@ -38,7 +38,7 @@ export type RestartJudgement =
   | { readonly kind: 'SameLineage'; readonly because: string; readonly restart: ProvenRestart }
   /** `restart` tells what survived; null where the file that the server began could not be told. */
   | { readonly kind: 'LostTail'; readonly message: string; readonly restart: ProvenRestart | null }
-  | { readonly kind: 'NewLineage'; readonly message: string }
+  | { readonly kind: 'NewLineage'; readonly message: string; readonly restart?: ProvenRestart }
   | Asking;
 
 /**
@@ -65,7 +65,8 @@ export function judgeRestart(input: RestartInput): RestartJudgement {
     shorter === null
       ? (lostAtStart(input, begun) ?? keptByPeer(input, begun))
       : ({ kind: 'LostTail', message: shorter + whatWasLost(input, begun), restart: begun } as const);
-  if (lost?.kind === 'LostTail' && lostOthersOnly(input, begun)) return { kind: 'NewLineage', message: lost.message };
+  if (lost?.kind === 'LostTail' && lostOthersOnly(input, begun))
+    return { kind: 'NewLineage', message: lost.message, restart: begun };
   if (lost !== null) return lost;
   const because = `every file of ${memory.name} is at least as long as it was seen`;
   return { kind: 'SameLineage', because, restart: begun };
@@ -91,7 +92,7 @@ function followed({ memory: { baseline } }: ReplicaFacts, server: MemberMemory):
   return server.storage === null && baseline?.member === server.name;
 }
 
-/** A standby that nobody follows gets what it lost of others again: its coordinates changed, no transaction is gone. */
+/** A standby that nobody follows gets what it lost of others again, or its rows still have it: only its coordinates changed. */
 function lostOthersOnly({ memory, replicas }: RestartInput, begun: ProvenRestart): boolean {
   const anchor = memory.anchors.at(-1);
   const lost = anchor === undefined ? [] : beyond(anchor.binlogState, begun.survived);

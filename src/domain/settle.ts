@@ -87,7 +87,12 @@ function concluded(
     }
     case 'OtherData':
     case 'NewLineage':
-      return { ...fresh, broken: { reason: 'LineageChanged', message: judgement.message } };
+      return {
+        ...fresh,
+        // Its rows may be older than that: what was lost from its binlog alone is a hole there.
+        restart: judgement.kind === 'NewLineage' ? (judgement.restart ?? null) : null,
+        broken: { reason: 'LineageChanged', message: judgement.message },
+      };
     default:
       return judgement satisfies never;
   }

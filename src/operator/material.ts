@@ -36,7 +36,7 @@ function materialOf(status: Status): unknown {
 
 function memberOf(member: MemberStatus): unknown {
   const { name, reachable, holdsVip, readOnly, version, logSlaveUpdates, applying, lineage, inQuestion } = member;
-  const { broken, identity, ownTransactions } = member;
+  const { broken, identity, ownTransactions, errant } = member;
   return [
     name,
     reachable,
@@ -50,6 +50,7 @@ function memberOf(member: MemberStatus): unknown {
     broken,
     identity,
     settled(ownTransactions),
+    errant,
     logSlaveUpdates === false ? ownHistoryOf(member) : null,
   ];
 }

@@ -17,9 +17,7 @@ test('LostTail: a late replica before a hole in the binlog of the standby, which
   await refusesWhoStandsBefore(false);
 });
 
-// Today it is Following there, for good without what was lost: of a standby that lost what others wrote a new history begins,
-// and what had survived its start is not remembered with that.
-test('LostTail: the same, which mxr had seen filled', { todo: 'a new history forgets the start' }, async () => {
+test('LostTail: the same, which mxr had seen filled', async () => {
   await refusesWhoStandsBefore(true);
 });
 
