@@ -3,8 +3,8 @@ import { memberIds } from './context.ts';
 import type { GtidPosition } from './gtid.ts';
 import { mergeStates, samePosition, stateOfPosition } from './gtid.ts';
 import { findHolder } from './holder.ts';
-import type { Baseline, Followed, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
-import { containedByFollowing, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
+import type { Baseline, Memory, MemberMemory, ReplicaMemory } from './memory.ts';
+import { containedByFollowing, followedBefore, NEW_REPLICA, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { Coordinates, Link, Observation, ServerLook } from './observation.ts';
 import { compareCoordinates, linkOf } from './observation.ts';
 import type { Fill } from './plan.ts';
@@ -57,8 +57,8 @@ export function settleIntents(input: Input): Memory {
     const fits = before.baseline === null ? hasReached(look, intent) : isAsIntended(input, look, intent, link);
     if (!fits) continue;
     const clearedFor = clearedBy(input, intent) ?? before.clearedFor;
-    const followed = followedBefore(input, before, intent) ?? before.followed;
     const baseline = baselineOf(input, before, intent);
+    const followed = followedBefore(before, baseline.lineage, baseline.contains);
     replicas.set(observed.pod, { ...before, captured: null, baseline, clearedFor, followed });
   }
   return { ...input.memory, replicas };
@@ -173,11 +173,6 @@ function baselineOf(input: Input, { baseline }: ReplicaMemory, intent: Intended)
   const by = baseline === null ? 'Adopted' : 'Handover';
   const wallNow = input.observation.wallNow;
   return { by, member, lineage, coordinates: at, gtid, contains: mergeStates(contains, reached), at: wallNow };
-}
-
-function followedBefore({ memory }: Input, { baseline }: ReplicaMemory, { lineage, gtid }: Intended): Followed | null {
-  if (baseline === null || baseline.lineage === lineage) return null;
-  return { lineage: baseline.lineage, contains: containsAt(baseline, gtid, memory.members.get(baseline.member)) };
 }
 
 function containsAt(baseline: Baseline, gtid: GtidPosition, source: MemberMemory | undefined) {

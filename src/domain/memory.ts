@@ -315,3 +315,12 @@ export function containedByFollowing(baseline: Baseline, position: GtidPosition,
   if (anchor === undefined) return mergeStates(baseline.contains, reached);
   return mergeStates(baseline.contains, reached, anchor.binlogState);
 }
+
+/** What is remembered of the history that a replica leaves when it is proven on another one with `contains`. */
+export function followedBefore(
+  { baseline, followed }: ReplicaMemory,
+  lineage: string,
+  contains: GtidState,
+): Followed | null {
+  return baseline === null || baseline.lineage === lineage ? followed : { lineage: baseline.lineage, contains };
+}

@@ -1,7 +1,7 @@
 import type { Execution } from '../act/execution.ts';
 import { execute } from '../act/execute.ts';
 import type { Baseline, ReplicaMemory } from '../domain/memory.ts';
-import { NEW_REPLICA } from '../domain/memory.ts';
+import { followedBefore, NEW_REPLICA } from '../domain/memory.ts';
 import { findHolder } from '../domain/holder.ts';
 import { ofChannel } from '../domain/channels.ts';
 import { memberIds } from '../domain/context.ts';
@@ -258,13 +258,15 @@ function learn(runtime: Runtime, execution: Execution, account: ReplicationAccou
   const { pod, plan } = execution;
   const before = runtime.memory.replicas.get(pod) ?? { ...NEW_REPLICA, pod };
   const isNews = execution.attachedAt !== null && plan.kind !== 'Restore';
+  const baseline = baselineAfter(runtime, execution);
   const refusal = { message: execution.message, at: runtime.shared.clock.wallMs() };
   const replica: ReplicaMemory = {
     ...before,
     adoptionRefused: plan.kind === 'Adopt' && execution.refused ? refusal : before.adoptionRefused,
     captured: execution.attachedAt !== null ? null : (before.captured ?? execution.captured),
     through: throughAfter(runtime, before, execution),
-    baseline: baselineAfter(runtime, execution) ?? before.baseline,
+    baseline: baseline ?? before.baseline,
+    followed: baseline === null ? before.followed : followedBefore(before, baseline.lineage, baseline.contains),
     startedAt: startedAtAfter(runtime, execution) ?? before.startedAt,
     link: null,
     fed: execution.attachedAt === null ? before.fed : 'Ours',
