@@ -1,7 +1,7 @@
 import { holeAtStart, sourceRestartDoubt } from './after-restart.ts';
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import type { Gtid, GtidState } from './gtid.ts';
+import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
 import {
   beyond,
   formatGtid,
@@ -38,7 +38,7 @@ import type { Resume } from './prefix.ts';
 import { comesTwice, prefixOf } from './prefix.ts';
 import { passedErrant } from './errant.ts';
 import { unloggedByTarget } from './hidden.ts';
-import { knownBefore, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
+import { knownBefore, notComparable, skippedByOldHolder, skippedMeanwhile } from './skipped.ts';
 import { attachedItself } from './stray.ts';
 
 /**
@@ -168,6 +168,9 @@ function skippedByItself(input: ProofInput, state: GtidState): Refused | Asking 
   if (!attachedItself(input) && !input.strayed) return null;
   const replica = { ...input.replica, contains: knownBefore(input) };
   const resume = findResume({ ...input, replica }, state);
+  // It need not lack what was purged: it may have that from where it was.
+  if (resume.kind === 'Refused' && resume.verdict === 'Purged')
+    return notComparable(input, `${input.holder.member.name} has purged the place where it was proven last`);
   return resume.kind === 'Resume' ? null : resume;
 }
 
@@ -226,14 +229,21 @@ function resumeFromFiles(input: ProofInput, end: Coordinates): Resume | Refused 
 /** Every file of the target begins after something that the replica lacks. */
 function beforeOldest({ replica, target, holder }: ProofInput, oldest: GtidState): Refused {
   const file = target.files[0]?.name ?? 'its oldest file';
-  const foreign = beyond(oldest, replica.contains).filter((gtid) => seqIn(replica.contains, gtid) === undefined);
-  if (foreign.length > 0) {
-    const gtids = foreign.map(formatGtid);
+  const unknown = beyond(oldest, replica.contains).filter(
+    (gtid) => seqIn(replica.contains, gtid) === undefined || isPassed(replica.position, gtid),
+  );
+  if (unknown.length > 0) {
+    const gtids = unknown.map(formatGtid);
     const message = `the binlog of ${holder.member.name} had ${gtids.join(', ')} before ${file}, which ${replica.pod} is not known to have; reseed the replica, or adopt it again in calm`;
     return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
   }
   const message = `${replica.pod} at ${formatPosition(replica.position)} needs transactions from before ${file}, which ${holder.member.name} has purged; reseed the replica, or restore the purged files`;
   return refused('Purged', 'Purged', message);
+}
+
+/** Behind its position it has this, or never gets it: it does not need the file that had it. */
+function isPassed(position: GtidPosition, { domain, seq }: Gtid): boolean {
+  return (position.get(domain)?.seq ?? -1n) > seq;
 }
 
 function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates): Resume | Refused | Asking {

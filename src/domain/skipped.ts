@@ -119,7 +119,7 @@ export function skippedByOldHolder(input: ProofInput): Refused | Asking | null {
   return skippedMeanwhile(input, mergeStates(baseline.contains, stateOfPosition(baseline.gtid)));
 }
 
-function notComparable({ replica, holder }: ProofInput, why: string): Refused {
+export function notComparable({ replica, holder }: ProofInput, why: string): Refused {
   const message = `what ${replica.pod} got since it was proven last cannot be compared with ${holder.member.name}: ${why}. Reseed it, or compare its data and configure its link again`;
   return refused('Unproven', 'NotComparable', message);
 }
