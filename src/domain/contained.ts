@@ -1,12 +1,13 @@
 import { holeAtStart, sourceRestartDoubt } from './after-restart.ts';
 import type { WalkQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
+import type { Gtid, GtidState } from './gtid.ts';
 import {
   beyond,
   formatGtid,
   formatPosition,
   gtidsOf,
+  isPassed,
   isWithin,
   mergeStates,
   seqIn,
@@ -239,11 +240,6 @@ function beforeOldest({ replica, target, holder }: ProofInput, oldest: GtidState
   }
   const message = `${replica.pod} at ${formatPosition(replica.position)} needs transactions from before ${file}, which ${holder.member.name} has purged; reseed the replica, or restore the purged files`;
   return refused('Purged', 'Purged', message);
-}
-
-/** Behind its position it has this, or never gets it: it does not need the file that had it. */
-function isPassed(position: GtidPosition, { domain, seq }: Gtid): boolean {
-  return (position.get(domain)?.seq ?? -1n) > seq;
 }
 
 function resumeByWalk(input: ProofInput, from: Coordinates, through: Coordinates): Resume | Refused | Asking {

@@ -135,3 +135,8 @@ export function withoutServer(state: GtidState, serverId: number): GtidState {
 export function unknownDomains(a: GtidState, b: GtidState): number[] {
   return [...a.keys()].filter((domain) => !b.has(domain));
 }
+
+/** Behind its position a server has this, or never gets it: what it is sent comes after. */
+export function isPassed(position: GtidPosition, { domain, seq }: Gtid): boolean {
+  return (position.get(domain)?.seq ?? -1n) > seq;
+}

@@ -6,6 +6,7 @@ import {
   beyond,
   formatGtid,
   formatPosition,
+  isPassed,
   isWithin,
   sameGtid,
   samePosition,
@@ -275,11 +276,16 @@ function continuation(input: ProofInput, standby: StandbyLook): Coordinates | Re
   if (hasFile(target, standby.end.file) || oldest === undefined) return standby.end;
   const answer = headOf(input, oldest.name);
   if ('kind' in answer) return answer;
-  const isWhole = isWithin(answer.head.gtidList, standby.binlogState);
-  return isWhole ? { file: oldest.name, position: 4 } : purgedSince(input, standby);
+  const gone = beyond(answer.head.gtidList, standby.binlogState);
+  return gone.length === 0 ? { file: oldest.name, position: 4 } : purgedSince(input, standby, gone);
 }
 
-function purgedSince({ replica, holder }: ProofInput, { end }: StandbyLook): Refused {
+function purgedSince({ replica, holder }: ProofInput, { end }: StandbyLook, gone: readonly Gtid[]): Refused {
+  if (gone.every((gtid) => isPassed(replica.position, gtid))) {
+    const gtids = gone.map(formatGtid);
+    const message = `${holder.member.name} wrote ${gtids.join(', ')} after it had been seen at ${end.file}:${end.position}, and has purged that: whether ${replica.pod} has it, which stands behind it, nobody can read. Compare the data, or reseed ${replica.pod}`;
+    return refused('Unproven', 'TakeoverUnknown', message, { count: null, gtids });
+  }
   const message = `${replica.pod} needs what ${holder.member.name} wrote from ${end.file}:${end.position} on, where it took over, and that file is purged; reseed the replica, or restore the purged files`;
   return refused('Purged', 'Purged', message);
 }
