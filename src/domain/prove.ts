@@ -5,6 +5,7 @@ import { ER_EQUAL_IDS, hasFile } from './observation.ts';
 import { proveContained } from './contained.ts';
 import type { Asking, ProofInput, ProofResult, Refused } from './proof.ts';
 import { asking, haveEqualIds, lacking, lookAgain, proveContent, refused } from './proof.ts';
+import { passedErrant } from './errant.ts';
 import { hiddenInBetween, hiddenWrites } from './hidden.ts';
 import { proveSameServer } from './same-server.ts';
 import { endedElsewhere, receivedBefore } from './restart.ts';
@@ -27,7 +28,8 @@ export function prove(input: ProofInput): ProofResult {
   if (strayed !== null) return strayed;
   if (input.target.logSlaveUpdates) return proveContained(input);
   const result = lookedAtBefore(input) ?? proveWithoutLog(input);
-  return result.kind === 'Proven' ? (hiddenNotReadYet(input) ?? hiddenInBetween(input) ?? result) : result;
+  if (result.kind !== 'Proven') return result;
+  return hiddenNotReadYet(input) ?? hiddenInBetween(input) ?? passedErrant(input) ?? result;
 }
 
 function proveWithoutLog(input: ProofInput): ProofResult {

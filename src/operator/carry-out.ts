@@ -296,7 +296,8 @@ function baselineAfter(runtime: Runtime, { plan, attachedAt }: Execution): Basel
     by: plan.kind === 'Adopt' ? 'Adopted' : 'Handover',
     member: member.name,
     lineage: member.lineage,
-    coordinates: attachedAt.place,
+    // Where that was; since then it may have read on.
+    coordinates: plan.proven.at ?? attachedAt.place,
     gtid: attachedAt.gtid,
     contains: plan.proven.contains,
     at: runtime.shared.clock.wallMs(),
