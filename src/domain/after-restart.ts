@@ -11,6 +11,7 @@ import { asking, incarnationKey, proveContent, refused } from './proof.ts';
 import { firstsAfter, writerOf } from './kept.ts';
 import { reconnected } from './restart.ts';
 import { hadBefore, startsOf } from './reused.ts';
+import { leavesOut } from './skipped.ts';
 
 /**
  * A replica that has more than what a server had when it started again may have it from before a lost tail: the first
@@ -59,7 +60,7 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
  */
 export function holeAtStart(input: ProofInput): Refused | Asking | null {
   const { replica, target, targetMemory, holder, evidence } = input;
-  if (!target.logSlaveUpdates) return null;
+  if (!target.logSlaveUpdates || leavesOut(target)) return null;
   for (const survived of startsOf(targetMemory)) {
     const last = lastOf(survived);
     const isBehind = [...last.values()].some(({ domain, seq }) => (replica.position.get(domain)?.seq ?? 0n) <= seq);

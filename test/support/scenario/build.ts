@@ -205,6 +205,7 @@ function memberLink(follows: NonNullable<Member['follows']>, applied: GtidPositi
     read: follows.read === undefined ? exec : placeOf(follows.read),
     usingGtid: follows.mode === 'GTID' ? 'Slave_Pos' : 'No',
     gtidIoPos: follows.received === undefined ? applied : position(follows.received),
+    filters: follows.filters,
     ...error('io', follows.ioError),
   };
 }

@@ -37,6 +37,8 @@ export const Member = z
         io: z.enum(['Yes', 'No', 'Connecting']).default('Yes'),
         sql: z.enum(['Yes', 'No']).default('Yes'),
         ioError: z.string().optional(),
+        /** As SHOW SLAVE STATUS prints them. */
+        filters: z.record(z.string(), z.string()).default({}),
         /** Gtid_IO_Pos; by default all of it is applied. */
         received: gtid.optional(),
         drained: z.boolean().default(true),
