@@ -2,20 +2,12 @@ import type { Context } from './context.ts';
 import { restartDoubt } from './after-restart.ts';
 import { linkTarget } from './context.ts';
 import { attachmentOf } from './attached.ts';
-import {
-  beyond,
-  formatGtid,
-  formatPosition,
-  gtidsOf,
-  mergeStates,
-  stateOf,
-  stateOfPosition,
-  unknownDomains,
-} from './gtid.ts';
+import { beyond, formatGtid, formatPosition, gtidsOf, mergeStates, stateOfPosition, unknownDomains } from './gtid.ts';
 import type { GtidState } from './gtid.ts';
 import type { Holder } from './holder.ts';
-import { tookInBetween } from './hidden.ts';
+import { seenHidden, tookInBetween } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
+import type { Memory } from './memory.ts';
 import { hasFile } from './observation.ts';
 import type { ServerLook } from './observation.ts';
 import { planAdopt, sameDial } from './plan.ts';
@@ -45,7 +37,7 @@ export function decideAdoption(context: Context, replica: ReplicaFacts): Decisio
   if (attachment === 'No') return notYet(replica, whyNotAttached(replica, holder));
   const again = lookAgain(replica, holder, target) ?? tookInMeanwhile(context, replica, holder);
   if (again !== null) return again;
-  const doubt = doubtOf(replica, holder, target);
+  const doubt = doubtOf(context, replica, holder, target);
   if (doubt !== null)
     return decide(pod, doubt.verdict, doubt.reason, doubt.message, { transactions: doubt.transactions });
   const reused = reusedNumbers(context, replica, holder) ?? refusedBefore(context, replica);
@@ -95,7 +87,7 @@ function lookAgain(replica: ReplicaFacts, holder: Holder, target: ServerLook): D
 }
 
 /** Both directions, as far as a first look can tell. */
-function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
+function doubtOf({ memory }: Context, replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
   const state = binlogStateOf(target);
   const domains = unknownDomains(state, replica.contains);
   if (domains.length > 0) {
@@ -118,7 +110,7 @@ function doubtOf(replica: ReplicaFacts, holder: Holder, target: ServerLook): Ref
     const message = `${replica.pod} has ${transactions.gtids.join(', ')}, which ${holder.member.name} lacks`;
     return refused('Ahead', 'Ahead', message, transactions);
   }
-  return hiddenAtFirstSight(replica, holder, target);
+  return hiddenAtFirstSight(memory, replica, holder, target);
 }
 
 function hiddenState(target: ServerLook): GtidState {
@@ -129,12 +121,12 @@ function hiddenState(target: ServerLook): GtidState {
  * What an lsu=0 holder applied in an earlier life as a standby is older than its own history and came before the replica
  * was seeded or moved; what it applied later is hidden from the replica for ever, also when the position has passed it.
  */
-function hiddenAtFirstSight(replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
+function hiddenAtFirstSight(memory: Memory, replica: ReplicaFacts, holder: Holder, target: ServerLook): Refused | null {
   const now = beyond(hiddenState(target), replica.contains).filter((gtid) => {
     const here = replica.position.get(gtid.domain);
     return here === undefined || here.seq < gtid.seq;
   });
-  const hidden = now.length > 0 ? now : beyond(stateOf(replica.memory.lacks), replica.contains);
+  const hidden = now.length > 0 ? now : seenHidden(replica, holder, memory);
   if (hidden.length === 0) return null;
   const gtids = hidden.map(formatGtid);
   const message = `${holder.member.name} applied ${gtids.join(', ')} from another server and does not log what it applies: ${replica.pod} cannot have it. Set log_slave_updates=1 on the members`;

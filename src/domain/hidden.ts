@@ -13,7 +13,7 @@ import {
 } from './gtid.ts';
 import type { Holder } from './holder.ts';
 import { binlogStateOf } from './memory.ts';
-import type { Memory } from './memory.ts';
+import type { MemberMemory, Memory } from './memory.ts';
 import type { ServerLook } from './observation.ts';
 import type { ProofInput, Refused, Undecided } from './proof.ts';
 import { refused } from './proof.ts';
@@ -65,11 +65,29 @@ export function hasOwnId({ observation, memory }: Pick<Context, 'observation' | 
  */
 export function seenHidden(replica: ReplicaFacts, { member, look }: Holder, { members }: Memory): readonly Gtid[] {
   const { baseline, lacks } = replica.memory;
-  if (look === null || look.logSlaveUpdates || baseline?.member !== member.name) return [];
-  const { lineage, anchors = [] } = members.get(member.name) ?? {};
+  const remembered = members.get(member.name);
+  if (look === null || look.logSlaveUpdates || remembered === undefined) return [];
+  const has = mergeStates(replica.contains, binlogStateOf(look));
+  if (baseline === null)
+    return takenInSinceFirstSight(replica, look, remembered).filter((gtid) => !stateHas(has, gtid));
+  if (baseline.member !== member.name) return [];
+  const { lineage, anchors } = remembered;
   const looks = lineage === baseline.lineage ? anchors.filter(({ at }) => at >= baseline.at) : [];
   const applied = looks.map(({ slavePos }) => stateOfPosition(slavePos));
-  return beyond(mergeStates(stateOf(lacks), ...applied), mergeStates(replica.contains, binlogStateOf(look)));
+  return beyond(mergeStates(stateOf(lacks), ...applied), has);
+}
+
+/** What it had applied before the replica was seen first is from the time before that was seeded; what came later is not. */
+function takenInSinceFirstSight(
+  { link, memory: { knownSince, lacks } }: ReplicaFacts,
+  { identity }: ServerLook,
+  { anchors }: MemberMemory,
+): readonly Gtid[] {
+  if (knownSince === null || link.sourceServerId !== identity.serverId) return lacks;
+  const first = anchors.findLast(({ at }) => at <= knownSince) ?? anchors[0];
+  const later = anchors.filter(({ at }) => at > knownSince).map(({ slavePos }) => stateOfPosition(slavePos));
+  const before = first === undefined ? stateOf([]) : stateOfPosition(first.slavePos);
+  return gtidsOf(mergeStates(stateOf(lacks), stateOf(beyond(mergeStates(...later), before))));
 }
 
 /**
