@@ -80,7 +80,14 @@ export const MemberStatus = z.object({
     .optional()
     .describe('Its own transactions around numbers that its binlog lacks: it applied something and does not log that.'),
   mixed: z
-    .object({ from: Coordinates, before: gtid, through: Coordinates, until: Coordinates, firstOnly: z.boolean() })
+    .object({
+      from: Coordinates,
+      before: gtid,
+      through: Coordinates,
+      until: Coordinates,
+      first: z.boolean(),
+      order: z.boolean(),
+    })
     .optional()
     .describe('A part of its binlog with transactions of its own that is still to be read.'),
   errant: z

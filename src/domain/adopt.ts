@@ -5,7 +5,7 @@ import { attachmentOf } from './attached.ts';
 import { beyond, formatGtid, formatPosition, gtidsOf, mergeStates, stateOfPosition, unknownDomains } from './gtid.ts';
 import type { GtidState } from './gtid.ts';
 import type { Holder } from './holder.ts';
-import { seenHidden, tookInBetween } from './hidden.ts';
+import { loggedBetween, seenHidden, tookInBetween } from './hidden.ts';
 import { binlogStateOf } from './memory.ts';
 import type { Memory } from './memory.ts';
 import { hasFile } from './observation.ts';
@@ -140,7 +140,7 @@ function tookInMeanwhile({ memory }: Context, replica: ReplicaFacts, { member, l
   if (knownSince === null || look?.logSlaveUpdates !== false) return null;
   if (unread !== null && knownSince <= unread.before.at && hasFile(look, unread.before.end.file))
     return notYet(replica, `reading what ${member.name} logged while nobody looked`);
-  if (tookIn === null || knownSince >= tookIn.at) return null;
+  if (tookIn === null || knownSince >= tookIn.at || loggedBetween(replica, tookIn.between)) return null;
   const { verdict, reason, message, transactions } = tookInBetween(replica, member.name, tookIn.between);
   return decide(replica.pod, verdict, reason, message, { transactions });
 }

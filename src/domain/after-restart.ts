@@ -1,9 +1,20 @@
 import type { RehearsalQuestion } from './evidence.ts';
 import { answerTo } from './evidence.ts';
 import type { Gtid, GtidPosition, GtidState } from './gtid.ts';
-import { formatGtid, formatPosition, gtidsOf, isWithin, sameGtid, stateHas, stateOfPosition } from './gtid.ts';
+import {
+  beyond,
+  formatGtid,
+  formatPosition,
+  gtidsOf,
+  isWithin,
+  sameGtid,
+  stateHas,
+  stateOf,
+  stateOfPosition,
+} from './gtid.ts';
+import { valueOf } from './fact.ts';
 import type { MemberMemory, ProvenRestart } from './memory.ts';
-import { START_TIME_TOLERANCE_MS } from './memory.ts';
+import { binlogStateOf, START_TIME_TOLERANCE_MS } from './memory.ts';
 import type { MemberObservation } from './observation.ts';
 import { fileNumber } from './observation.ts';
 import type { Asking, ContentInput, ProofInput, Refused } from './proof.ts';
@@ -41,8 +52,10 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
   const { restart } = source;
   if (restart === null || source.inQuestion) return unknownSince(input, source);
   if (target.logSlaveUpdates) {
-    const { slavePos: applied = new Map<number, Gtid>(), binlogState: logged = null } = source.anchors.at(-1) ?? {};
-    const writer = { serverId: source.identity.serverId, applied, logged };
+    const seen = sourceObserved === undefined ? undefined : valueOf(sourceObserved.look);
+    const applied = source.anchors.at(-1)?.slavePos ?? new Map<number, Gtid>();
+    // Whether one that does not answer logs what it applies is not known.
+    const writer = seen === undefined ? { serverId: source.identity.serverId, applied, logged: null } : writerOf(seen);
     return proveContent(input, firstsAfter(replica.position.values(), startsOf(source), writer));
   }
   if (bothHadItBefore(input, source, restart)) return null;
@@ -59,29 +72,38 @@ export function sourceRestartDoubt(input: ProofInput): Refused | Asking | null {
  * so what was logged first after the start tells; where it jumps, the old source says whether anything lies between.
  */
 export function holeAtStart(input: ProofInput): Refused | Asking | null {
-  const { replica, target, targetMemory, holder, evidence } = input;
+  const { replica, target, targetMemory } = input;
   if (!target.logSlaveUpdates || leavesOut(target)) return null;
   for (const survived of startsOf(targetMemory)) {
-    const last = lastOf(survived);
-    const isBehind = [...last.values()].some(({ domain, seq }) => (replica.position.get(domain)?.seq ?? 0n) <= seq);
-    if (!isBehind) continue;
-    const question = rehearsalAt(holder.member, last);
-    const there = answerTo(evidence, question);
-    if (!there.known) return asking(`finding out what ${holder.member.name} logged first after its start`, question);
-    const next = there.value.accepted ? there.value.next : null;
-    const before = next === null ? undefined : last.get(next.domain);
-    if (next === null || before === undefined || next.seq <= before.seq + 1n) continue;
-    if (stateHas(replica.contains, next)) continue;
-    const here = sourceSays(input, last);
-    if (here?.kind === 'Asking') return here;
-    if (here !== null && sameGtid(here.next, next)) continue;
-    const message = `${holder.member.name} started again with ${formatGtid(before)} as the last in its binlog and went on there with ${formatGtid(next)}: what lies between it applied and lost from its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
-    return refused('Unproven', 'LostTail', message, { count: null, gtids: [formatGtid(next)] });
+    const loggedSince = stateOf(beyond(binlogStateOf(target), survived));
+    for (const last of lastOf(survived).values()) {
+      const isBehind = (replica.position.get(last.domain)?.seq ?? 0n) <= last.seq;
+      const hole = isBehind && loggedSince.has(last.domain) ? holeBehind(input, last) : null;
+      if (hole !== null) return hole;
+    }
   }
   return null;
 }
 
-function lastOf(survived: GtidState): GtidPosition {
+/** `last`: the last that survived of its domain. */
+function holeBehind(input: ProofInput, last: Gtid): Refused | Asking | null {
+  const { replica, target, holder, evidence } = input;
+  // In the other domains the target has nothing newer to say.
+  const at = new Map([...target.gtidBinlogPos, [last.domain, last] as const]);
+  const question = rehearsalAt(holder.member, at);
+  const there = answerTo(evidence, question);
+  if (!there.known) return asking(`finding out what ${holder.member.name} logged first after its start`, question);
+  const next = there.value.accepted ? there.value.next : null;
+  if (next?.domain !== last.domain || next.seq <= last.seq + 1n || stateHas(replica.contains, next)) return null;
+  const here = sourceSays(input, last);
+  if (here?.kind === 'Asking') return here;
+  if (here !== null && sameGtid(here.next, next)) return null;
+  const message = `${holder.member.name} started again with ${formatGtid(last)} as the last in its binlog and went on there with ${formatGtid(next)}: what lies between it applied and lost from its binlog, and ${replica.pod} would never get it. Reseed ${replica.pod}; set sync_binlog=1 on the members`;
+  return refused('Unproven', 'LostTail', message, { count: null, gtids: [formatGtid(next)] });
+}
+
+/** Per domain. */
+function lastOf(survived: GtidState): ReadonlyMap<number, Gtid> {
   const last = new Map<number, Gtid>();
   for (const gtid of gtidsOf(survived)) {
     if (gtid.seq > (last.get(gtid.domain)?.seq ?? -1n)) last.set(gtid.domain, gtid);
@@ -94,13 +116,14 @@ function rehearsalAt(member: MemberObservation, at: GtidPosition): RehearsalQues
 }
 
 /** What the server that the replica followed logged next; null: it cannot be asked, or does not have that place. */
-function sourceSays(input: ProofInput, at: GtidPosition): { kind: 'Next'; next: Gtid | undefined } | Asking | null {
+function sourceSays(input: ProofInput, last: Gtid): { kind: 'Next'; next: Gtid | undefined } | Asking | null {
   const { source, sourceObserved, baseline, holder, evidence } = input;
-  if (source === undefined || sourceObserved?.look.known !== true || source.name === holder.member.name) return null;
-  if (source.inQuestion || source.lineage !== baseline.lineage) return null;
-  const question = rehearsalAt(sourceObserved, at);
+  const look = sourceObserved === undefined ? undefined : valueOf(sourceObserved.look);
+  if (source === undefined || sourceObserved === undefined || look === undefined) return null;
+  if (source.name === holder.member.name || source.inQuestion || source.lineage !== baseline.lineage) return null;
+  const question = rehearsalAt(sourceObserved, new Map([...look.gtidBinlogPos, [last.domain, last] as const]));
   const answer = answerTo(evidence, question);
-  if (!answer.known) return asking(`asking ${source.name} what it logged after ${question.gtid}`, question);
+  if (!answer.known) return asking(`asking ${source.name} what it logged after ${formatGtid(last)}`, question);
   return answer.value.accepted ? { kind: 'Next', next: answer.value.next ?? undefined } : null;
 }
 

@@ -5,7 +5,7 @@ import type { Gtid, GtidState } from './gtid.ts';
 import { formatGtid, gtidsOf, isWithin, mergeStates, ofServer, seqIn, stateHas, stateOf } from './gtid.ts';
 import type { Anchor, Errant, MemberMemory, Mixed } from './memory.ts';
 import { binlogStateOf } from './memory.ts';
-import type { MemberObservation, ServerLook } from './observation.ts';
+import type { Coordinates, Link, MemberObservation, ServerLook } from './observation.ts';
 import { compareCoordinates, hasFile } from './observation.ts';
 import { shortHash } from './plan.ts';
 import type { Asking, ProofInput, Refused } from './proof.ts';
@@ -19,28 +19,71 @@ import { leavesOut } from './skipped.ts';
  */
 
 const MAX_RUNS = 16;
+const MAX_DOMAINS = 64;
+
+export interface SeenNow {
+  readonly held: boolean;
+  /** Nobody looked for long before. */
+  readonly late: boolean;
+  /** Another member takes in what it writes, and has all that a look at it showed: the newest such look; null: none does. */
+  readonly fed: Anchor | null;
+  /** Every other member follows it by GTID: none is attached at a place in its binlog that somebody chose. */
+  readonly byGtid: boolean;
+}
+
+/** How the other members follow one. */
+export function followedNow(
+  others: readonly MemberObservation[],
+  memory: MemberMemory,
+  look: ServerLook,
+): Pick<SeenNow, 'fed' | 'byGtid'> {
+  const byGtid = others.every((other) => linkTo(other, look)?.usingGtid === 'Slave_Pos');
+  return { fed: takenInBy(others, memory, look), byGtid };
+}
+
+function linkTo({ look }: MemberObservation, { identity }: ServerLook): Link | undefined {
+  return valueOf(look)?.links.find(({ sourceServerId }) => sourceServerId === identity.serverId);
+}
+
+/** The newest look at a member of which another one that follows it has all that this wrote itself. */
+function takenInBy(others: readonly MemberObservation[], { anchors }: MemberMemory, look: ServerLook): Anchor | null {
+  const { serverId } = look.identity;
+  const has = others.flatMap((other) => {
+    const link = linkTo(other, look);
+    const there = valueOf(other.look);
+    return link?.io === 'Yes' && link.sql === 'Yes' && there !== undefined ? [binlogStateOf(there)] : [];
+  });
+  const own = ({ binlogState }: Anchor) => stateOf(ofServer(gtidsOf(binlogState), serverId));
+  return anchors.findLast((anchor) => has.some((state) => isWithin(own(anchor), state))) ?? null;
+}
 
 /** What one new look at a member adds to what is to be read: `last` is the look before it, of the same history. Pure. */
-export function noticeMixed(
-  memory: MemberMemory,
-  last: Anchor | undefined,
-  now: { readonly held: boolean; readonly fed: boolean; readonly late: boolean },
-): MemberMemory {
-  const { lastLook: look, seen = null, mixed } = memory;
+export function noticeMixed(memory: MemberMemory, last: Anchor | undefined, now: SeenNow): MemberMemory {
+  const { lastLook: look, seen = null } = memory;
   const noticed = { ...memory, seen: { held: now.held, fed: now.fed } };
   if (look === undefined || last === undefined || look.end === null) return noticed;
-  const before = now.late ? null : seen;
   // What another one takes in all the time, as two primaries do, is missing nowhere.
-  if (before?.fed === true && now.fed) return noticed;
-  const order = mayBeMixed(look, last.binlogState);
+  if (seen !== null && seen.fed !== null && now.fed !== null) return noticed;
+  // A link over which nothing comes any more shows no error for a while.
+  const before = seen?.fed ?? last;
+  const order = mayBeMixed(look, before.binlogState);
   // It may have taken the VIP a moment ago, and that is when it began to write.
-  const wroteAsHolder = before !== null && now.held;
-  if (!order && (wroteAsHolder || isWithin(stateOf(ownOf(look)), last.binlogState))) return noticed;
-  const othersToo = !isWithin(binlogStateOf(look), mergeStates(last.binlogState, stateOf(ownOf(look))));
-  const firstOnly = !order && !othersToo && (mixed?.firstOnly ?? true);
-  if (mixed !== null) return { ...noticed, mixed: { ...mixed, firstOnly, until: look.end } };
-  const unread = { from: last.end, before: last.binlogState, through: look.end, until: look.end, firstOnly };
-  return { ...noticed, mixed: unread };
+  const wroteAsHolder = seen !== null && !now.late && now.held;
+  const isElsewhere = now.byGtid && look.logSlaveUpdates;
+  const first = !wroteAsHolder && !isElsewhere && !isWithin(stateOf(ownOf(look)), before.binlogState);
+  if (!order && !first) return noticed;
+  const othersToo = !isWithin(binlogStateOf(look), mergeStates(before.binlogState, stateOf(ownOf(look))));
+  return { ...noticed, mixed: extended(memory.mixed, before, look.end, { first, order: order || othersToo }) };
+}
+
+function extended(
+  mixed: Mixed | null,
+  before: Anchor,
+  end: Coordinates,
+  { first, order }: Pick<Mixed, 'first' | 'order'>,
+): Mixed {
+  if (mixed !== null) return { ...mixed, until: end, first: mixed.first || first, order: mixed.order || order };
+  return { from: before.end, before: before.binlogState, through: end, until: end, first, order };
 }
 
 function ownOf(look: ServerLook): Gtid[] {
@@ -83,24 +126,34 @@ export function readMixed(memory: MemberMemory, around: Around): Read {
   const { transactions, truncated } = walk.value;
   const all = transactions.map(({ gtid }) => gtid);
   const gtids = truncated === null ? all : all.slice(0, -1);
-  const errant = bounded([...memory.errant, ...errantIn(around.look.identity.serverId, mixed.before, gtids)]);
-  return {
-    memory: { ...memory, errant, mixed: restOf(mixed, gtids, truncated === null ? null : transactions.at(-1)?.at) },
-    questions: [],
-  };
+  const rest = truncated === null ? restOf(mixed, gtids) : cutAt(mixed, gtids, transactions.at(-1)?.at);
+  // One transaction is too long to be read: what it wrote itself then is not known, so all of it counts.
+  const found = rest === 'Stuck' ? runsOf(around.look, mixed.before) : errantIn(around.look, mixed, gtids);
+  const errant = bounded([...memory.errant, ...found]);
+  return { memory: { ...memory, errant, mixed: rest === 'Stuck' ? null : rest }, questions: [] };
 }
 
-function questionOf({ from, through, firstOnly }: Mixed, observed: MemberObservation): WalkQuestion {
+function questionOf({ from, through, order }: Mixed, observed: MemberObservation): WalkQuestion {
   const incarnation = incarnationKey(observed);
-  return { kind: 'Walk', member: observed.name, incarnation, from, through, firstOnly };
+  return { kind: 'Walk', member: observed.name, incarnation, from, through, firstOnly: !order };
 }
 
-/** Null: all of it was read. `cutAt`: where a walk that was cut goes on; null: it was not. */
-function restOf(mixed: Mixed, read: readonly Gtid[], cutAt: Mixed['from'] | null = mixed.from): Mixed | null {
-  const before = mergeStates(mixed.before, stateOf(read));
-  if (cutAt !== null) return { ...mixed, before, from: cutAt };
-  const { through, until } = mixed;
-  return compareCoordinates(until, through) > 0 ? { ...mixed, before, from: through, through: until } : null;
+/** Null: nothing is left to be read. */
+function restOf(mixed: Mixed, read: readonly Gtid[]): Mixed | null {
+  const { through, until, order } = mixed;
+  if (!order || !(compareCoordinates(until, through) > 0)) return null;
+  return { ...mixed, before: mergeStates(mixed.before, stateOf(read)), from: through, through: until };
+}
+
+/** A walk that was cut goes on at the last transaction that was read. */
+function cutAt(mixed: Mixed, read: readonly Gtid[], at: Coordinates | undefined): Mixed | 'Stuck' {
+  if (at === undefined || !(compareCoordinates(at, mixed.from) > 0)) return 'Stuck';
+  return { ...mixed, before: mergeStates(mixed.before, stateOf(read)), from: at };
+}
+
+function runsOf(look: ServerLook, before: GtidState): Run[] {
+  const own = ownOf(look).filter((gtid) => !stateHas(before, gtid));
+  return own.map(({ domain, serverId, seq }) => ({ domain, serverId, first: seq, last: seq }));
 }
 
 /**
@@ -108,7 +161,11 @@ function restOf(mixed: Mixed, read: readonly Gtid[], cutAt: Mixed['from'] | null
  * server with a number that is not higher was written at the same time: who stands at that one never gets its own. And who
  * was attached by file and position at a later place never gets the first.
  */
-function errantIn(serverId: number, before: GtidState, gtids: readonly Gtid[]): Run[] {
+function errantIn(
+  { identity: { serverId } }: ServerLook,
+  { before, first: isFirst }: Mixed,
+  gtids: readonly Gtid[],
+): Run[] {
   const isReadAgain = (own: Gtid) =>
     gtids.some((gtid) => gtid.domain === own.domain && gtid.serverId === serverId && gtid.seq <= own.seq);
   // A look reads the end first and the state after it: what is read again lies behind the end.
@@ -119,7 +176,7 @@ function errantIn(serverId: number, before: GtidState, gtids: readonly Gtid[]): 
   for (const { domain, serverId: writer, seq } of gtids) {
     const seqs = own.get(domain) ?? [];
     if (writer === serverId) {
-      if (!begun.has(domain)) runs.push({ domain, serverId, first: seq, last: seq });
+      if (isFirst && !begun.has(domain)) runs.push({ domain, serverId, first: seq, last: seq });
       begun.add(domain);
       own.set(domain, seqs);
       seqs.push(seq);
@@ -143,16 +200,22 @@ function firstAtLeast(seqs: readonly bigint[], seq: bigint): number {
   return low;
 }
 
-/** Those that overlap or follow one another are one; of too many the last are taken together. */
+/** Both ends of each are asked for, so they are kept apart; of too many the last of a domain are taken together. */
 function bounded(runs: readonly Errant[]): readonly Errant[] {
-  const joined: Errant[] = [];
-  for (const run of runs.toSorted((a, b) => a.domain - b.domain || (a.first < b.first ? -1 : 1))) {
-    const last = joined.at(-1);
-    const apart = last?.domain !== run.domain || (run.first > last.last + 1n && joined.length < MAX_RUNS);
-    if (last === undefined || apart) joined.push(run);
-    else joined[joined.length - 1] = { ...last, last: run.last > last.last ? run.last : last.last };
+  const byEnd = new Map<string, Errant>();
+  for (const run of runs) {
+    const key = `${run.domain}-${run.serverId}-${run.last}`;
+    const same = byEnd.get(key);
+    if (same === undefined || run.first < same.first) byEnd.set(key, run);
   }
-  return joined;
+  const kept = [...byEnd.values()].toSorted((a, b) => a.domain - b.domain || (a.last < b.last ? -1 : 1));
+  while (kept.length > MAX_RUNS) {
+    const index = kept.findLastIndex((run, at) => run.domain === kept[at - 1]?.domain);
+    const [before, last] = [kept[index - 1], kept[index]];
+    if (before === undefined || last === undefined) break;
+    kept.splice(index - 1, 2, { ...last, first: before.first < last.first ? before.first : last.first });
+  }
+  return kept.slice(0, MAX_DOMAINS);
 }
 
 /** What every other member has, or leaves out on purpose, is missing nowhere. */
@@ -181,7 +244,15 @@ function keptBy(
   const ends = endsOf(run);
   if (!ends.every((gtid) => stateHas(binlogStateOf(look), gtid))) return 'Unknown';
   const { open, lacking } = ask({ member: name }, { incarnation, gtids: ends, evidence });
-  return open.length > 0 ? open : lacking.length === 0 ? 'Kept' : 'Lacks';
+  if (open.length > 0) return open;
+  if (lacking.length === 0) return 'Kept';
+  // Its binlog may begin after that: it was purged, or made of a copy.
+  const [oldest] = look.files;
+  const key = incarnationKey({ incarnation });
+  const question = { kind: 'FileHeader', member: name, incarnation: key, file: oldest?.name ?? '' } as const;
+  const header = valueOf(answerTo(evidence, question));
+  if (oldest !== undefined && header === undefined) return [question];
+  return lacking.some((gtid) => header === undefined || stateHas(header.gtidList, gtid)) ? 'Unknown' : 'Lacks';
 }
 
 function endsOf({ domain, serverId, first, last }: Run): readonly Gtid[] {
@@ -215,18 +286,16 @@ export function passedErrant(input: ProofInput): Refused | Asking | null {
   const { replica, holder, targetMemory, evidence } = input;
   const unread = notReadYet(input);
   if (unread !== null) return unread;
-  for (const run of targetMemory.errant) {
-    const gtids = endsOf(run).filter((gtid) => stateHas(replica.contains, gtid));
-    if (gtids.length === 0 || hasFollowed(input, run)) continue;
-    const witness = witnessOf(input);
-    const { open, lacking } =
-      witness === null ? { open: [], lacking: gtids } : ask(witness.server, { ...witness, gtids, evidence });
-    if (open.length > 0)
-      return asking(`finding out whether ${replica.pod} has what ${holder.member.name} wrote by itself`, ...open);
-    const refusal = lacking.length === 0 ? null : notShown(input, lacking);
-    if (refusal !== null) return refusal;
-  }
-  return null;
+  const gtids = targetMemory.errant
+    .filter((run) => !hasFollowed(input, run))
+    .flatMap((run) => endsOf(run).filter((gtid) => stateHas(replica.contains, gtid)));
+  if (gtids.length === 0) return null;
+  const witness = witnessOf(input);
+  if (witness === null) return notShown(input, gtids);
+  const { open, lacking } = ask(witness.server, { ...witness, gtids, evidence });
+  const what = `finding out whether ${replica.pod} has what ${holder.member.name} wrote by itself`;
+  if (open.length > 0) return asking(what, ...open);
+  return lacking.length === 0 ? null : notShown(input, lacking);
 }
 
 /** Only what the replica has of the target's own, and may be among what was not read yet, is worth waiting for. */
@@ -272,6 +341,6 @@ function notShown({ replica, holder, approved }: ProofInput, lacking: readonly G
   const [{ pod }, { name }] = [replica, holder.member];
   const id = `errant-${shortHash([pod, name, ...gtids].join('|'))}`;
   if (approved.has(id)) return null;
-  const message = `${name} wrote ${gtids.join(', ')} by itself while another server wrote, and nothing shows that ${pod} has it, although it has later ones of ${name}: it got those from another server. Compare its data with ${name}. Where it has that: kubectl annotate mxr/<name> mxr.dev/approve=${id}; else reseed ${pod} from ${name}`;
+  const message = `${name} wrote ${gtids.slice(0, 10).join(', ')} by itself while another server wrote, and nothing shows that ${pod} has it, although it has later ones of ${name}: it got those from another server. Compare its data with ${name}. Where it has that: kubectl annotate mxr/<name> mxr.dev/approve=${id}; else reseed ${pod} from ${name}`;
   return refused('Unproven', 'NotPrefix', message, { count: null, gtids });
 }

@@ -84,8 +84,8 @@ function takenInSinceFirstSight(
   { anchors }: MemberMemory,
 ): readonly Gtid[] {
   if (knownSince === null || link.sourceServerId !== identity.serverId) return lacks;
-  const first = anchors.findLast(({ at }) => at <= knownSince) ?? anchors[0];
-  const later = anchors.filter(({ at }) => at > knownSince).map(({ slavePos }) => stateOfPosition(slavePos));
+  const first = anchors.findLast(({ since }) => since <= knownSince) ?? anchors[0];
+  const later = anchors.filter(({ since }) => since > knownSince).map(({ slavePos }) => stateOfPosition(slavePos));
   const before = first === undefined ? stateOf([]) : stateOfPosition(first.slavePos);
   return gtidsOf(mergeStates(stateOf(lacks), stateOf(beyond(mergeStates(...later), before))));
 }
@@ -135,9 +135,15 @@ export function hiddenInBetween({ replica, holder, targetMemory }: ProofInput): 
   return tookInBetween(replica, holder.member.name, [before, next]);
 }
 
+/** Of another server its own binlog has the numbers before the second of these: it got them elsewhere. */
+export function loggedBetween({ look, logged }: ReplicaFacts, [, next]: readonly Gtid[]): boolean {
+  if (next === undefined || !look.logSlaveUpdates) return false;
+  return [...(logged.get(next.domain) ?? [])].some(([id, seq]) => id !== next.serverId && seq + 1n >= next.seq);
+}
+
 export function tookInBetween({ pod }: ReplicaFacts, name: string, between: readonly Gtid[]): Refused {
   const gtids = between.map(formatGtid);
-  const message = `the binlog of ${name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${pod} never got them. Compare the data, then reseed ${pod}; set log_slave_updates=1 on the members`;
+  const message = `the binlog of ${name} lacks the numbers between ${gtids.join(' and ')}: while nobody watched, it applied transactions of another server and does not log what it applies; ${pod} never got them. Compare the data, then reseed ${pod}, or RESET SLAVE ALL and configure its link again; set log_slave_updates=1 on the members`;
   return refused('Unproven', 'HolderHidesPeerWrites', message, { count: null, gtids });
 }
 

@@ -4,8 +4,7 @@ import { factsOf } from './context.ts';
 import { decideReplica } from './decide.ts';
 import type { Evidence, Question } from './evidence.ts';
 import { answerTo } from './evidence.ts';
-import { noticeMixed, readMixed } from './errant.ts';
-import { valueOf } from './fact.ts';
+import { followedNow, noticeMixed, readMixed } from './errant.ts';
 import { connectedNow, fedNow } from './fed.ts';
 import type { Gtid } from './gtid.ts';
 import { mergeStates, parseGtid, sameGtid, stateHas } from './gtid.ts';
@@ -16,7 +15,7 @@ import { settleIntents } from './intent.ts';
 import { isLate, rememberMember, seenAsStandby } from './lineage.ts';
 import type { Baseline, MemberMemory, Memory, ReplicaMemory } from './memory.ts';
 import { NEW_REPLICA } from './memory.ts';
-import type { Identity, Link, MemberObservation, Observation, ReplicaObservation } from './observation.ts';
+import type { MemberObservation, Observation, ReplicaObservation } from './observation.ts';
 import type { Failures } from './pause.ts';
 import { paused } from './pause.ts';
 import type { Plan } from './plan.ts';
@@ -109,7 +108,7 @@ function rememberMembers(input: JudgeInput): { memory: Memory; questions: readon
     const own = ownWrites(input, { before, after: members.get(observed.name) }, seen);
     if (own === null) continue;
     members.set(observed.name, own.memory);
-    // Later nobody waits for it; where it is needed at once, the proof asks.
+    // Nobody waits for it but a proof that needs it, and that asks itself.
     if (input.pair.situation === 'Stable') questions.push(...own.questions);
   }
   return { memory: { ...input.memory, members, alive }, questions };
@@ -126,17 +125,10 @@ function ownWrites(
   const others = observation.members.filter(({ name }) => name !== observed.name);
   const found = findHolder(observation, memory);
   const last = before?.lineage === after.lineage ? before.anchors.at(-1) : undefined;
-  const now = {
-    held: found.kind === 'Found' && found.holder.member.name === observed.name,
-    fed: others.some((other) => valueOf(other.look)?.links.some((link) => feeds(link, look.identity))),
-    late: isLate(last, observation.wallNow),
-  };
+  const held = found.kind === 'Found' && found.holder.member.name === observed.name;
+  const now = { held, late: isLate(last, observation.wallNow), ...followedNow(others, after, look) };
   const noticed = after.lastLook === before?.lastLook ? after : noticeMixed(after, last, now);
   return readMixed(noticed, { observed, look, others, evidence });
-}
-
-function feeds({ io, sql, sourceServerId }: Link, { serverId }: Identity): boolean {
-  return io === 'Yes' && sql === 'Yes' && sourceServerId === serverId;
 }
 
 /**

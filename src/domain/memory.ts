@@ -54,7 +54,7 @@ export interface MemberMemory {
   /** Transactions of its own that its peers are not known to have; bounded. */
   readonly errant: readonly Errant[];
   /** How it was seen last; in memory only. */
-  readonly seen?: { readonly held: boolean; readonly fed: boolean };
+  readonly seen?: { readonly held: boolean; readonly fed: Anchor | null };
   /** Its data directory is used by another member too, one at a time; null: as far as mxr knows it has its own. */
   readonly storage: SharedStorage | null;
   /** Wall clock ms when it was seen alive beside another member of one shared storage; null: never. */
@@ -93,8 +93,10 @@ export interface Mixed {
   readonly through: Coordinates;
   /** Up to where it is read after that; equal to `through`: no further. */
   readonly until: Coordinates;
-  /** Nobody else wrote: only the first one can be missing alone. */
-  readonly firstOnly: boolean;
+  /** The first of its own may be missing alone: somebody may be attached behind it by file and position. */
+  readonly first: boolean;
+  /** Others wrote, too: all of it is read. */
+  readonly order: boolean;
 }
 
 export interface TookIn {

@@ -119,7 +119,7 @@ function lostTail(input: ProofInput): Refused | null {
   const { restart } = targetMemory;
   const ahead = aheadOf(replica.received);
   // What it got after it had connected again may be what was given these numbers then.
-  const isElsewhere = endedElsewhere(replica.link, targetMemory);
+  const isElsewhere = baseline.member !== targetMemory.name || endedElsewhere(replica.link, targetMemory);
   const isSure = restart === null || isElsewhere || aheadOf(receivedBefore(replica, targetMemory, restart)).length > 0;
   const message = `${targetMemory.broken.message}. Compare the data, then reseed ${replica.pod}; set sync_binlog=1 on the members`;
   const transactions = ahead.length > 0 ? lacking(ahead, state) : null;

@@ -111,7 +111,8 @@ function mixedOf(status: MemberStatus['mixed']): domain.Mixed | null {
 
 function errantOf(status: MemberStatus['errant'][number]): Run[] {
   const [first, last] = [parseGtid(status.first), parseGtid(status.last)];
-  if (first === undefined || last === undefined) return [];
+  if (first === undefined || last === undefined || first.seq < 1n || first.seq > last.seq) return [];
+  if (first.domain !== last.domain || first.serverId !== last.serverId) return [];
   const { domain, serverId } = first;
   return [{ domain, serverId, first: first.seq, last: last.seq }];
 }

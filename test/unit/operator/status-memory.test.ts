@@ -72,16 +72,14 @@ function memberMemory(name: string): fc.Arbitrary<MemberMemory> {
         before: state,
         through: coordinates,
         until: coordinates,
-        firstOnly: fc.boolean(),
+        first: fc.boolean(),
+        order: fc.boolean(),
       }),
     ),
     errant: fc.array(
-      fc.record({
-        domain: serverId,
-        serverId,
-        first: fc.bigInt({ min: 0n, max: 99n }),
-        last: fc.bigInt({ min: 0n, max: 99n }),
-      }),
+      fc
+        .record({ domain: serverId, serverId, first: fc.bigInt(1n, 99n), more: fc.bigInt(0n, 9n) })
+        .map(({ more, ...run }) => ({ ...run, last: run.first + more })),
       { maxLength: 3 },
     ),
     tookIn: fc.option(fc.record({ between: fc.array(gtid, { maxLength: 2 }), at: wall })),
