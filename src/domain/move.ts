@@ -9,7 +9,8 @@ import { mayHaveStrayed } from './fed.ts';
 import { fillGap, filling } from './fill.ts';
 import { hasOwnId } from './hidden.ts';
 import type { Holder } from './holder.ts';
-import { formatGtid, formatPosition, formatState, mergeStates, seqIn, stateHas } from './gtid.ts';
+import type { GtidState } from './gtid.ts';
+import { formatGtid, formatPosition, formatState, gtidsOf, mergeStates, seqIn, stateHas, stateOf } from './gtid.ts';
 import { gotFromSource } from './got.ts';
 import { sameCoordinates } from './observation.ts';
 import { planApply, planMove, planRelink, planResume, planStopReceiving, sameDial } from './plan.ts';
@@ -40,7 +41,12 @@ export function toBeMoved(context: Context): Decision {
   const got = looked === null ? gotFromSource(context, holder) : null;
   if (got === null || 'kind' in got) return fromProof(context, holder, looked ?? got ?? prove(input), input);
   const known = { ...input, replica: { ...replica, contains: mergeStates(replica.contains, got) } };
-  return { ...fromProof(context, holder, prove(known), known), has: got };
+  return { ...fromProof(context, holder, prove(known), known), has: ofOthers(got, input) };
+}
+
+/** Of what the target wrote itself a later number hides a hole: only a proof on it may say that the replica has that. */
+function ofOthers(got: GtidState, { target }: ProofInput): GtidState {
+  return stateOf(gtidsOf(got).filter(({ serverId }) => serverId !== target.identity.serverId));
 }
 
 /** Stopped it is proven like any other, and its link written anew. */
