@@ -5,7 +5,7 @@ import type { Logged } from './binlog.ts';
 import { binlogOf, differing, gtidOf, holes, reordered, transactionsIn, twins } from './binlog.ts';
 import { beyond, numbersOf } from './gtid.ts';
 import type { Numbers } from './gtid.ts';
-import { sideTokens } from './side.ts';
+import { SIDE_TOKEN, sideTokens } from './side.ts';
 
 /** What shows from outside, at the servers and in their files, of a replica beside the holder. mxr has no part in it. */
 export interface Evidence {
@@ -80,7 +80,8 @@ export async function gather(
   const numbers = numbersOf(mine.variables['applied'], mine.variables['logged'], link?.['Gtid_IO_Pos']);
   const holderLink = await slaveStatus(holder);
   const holderNumbers = numbersOf(theirs.variables['logged'], theirs.variables['applied']);
-  const has = hasOf({ ...mine, logs: mine.variables['lsu'] === '1' }, binlogs.replica, isInserted);
+  const side = await sideTokens(db);
+  const has = hasOf({ ...mine, side, logs: mine.variables['lsu'] === '1' }, binlogs.replica, isInserted);
   return {
     more: [...[...have].filter((token) => !theirs.rows.has(token)), ...(await beyondSide(db, holder))],
     lacks,
@@ -124,15 +125,19 @@ function wordsOf(binlog: readonly Logged[]): ReadonlySet<string> {
 
 /** Whether a replica has a transaction: by its own binlog, or by its rows, where it inserted some. */
 function hasOf(
-  { rows, logs }: { readonly rows: ReadonlyMap<string, number>; readonly logs: boolean },
+  {
+    rows,
+    side,
+    logs,
+  }: { readonly rows: ReadonlyMap<string, number>; readonly side: ReadonlySet<string>; readonly logs: boolean },
   binlog: readonly Logged[],
   isInserted: (token: string) => boolean,
 ): (logged: Logged) => boolean | undefined {
   const logged = new Set(binlog.map(gtidOf));
   return ({ gtid, words }) => {
     if (logs) return logged.has(gtid);
-    const tokens = words.filter((word) => TOKEN.test(word) && isInserted(word));
-    return tokens.length === 0 ? undefined : tokens.every((token) => rows.has(token));
+    const tokens = words.filter((word) => (TOKEN.test(word) && isInserted(word)) || SIDE_TOKEN.test(word));
+    return tokens.length === 0 ? undefined : tokens.every((token) => rows.has(token) || side.has(token));
   };
 }
 

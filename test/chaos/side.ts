@@ -27,6 +27,9 @@ export async function sideTokens(db: MariaDbServer): Promise<Set<string>> {
   return new Set((await db.sql(`SELECT token FROM ${SIDE}.noise`)).map((row) => row['token'] ?? ''));
 }
 
+/** As `sideStatement` writes them. */
+export const SIDE_TOKEN = /^side-\d+$/;
+
 /** Filters go by the database that a statement is written in. */
 export function sideStatement(turn: number): string {
   return `USE ${SIDE}; INSERT INTO noise VALUES ('side-${turn}')`;
