@@ -21,7 +21,7 @@ import { leavesOut } from './skipped.ts';
 const MAX_RUNS = 16;
 const MAX_DOMAINS = 64;
 
-export interface SeenNow {
+interface SeenNow {
   readonly held: boolean;
   /** Nobody looked for long before. */
   readonly late: boolean;

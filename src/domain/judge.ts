@@ -123,12 +123,14 @@ function ownWrites(
   // Behind the VIP alone its binlog cannot be read.
   if (after === undefined || after.inQuestion || !observed.look.known) return null;
   const others = observation.members.filter(({ name }) => name !== observed.name);
+  const around = { observed, look, others, evidence };
+  // Most passes see the look of the one before.
+  if (after.lastLook === before?.lastLook) return readMixed(after, around);
   const found = findHolder(observation, memory);
   const last = before?.lineage === after.lineage ? before.anchors.at(-1) : undefined;
   const held = found.kind === 'Found' && found.holder.member.name === observed.name;
   const now = { held, late: isLate(last, observation.wallNow), ...followedNow(others, after, look) };
-  const noticed = after.lastLook === before?.lastLook ? after : noticeMixed(after, last, now);
-  return readMixed(noticed, { observed, look, others, evidence });
+  return readMixed(noticeMixed(after, last, now), around);
 }
 
 /**
